@@ -107,6 +107,26 @@ def blocks(extent: Window, size: int) -> Iterator[Window]:
             yield Window(row, col, size, size).intersect(extent)
 
 
+def sample_windows(height: int, width: int, size: int, count: int) -> Iterator[Window]:
+    """About `count` windows of up to `size` x `size` pixels, spread evenly over a raster.
+
+    They never overlap; a raster that is not larger than them together is covered.
+    """
+    across = -(-width // size)
+    down = -(-height // size)
+    share = min(1.0, count / (across * down))
+    rows = _spread(down, max(1, round(down * share**0.5)))
+    cols = _spread(across, max(1, round(across * share**0.5)))
+    for row in rows:
+        for col in cols:
+            yield Window(row * size, col * size, size, size).clip(height, width)
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """`count` of the numbers 0 to length - 1, evenly spread."""
+    return [(2 * i + 1) * length // (2 * count) for i in range(count)]
+
+
 def tile_at(write: Window, halo: int, height: int, width: int) -> Tile:
     """The tile that owns `write` on a raster of `height` x `width` pixels.
 
@@ -120,11 +140,12 @@ def tile_at(write: Window, halo: int, height: int, width: int) -> Tile:
 def training_windows(height: int, width: int, size: int, stride: int) -> Iterator[Window]:
     """The `size` x `size` windows of a raster, every `stride` pixels, in column order.
 
-    The raster counts as padded to the right and at the bottom to a multiple of `size`, and no
-    window reaches beyond that padding; all rows of a column come before the next column.
+    The raster counts as padded to the right and at the bottom to a multiple of `size` (and as far
+    as the last window reaches, where `stride` does not divide `size`), so that every pixel is in
+    some window; all rows of a column come before the next column.
     """
-    if size <= 0 or stride <= 0:
-        raise ValueError("tile size and stride must be positive")
-    for col in range(0, round_up(width, size) - size + 1, stride):
-        for row in range(0, round_up(height, size) - size + 1, stride):
+    if size <= 0 or not 0 < stride <= size:
+        raise ValueError("a tile needs a positive size and a stride of 1 to that size")
+    for col in range(0, round_up(width, size) - size + stride, stride):
+        for row in range(0, round_up(height, size) - size + stride, stride):
             yield Window(row, col, size, size)

@@ -1,0 +1,166 @@
+"""Settings: the GDAL environment, and the recipes of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+
+from geofcn.errors import UsageError
+
+# Settings of the environment that break reads silently are forced off. GDAL's block cache would
+# take 5 % of the machine's memory; it is counted in MB.
+GDAL_OPTIONS = {
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GDAL_CACHEMAX": 64,
+}
+
+# The default scale brings the ground resolution nearest to this (metres per net pixel).
+NET_RESOLUTION = 0.55
+SCALES = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a training does; stored in the model.
+
+    net, scale, upsample    the net; scale 0 is `auto` (from the ground resolution)
+    tile, stride            pixels of the scene
+    lr_halved_every         epochs after which the learning rate is halved; 0: a cosine over the
+                            training, after a short warm-up
+    class_weights           (background, house), or None: from the labels' share of houses
+    normalise               "image": the mean image of the tiles is subtracted; "bands": mean and
+                            deviation of each band
+    shuffle, augment        tiles in a new order each epoch; flips, quarter turns, brightness
+    validate_fraction       of the scene's blocks kept from training; 0: scored on the scene itself
+    """
+
+    name: str
+    net: str
+    scale: int
+    upsample: str
+    tile: int
+    stride: int
+    epochs: int
+    batch: int
+    optimizer: str
+    lr: float
+    lr_halved_every: int
+    momentum: float
+    weight_decay: float
+    class_weights: tuple[float, float] | None
+    normalise: str
+    shuffle: bool
+    augment: bool
+    validate_fraction: float
+    seed: int
+
+    def to_json(self) -> dict:
+        """Plain types only, as kept in the model file."""
+        return asdict(self)
+
+
+SEED_RECIPE = Recipe(
+    name="seed",
+    net="fcnn2",
+    scale=1,
+    upsample="nearest",
+    tile=128,
+    stride=64,
+    epochs=200,
+    batch=1,
+    optimizer="sgd",
+    lr=1e-4,
+    lr_halved_every=40,
+    momentum=0.9,
+    weight_decay=5e-3,
+    class_weights=(1.0, 6.0),
+    normalise="image",
+    shuffle=False,
+    augment=False,
+    validate_fraction=0.0,
+    seed=1984,
+)
+
+DEFAULT_RECIPE = Recipe(
+    name="default",
+    net="fcnn2",
+    scale=0,
+    upsample="nearest",
+    tile=256,
+    stride=128,
+    epochs=60,
+    batch=8,
+    optimizer="adamw",
+    lr=4e-3,
+    lr_halved_every=0,
+    momentum=0.9,
+    weight_decay=1e-2,
+    class_weights=(1.0, 2.0),
+    normalise="bands",
+    shuffle=True,
+    augment=True,
+    validate_fraction=0.15,
+    seed=1984,
+)
+
+RECIPES = {"default": DEFAULT_RECIPE, "seed": SEED_RECIPE}
+
+
+def make_recipe(name: str, overrides: Mapping) -> Recipe:
+    """The recipe `name` with every override that is not None.
+
+    A new `tile` without a `stride` keeps the recipe's ratio of the two. Raises UsageError for an
+    unknown recipe or option.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"recipe {name}: there is none; choose one of {', '.join(RECIPES)}.")
+    base = RECIPES[name]
+    known = {field.name for field in fields(Recipe)}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    if unknown := given.keys() - known:
+        raise UsageError(f"option {sorted(unknown)[0]}: training takes no such option.")
+    if "tile" in given and "stride" not in given:
+        given["stride"] = max(1, given["tile"] * base.stride // base.tile)
+    # `auto` is a value like any other; None means "not given" and cannot stand for it.
+    if given.get("class_weights") == "auto":
+        given["class_weights"] = None
+    if given.get("scale") == "auto":
+        given["scale"] = 0
+    recipe = replace(base, **given)
+    _check(recipe)
+    return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    if recipe.scale not in (0, *SCALES):
+        raise UsageError(f"scale {recipe.scale}: choose 1, 2, 4, 8 or auto.")
+    for name in ("tile", "stride", "epochs", "batch"):
+        if getattr(recipe, name) < 1:
+            raise UsageError(f"{name} {getattr(recipe, name)}: give a whole number from 1 up.")
+    if recipe.stride > recipe.tile:
+        raise UsageError(
+            f"stride {recipe.stride}: it is larger than the tile ({recipe.tile}), so pixels would "
+            "be left out; give at most the tile's size."
+        )
+    if not 0 <= recipe.validate_fraction < 1:
+        raise UsageError(
+            f"validation fraction {recipe.validate_fraction}: give one from 0 to below 1."
+        )
+    if not recipe.lr > 0:
+        raise UsageError(f"learning rate {recipe.lr}: give a number above 0.")
+
+
+def scale_for(ground_resolution: float | None) -> int:
+    """The scale whose net pixel is nearest to NET_RESOLUTION on the ground (by ratio).
+
+    `ground_resolution`: metres per scene pixel; 1 where it is unknown.
+    """
+    if ground_resolution is None:
+        return 1
+    return min(SCALES, key=lambda scale: _ratio(scale * ground_resolution / NET_RESOLUTION))
+
+
+def _ratio(value: float) -> float:
+    return max(value, 1 / value)

@@ -1,0 +1,198 @@
+"""Labels on a scene's grid, window by window, from a raster or from vectors.
+
+`read` gives (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import shapely
+from rasterio.crs import CRS
+from rasterio.features import rasterize
+from rasterio.transform import Affine, array_bounds
+from rasterio.warp import transform_bounds
+
+from geofcn.errors import LabelsError, SceneError
+from geofcn.grid import Window, sample_windows
+from geofcn.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.scene import Scene, aligned, open_scene
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")
+# A grid is the same as the scene's when no corner is further off than this, in pixels.
+SAME_GRID = 1e-3
+
+log = logging.getLogger("geofcn")
+
+
+@dataclass(frozen=True)
+class RasterLabels:
+    """The first band of a raster on the scene's grid; every value but 0 and nodata is a house."""
+
+    scene: Scene
+
+    @property
+    def path(self) -> str:
+        """The file the labels come from."""
+        return self.scene.path
+
+    def read(self, window: Window) -> np.ndarray:
+        """(rows, columns) uint8 classes of a window that lies on the scene."""
+        image, valid = self.scene.read(window)
+        classes = np.where(image[0] != 0, np.uint8(HOUSE), np.uint8(BACKGROUND))
+        classes[~valid] = BLANK
+        return classes
+
+
+@dataclass(frozen=True)
+class VectorLabels:
+    """Polygons burned onto the scene's grid: a pixel is a house when its centre lies in one."""
+
+    path: str
+    crs: CRS | None
+    transform: Affine
+    height: int
+    width: int
+
+    def read(self, window: Window) -> np.ndarray:
+        """(rows, columns) uint8 classes of a window that lies on the scene."""
+        polygons, tree = _polygons(self)
+        classes = np.zeros(window.shape, np.uint8)
+        box = shapely.box(window.col, window.row, window.right, window.bottom)
+        touching = tree.query(box)
+        if len(touching):
+            rasterize(
+                [(polygon, HOUSE) for polygon in polygons[np.sort(touching)]],
+                out=classes,
+                transform=Affine.translation(window.col, window.row),
+            )
+        return classes
+
+
+Labels = RasterLabels | VectorLabels
+
+
+@dataclass(frozen=True)
+class Source:
+    """A scene and its labels, on one grid."""
+
+    scene: Scene
+    labels: Labels
+
+
+def open_source(
+    scene: str | os.PathLike, labels: str | os.PathLike, nodata: float | None = None
+) -> Source:
+    """Open a scene and the labels that belong to it; see open_scene and open_labels."""
+    opened = open_scene(scene, nodata)
+    return Source(opened, open_labels(labels, opened))
+
+
+def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
+    """Labels for `scene` from a raster, or from vectors of any format and CRS.
+
+    A raster on another grid is brought onto the scene's (nearest neighbour), with a notice. Raises
+    LabelsError when the file is neither, has no place on the ground, or does not touch the scene.
+    """
+    name = os.fspath(path)
+    if Path(name).suffix.lower() in RASTER_SUFFIXES:
+        raster = _open_raster(name)
+        _check_values(raster)
+        return RasterLabels(_on_grid(raster, scene))
+    labels = VectorLabels(name, scene.crs, scene.transform, scene.height, scene.width)
+    polygons, tree = _polygons(labels)
+    if len(tree.query(shapely.box(0, 0, scene.width, scene.height))) == 0:
+        raise LabelsError(
+            f"{name}: none of its {len(polygons)} polygons lies on {scene.name}; check its CRS."
+        )
+    return labels
+
+
+def _open_raster(path: str) -> Scene:
+    try:
+        return open_scene(path)
+    except SceneError as error:
+        raise LabelsError(str(error)) from error
+
+
+def _check_values(raster: Scene) -> None:
+    """Look at a sample of the values: one besides 0 is the house, more cannot be told apart."""
+    values: set = set()
+    for window in sample_windows(raster.height, raster.width, 256, 64):
+        image, valid = raster.read(window)
+        values.update(np.unique(image[0][valid]).tolist())
+    houses = sorted(values - {0})
+    if len(houses) > 1:
+        shown = ", ".join(f"{value:g}" for value in houses[:5])
+        raise LabelsError(
+            f"{raster.path}: it holds several values besides 0 ({shown}); give labels with 0 for "
+            "background and one other value for houses."
+        )
+    if houses not in ([], [1]):
+        log.warning("%s: its value %g is taken as house, 0 as background.", raster.name, *houses)
+
+
+def _on_grid(raster: Scene, scene: Scene) -> Scene:
+    if raster.crs != scene.crs and None not in (raster.crs, scene.crs):
+        log.warning("%s: in another CRS than %s; it is reprojected.", raster.name, scene.name)
+        return _overlapping(raster, scene)
+    if raster.crs is None and scene.crs is not None:
+        if (raster.height, raster.width) != (scene.height, scene.width):
+            raise LabelsError(
+                f"{raster.path}: it has no CRS and another size than {scene.name}, so its place is "
+                "unknown; give labels with a CRS, or of the scene's size."
+            )
+        log.warning("%s: it has no CRS; taken as lying on %s's grid.", raster.name, scene.name)
+        return raster
+    shift = ~scene.transform * raster.transform
+    corners = [(0, 0), (raster.width, 0), (0, raster.height), (raster.width, raster.height)]
+    offset = max(abs(a - b) for c in corners for a, b in zip(shift * c, c, strict=True))
+    if offset <= SAME_GRID and (raster.height, raster.width) == (scene.height, scene.width):
+        return raster
+    log.warning("%s: on another grid than %s; it is aligned to it.", raster.name, scene.name)
+    return _overlapping(raster, scene)
+
+
+def _overlapping(raster: Scene, scene: Scene) -> Scene:
+    """`raster` on the scene's grid. Raises LabelsError when they do not meet."""
+    left, bottom, right, top = array_bounds(raster.height, raster.width, raster.transform)
+    if raster.crs != scene.crs:
+        left, bottom, right, top = transform_bounds(
+            raster.crs, scene.crs, left, bottom, right, top
+        )
+    west, south, east, north = array_bounds(scene.height, scene.width, scene.transform)
+    if left >= east or right <= west or bottom >= north or top <= south:
+        raise LabelsError(f"{raster.path}: it does not overlap {scene.name}; check its CRS.")
+    return aligned(raster, scene)
+
+
+@lru_cache(maxsize=8)
+def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
+    """All polygons of the file in the scene's pixel coordinates (column, row), with an index."""
+    try:
+        frame = pyogrio.read_dataframe(labels.path, columns=[])
+    except Exception as error:  # pyogrio raises several unrelated classes
+        raise LabelsError(
+            f"{labels.path}: these labels cannot be read ({error}); give a GeoTIFF or polygons."
+        ) from error
+    if frame.crs is not None and labels.crs is not None:
+        frame = frame.to_crs(labels.crs.to_wkt())
+    elif labels.crs is not None:
+        raise LabelsError(
+            f"{labels.path}: it states no CRS, so its place is unknown; set it, for instance with "
+            "`ogr2ogr -a_srs`."
+        )
+    geometry = np.asarray(frame.geometry.values)
+    kinds = shapely.get_type_id(geometry)
+    areal = geometry[(kinds == 3) | (kinds == 6)]
+    if len(areal) == 0:
+        raise LabelsError(f"{labels.path}: it holds no polygons; give the outlines of the houses.")
+    into = ~labels.transform
+    areal = shapely.transform(areal, lambda xy: np.column_stack(into * (xy[:, 0], xy[:, 1])))
+    return areal, shapely.STRtree(areal)

@@ -1,0 +1,113 @@
+"""Confusion counts and the scores that follow from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+SCORES = ("precision", "recall", "f1", "accuracy", "iou")
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else nan
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixels (or objects) by prediction and truth; counts of disjoint parts add up.
+
+    A score whose denominator is 0 is undefined and comes out as NaN.
+    """
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+
+    def __add__(self, other: Confusion) -> Confusion:
+        return Confusion(
+            self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn
+        )
+
+    @property
+    def precision(self) -> float:
+        """Share of predicted houses that are houses."""
+        return _ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """Share of houses that were found."""
+        return _ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
+        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pixels given their true class."""
+        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union of the house class."""
+        return _ratio(self.tp, self.tp + self.fp + self.fn)
+
+    def scores(self) -> dict[str, float]:
+        """precision, recall, f1, accuracy and iou, as fractions of 1."""
+        return {name: getattr(self, name) for name in SCORES}
+
+
+def confusion(
+    predicted: np.ndarray, truth: np.ndarray, counted: np.ndarray | None = None
+) -> Confusion:
+    """Count two boolean arrays of one shape, over the pixels where `counted` is true (or all)."""
+    if counted is None:
+        total, hits = predicted.size, predicted & truth
+    else:
+        predicted, truth = predicted & counted, truth & counted
+        total, hits = int(np.count_nonzero(counted)), predicted & truth
+    tp = int(np.count_nonzero(hits))
+    fp = int(np.count_nonzero(predicted)) - tp
+    fn = int(np.count_nonzero(truth)) - tp
+    return Confusion(tp, fp, fn, total - tp - fp - fn)
+
+
+class ScoreCurve:
+    """Scores at every threshold, from streamed probabilities.
+
+    Two histograms (houses, background) of the probability in steps of 1/254, as a uint8
+    probability raster holds it: the confusion at any of the thresholds between two steps is exact.
+    """
+
+    STEPS = 254
+
+    def __init__(self) -> None:
+        self.houses = np.zeros(self.STEPS + 1, np.int64)
+        self.background = np.zeros(self.STEPS + 1, np.int64)
+
+    def add(self, probability: np.ndarray, truth: np.ndarray, counted: np.ndarray) -> None:
+        """Count float probabilities and boolean truth where `counted`."""
+        steps = np.rint(probability * np.float32(self.STEPS)).astype(np.uint8)
+        self.houses += np.bincount(steps[truth & counted], minlength=self.STEPS + 1)
+        self.background += np.bincount(steps[~truth & counted], minlength=self.STEPS + 1)
+
+    def at(self, step: int) -> Confusion:
+        """Confusion when a pixel of `step` or more is called a house."""
+        tp, fp = int(self.houses[step:].sum()), int(self.background[step:].sum())
+        return Confusion(tp, fp, int(self.houses[:step].sum()), int(self.background[:step].sum()))
+
+    def best(self) -> tuple[float, Confusion]:
+        """The threshold with the highest F1, and the confusion there; .5 where F1 is undefined.
+
+        Of equal ones the threshold nearest to .5 is taken.
+        """
+        middle = self.STEPS // 2
+        steps = sorted(range(1, self.STEPS + 1), key=lambda step: abs(step - middle))
+        best = max(steps, key=lambda step: np.nan_to_num(self.at(step).f1, nan=-1.0))
+        if not self.houses.any():
+            best = middle
+        return (best - 0.5) / self.STEPS, self.at(best)

@@ -1,0 +1,175 @@
+"""A trained net with everything its use needs: the whole-image answer, and the same by windows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import nn
+
+from geofcn import __version__
+from geofcn.errors import ModelError
+from geofcn.grid import Window, round_up, tile_at
+from geofcn.nets import Geometry, make_net, probe
+from geofcn.pixels import Normalisation, pad_to
+from geofcn.scene import Scene, ground_resolution
+
+log = logging.getLogger("geofcn")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model says of itself.
+
+    net, scale, upsample   arguments of nets.make_net
+    colours, dtype         of the training scene's bands, in order
+    threshold              a pixel is a house where its probability reaches it
+    recipe                 every training option
+    scores                 epoch and validation scores at which the weights were kept
+    scenes                 names of the training scenes
+    crs, resolution        of the first training scene: WKT, metres on the ground per pixel
+    """
+
+    net: str
+    scale: int
+    upsample: str
+    colours: tuple[str, ...]
+    dtype: str
+    threshold: float = 0.5
+    recipe: dict = field(default_factory=dict)
+    scores: dict = field(default_factory=dict)
+    scenes: tuple[str, ...] = ()
+    crs: str | None = None
+    resolution: float | None = None
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class Model:
+    """A net, the normalisation of its input, and its card."""
+
+    net: nn.Module
+    normalisation: Normalisation
+    card: Card
+
+    @property
+    def geometry(self) -> Geometry:
+        """Total stride and halo, probed from the net."""
+        return net_geometry(self.card.net, len(self.card.colours), self.card.scale, self.card.upsample)
+
+    def predict(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """House probability of a whole image by ONE forward pass of the plain net.
+
+        image  (bands, rows, columns), in the units of the training scene
+        valid  (rows, columns) boolean, false where blank; default: nothing is blank
+
+        Returns (rows, columns) float32, 0 where blank. Sides that are no multiple of the net's
+        stride are extended with blank pixels for the pass and cropped after.
+        """
+        if image.ndim != 3 or image.shape[0] != self.normalisation.bands:
+            raise ModelError(
+                f"an image of shape {image.shape}: this model needs "
+                f"({self.normalisation.bands}, rows, columns)."
+            )
+        if valid is None:
+            valid = np.ones(image.shape[1:], bool)
+        if image.dtype.kind == "f":
+            valid = valid & np.isfinite(image).all(axis=0)
+        rows, cols = image.shape[1:]
+        stride = self.geometry.stride
+        prepared = self.normalisation.apply(image, valid, 0, 0)
+        prepared = pad_to(prepared, round_up(rows, stride), round_up(cols, stride))
+        probability = self._forward(prepared)[:rows, :cols]
+        return np.where(valid, probability, np.float32(0))
+
+    def predict_window(self, scene: Scene, write: Window) -> Prediction:
+        """The pixels of `write` as one pass over the whole scene would give them.
+
+        `write` starts on multiples of the net's stride and ends on one or at the scene's edge. It
+        is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
+        multiple of the stride counts as extended with blank pixels up to the next one.
+        """
+        stride, halo = self.geometry.stride, self.geometry.halo
+        if write.row % stride or write.col % stride:
+            raise ValueError(f"{write} does not start on a multiple of the net's stride, {stride}")
+        tile = tile_at(write, halo, round_up(scene.height, stride), round_up(scene.width, stride))
+        read = tile.read.clip(scene.height, scene.width)
+        image, valid = scene.read(read)
+        inside = valid[tile.crop.slices]
+        if not inside.any():
+            return Prediction(np.zeros(write.shape, np.float32), inside)
+        prepared = self.normalisation.apply(image, valid, read.row, read.col)
+        prepared = pad_to(prepared, round_up(read.height, stride), round_up(read.width, stride))
+        probability = self._forward(prepared)[tile.crop.slices]
+        return Prediction(np.where(inside, probability, np.float32(0)), inside)
+
+    def logits(self, prepared: np.ndarray) -> torch.Tensor:
+        """(bands, rows, columns) float32, normalised, to (2, rows, columns) logits; one pass."""
+        device = next(self.net.parameters()).device
+        with torch.inference_mode():
+            batch = torch.from_numpy(prepared)[None].to(device, memory_format=torch.channels_last)
+            return self.net(batch)[0].cpu()
+
+    def _forward(self, prepared: np.ndarray) -> np.ndarray:
+        return house_probability(self.logits(prepared)).numpy()
+
+    def fit(self, scene: Scene) -> Scene:
+        """`scene` with the bands this model was trained on, in its order.
+
+        Bands are matched by colour interpretation where that is unambiguous, else by position.
+        Raises ModelError when bands are missing or the pixels have another type.
+        """
+        colours = self.card.colours
+        if len(set(colours)) == len(colours) and all(scene.colours.count(c) == 1 for c in colours):
+            bands = tuple(scene.bands[scene.colours.index(colour)] for colour in colours)
+        elif len(scene.bands) == len(colours):
+            bands = scene.bands
+        else:
+            raise ModelError(
+                f"{scene.path}: it has {len(scene.bands)} band(s) ({', '.join(scene.colours)}), "
+                f"the model was trained on {len(colours)} ({', '.join(colours)}); give a scene "
+                "with the same bands."
+            )
+        if scene.dtype != self.card.dtype:
+            raise ModelError(
+                f"{scene.path}: its pixels are {scene.dtype}, the model was trained on "
+                f"{self.card.dtype}; convert the scene or train on one like it."
+            )
+        self._compare_resolution(scene)
+        return replace(scene, bands=bands, colours=colours)
+
+    def _compare_resolution(self, scene: Scene) -> None:
+        here, there = ground_resolution(scene), self.card.resolution
+        if here and there and not 2 / 3 < here / there < 3 / 2:
+            log.warning(
+                "%s has %.3g m per pixel, the model was trained at %.3g m: expect poor results.",
+                scene.name,
+                here,
+                there,
+            )
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """House probability (rows, columns) float32, 0 where blank, and where pixels are not blank."""
+
+    probability: np.ndarray
+    valid: np.ndarray
+
+
+def house_probability(logits: torch.Tensor) -> torch.Tensor:
+    """(..., 2, rows, columns) logits to the (..., rows, columns) probability of a house.
+
+    The softmax of two classes is the logistic function of their difference.
+    """
+    return torch.sigmoid(logits[..., 1, :, :] - logits[..., 0, :, :])
+
+
+@lru_cache(maxsize=32)
+def net_geometry(net: str, bands: int, scale: int, upsample: str) -> Geometry:
+    """nets.probe of a registered net, once per process."""
+    with torch.random.fork_rng(devices=[]):
+        return probe(make_net(net, bands, scale, upsample), bands)

@@ -1,0 +1,203 @@
+"""The nets: a registry, the block-mean wrapper, and what can be found out about any of them.
+
+Every net maps (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits of
+background and house; rows and columns are multiples of its total stride. How far a net looks, and
+which shifts it commutes with, is probed from the net itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from geofcn.errors import ModelError, UsageError
+from geofcn.grid import round_up
+
+CLASSES = 2
+
+
+class FCNN(nn.Module):
+    """The seed's net: upsampling by a fixed rule.
+
+    conv3x3 bands-16, relu, conv3x3 16-32, relu, maxpool 2, conv3x3 32-16, relu, upsample x2,
+    conv5x5 16-2; every convolution padded with zeros to keep its size.
+    """
+
+    def __init__(self, bands: int = 3, upsample: str = "nearest"):
+        super().__init__()
+        self.conv1 = nn.Conv2d(bands, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 16, 3, padding=1)
+        self.upsample = nn.Upsample(scale_factor=2, mode=upsample)
+        self.conv4 = nn.Conv2d(16, CLASSES, 5, padding=2)
+        he_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv1(x), inplace=True)
+        # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
+        x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
+        x = F.relu(self.conv3(x), inplace=True)
+        return self.conv4(self.upsample(x))
+
+
+class FCNN2(FCNN):
+    """FCNN with its upsampling learned: a transposed convolution, no activation after it."""
+
+    def __init__(self, bands: int = 3, upsample: str = "nearest"):
+        nn.Module.__init__(self)
+        self.conv1 = nn.Conv2d(bands, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 16, 3, padding=1)
+        self.upsample = nn.ConvTranspose2d(16, 16, 3, stride=2, padding=1, output_padding=1)
+        self.conv4 = nn.Conv2d(16, CLASSES, 5, padding=2)
+        he_normal(self)
+
+
+class Scaled(nn.Module):
+    """A net on k x k block means: mean in front, bilinear x k of the logits behind."""
+
+    def __init__(self, net: nn.Module, scale: int):
+        super().__init__()
+        self.net = net
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.net(F.avg_pool2d(x, self.scale))
+        return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
+
+def he_normal(net: nn.Module) -> None:
+    """Draw every convolution's weights from He's normal distribution; biases stay as they are.
+
+    He et al., Delving deep into rectifiers, ICCV 2015.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight)
+
+
+REGISTRY: dict[str, Callable[..., nn.Module]] = {"fcnn": FCNN, "fcnn2": FCNN2}
+
+
+def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -> nn.Module:
+    """The registered net `name` on `bands` bands and `scale` x `scale` block means.
+
+    `upsample` (nearest or bilinear) is used by nets that upsample by a fixed rule. Raises
+    ModelError for an unknown name.
+    """
+    if name not in REGISTRY:
+        raise ModelError(f"net {name}: there is none; choose one of {', '.join(REGISTRY)}.")
+    net = REGISTRY[name](bands=bands, upsample=upsample)
+    return net if scale == 1 else Scaled(net, scale)
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device `name`; auto is the first of cuda, mps and cpu that is there.
+
+    Raises UsageError when this machine has no such device.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, available in there.items() if available)
+    if not there.get(name):
+        raise UsageError(f"device {name}: this machine has none; use --device cpu.")
+    return torch.device(name)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What exact tiling must know of a net, in pixels of the scene.
+
+    stride  windows must start on multiples of it and have multiples of it as sides
+    halo    pixels to read around an aligned window; a multiple of `stride`
+    """
+
+    stride: int
+    halo: int
+
+
+def probe(net: nn.Module, bands: int) -> Geometry:
+    """Find a net's total stride and halo by experiment, for any net that has them.
+
+    The stride is the least power of 2 by which sides can grow and by which shifting the input
+    shifts the output. The halo follows from which outputs turn NaN when an aligned stretch of the
+    input is NaN: NaN passes every layer that reads it. Weights are drawn anew, in double, so that
+    the answer depends on the architecture alone. Both axes are tried; the larger answer holds.
+
+    Raises ModelError when a net looks further than 1,000 pixels or commutes with no shift: a layer
+    that depends on its whole window (global pooling, instance statistics) cannot be tiled exactly.
+    """
+    net = copy.deepcopy(net).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(generator=generator)
+    rows, cols = (_probe_axis(partial(_run_along, net, bands, axis)) for axis in (0, 1))
+    stride = max(rows.stride, cols.stride)
+    return Geometry(stride, round_up(max(rows.halo, cols.halo), stride))
+
+
+MAX_STRIDE = 64
+
+
+def _run_along(net: nn.Module, bands: int, axis: int, line: Tensor) -> Tensor:
+    """Logits of an image that varies as `line` along one axis: (length,) -> (2, length, 64).
+
+    The length comes out otherwise where the net does not keep it.
+    """
+    texture = torch.linspace(0.5, 1.5, bands * MAX_STRIDE, dtype=torch.float64)
+    image = line[:, None] * texture.reshape(bands, 1, MAX_STRIDE)
+    with torch.inference_mode():
+        if axis == 0:
+            return net(image[None])[0]
+        return net(image.mT.contiguous()[None])[0].mT
+
+
+def _probe_axis(run: Callable[[Tensor], Tensor]) -> Geometry:
+    for length in (128, 256, 512, 1024, 2048):
+        for stride in (2**n for n in range(MAX_STRIDE.bit_length())):
+            halo = _halo(run, length, stride)
+            if halo is not None and _commutes(run, length, stride, halo):
+                return Geometry(stride, halo)
+    raise ModelError(
+        "this net cannot be tiled exactly: it looks further than 1,000 pixels, or a layer depends "
+        "on the whole window; use layers of bounded reach."
+    )
+
+
+def _halo(run: Callable[[Tensor], Tensor], length: int, stride: int) -> int | None:
+    """How far, in steps of `stride`, outputs lie from an input they read; None: beyond `length`."""
+    start = length // 2
+    line = torch.ones(length, dtype=torch.float64)
+    line[start : start + stride] = torch.nan
+    touched = run(line).isnan().any(dim=2).any(dim=0).nonzero()[:, 0]
+    if len(touched) == 0:
+        return 0
+    first, last = int(touched[0]), int(touched[-1])
+    if first == 0 or last >= length - 1:
+        return None
+    return max(start - first // stride * stride, last // stride * stride - start)
+
+
+def _commutes(run: Callable[[Tensor], Tensor], length: int, stride: int, halo: int) -> bool:
+    """Whether the output follows when the input is longer by, and shifted by, `stride` pixels."""
+    margin = halo + stride
+    if length < 4 * margin:
+        return False
+    generator = torch.Generator().manual_seed(1)
+    line = torch.randn(length + stride, dtype=torch.float64, generator=generator)
+    whole, shifted = run(line), run(line[stride:])
+    if whole.shape[1] != length + stride or shifted.shape[1] != length:
+        return False
+    expected = whole[:, margin + stride : length - margin]
+    return torch.allclose(shifted[:, margin : length - margin - stride], expected, rtol=1e-9)

@@ -1,0 +1,98 @@
+"""Arrays in, arrays out: blank pixels, normalisation, classes.
+
+Images are (bands, rows, columns), masks and probabilities (rows, columns). `valid` is boolean,
+false where a pixel is blank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BACKGROUND, HOUSE, BLANK = 0, 1, 255
+
+# uint8 probabilities: 0-254 stand for 0-1, 255 is BLANK.
+PROBABILITY_STEPS = 254
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """(value - mean) / scale, the same for the whole scene, 0 where blank.
+
+    mean   (bands, period, period) float32, repeated every `period` pixels from the scene's origin:
+           period 1 is a mean per band, period W the mean image of the training tiles
+    scale  (bands,) float32, in units of the raster's values
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def bands(self) -> int:
+        """Number of bands an image must have."""
+        return self.mean.shape[0]
+
+    def apply(self, image: np.ndarray, valid: np.ndarray | None, row: int, col: int) -> np.ndarray:
+        """Normalise an image whose upper left pixel lies at (row, col) of the scene.
+
+        Returns float32 of the image's shape; 0 in every band where `valid` is false (`None`: all
+        pixels are valid).
+        """
+        out = image.astype(np.float32)
+        # A pixel that is blank may be NaN or infinite: it is overwritten below, not computed with.
+        with np.errstate(invalid="ignore", over="ignore"):
+            out -= self._field(row, col, *image.shape[1:])
+            if (self.scale != 1).any():
+                out *= (1 / self.scale)[:, None, None]
+        if valid is not None and not valid.all():
+            out[:, ~valid] = 0
+        return out
+
+    def _field(self, row: int, col: int, height: int, width: int) -> np.ndarray:
+        period = self.mean.shape[1]
+        if period == 1:
+            return self.mean
+        rows = np.arange(row, row + height) % period
+        cols = np.arange(col, col + width) % period
+        return self.mean[:, rows[:, None], cols]
+
+
+def pad_to(array: np.ndarray, height: int, width: int, value: float = 0) -> np.ndarray:
+    """`array` (..., rows, columns) extended to the right and at the bottom with `value`."""
+    down, right = height - array.shape[-2], width - array.shape[-1]
+    if not (down or right):
+        return array
+    margins = [(0, 0)] * (array.ndim - 2) + [(0, down), (0, right)]
+    return np.pad(array, margins, constant_values=value)
+
+
+def blank_for_training(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Where a pixel counts as blank when training tiles are chosen, per value.
+
+    Boolean, of the image's shape: a value is blank when it is 0 or its pixel is not valid. The
+    share of blank values, not of blank pixels, decides (as in the seed).
+    """
+    return (image == 0) | ~valid
+
+
+def is_kept(image: np.ndarray, valid: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether a tile is trained on: not when more than half of it is blank and it has no house."""
+    if (labels == HOUSE).any():
+        return True
+    blank = np.count_nonzero(blank_for_training(image, valid))
+    return blank <= image.size / 2
+
+
+def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:
+    """uint8 mask: HOUSE where probability >= threshold, else BACKGROUND, BLANK where not valid."""
+    mask = (probability >= np.float32(threshold)).view(np.uint8)
+    mask[~valid] = BLANK
+    return mask
+
+
+def quantise(probability: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """float32 probabilities as uint8: 0-254 for 0-1, rounded to the nearest, BLANK where blank."""
+    steps = np.rint(probability * np.float32(PROBABILITY_STEPS)).astype(np.uint8)
+    steps[~valid] = BLANK
+    return steps

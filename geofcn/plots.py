@@ -1,0 +1,108 @@
+"""Pictures of a run, drawn from plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+
+COLOURS = {
+    "precision": "#3b7dd8",
+    "recall": "#e08a1e",
+    "f1": "#c0392b",
+    "accuracy": "#7f8c8d",
+    "iou": "#2e9e6b",
+}
+NAMES = {"f1": "F1", "iou": "IoU"}
+HOUSE_COLOUR = np.array([255, 40, 20], np.float32)
+
+
+def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
+    """The loss of every iteration, with its running mean over an epoch."""
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    values = np.asarray(losses, float)
+    steps = np.arange(1, len(values) + 1)
+    axes.plot(steps, values, color="#b9c6d8", linewidth=0.6, label="each iteration")
+    span = max(1, len(values) // max(1, epochs))
+    means = np.convolve(values, np.full(span, 1 / span), mode="valid")
+    axes.plot(steps[span - 1 :], means, color="#1f4e8c", linewidth=1.6, label="mean over an epoch")
+    positive = values[values > 0]
+    if len(positive):
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=np.quantile(positive, 0.01) / 2)
+    axes.set(xlabel="iteration", ylabel="weighted cross entropy", title="Training loss")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    _save(figure, path)
+
+
+def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Precision, recall, F1, accuracy and IoU after every epoch, the best F1 marked."""
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(history) < 3 else None
+    for name, colour in COLOURS.items():
+        scores = [100 * row[name] for row in history]
+        width = 2.2 if name == "f1" else 1.3
+        label = NAMES.get(name, name)
+        axes.plot(epochs, scores, color=colour, linewidth=width, label=label, marker=marker)
+    f1 = np.array([row["f1"] for row in history], float)
+    if np.isfinite(f1).any():
+        best = int(np.nanargmax(f1))
+        axes.axvline(epochs[best], color=COLOURS["f1"], linestyle=":", linewidth=1)
+        axes.annotate(
+            f"best F1 {100 * f1[best]:.2f}, epoch {epochs[best]}",
+            (epochs[best], 2),
+            xytext=(-6, 0),
+            textcoords="offset points",
+            ha="right" if best > len(history) / 2 else "left",
+            color=COLOURS["f1"],
+        )
+    axes.set(xlabel="epoch", ylabel="%", ylim=(0, 101), title="Validation scores")
+    axes.legend(frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 0.06))
+    axes.grid(alpha=0.25)
+    _save(figure, path)
+
+
+def overlay_plot(image: np.ndarray, houses: np.ndarray, path: Path) -> None:
+    """Houses painted in red over the scene, one picture pixel per array pixel.
+
+    image (bands, rows, columns) of any dtype, houses (rows, columns) boolean.
+    """
+    picture = picture_of(image).astype(np.float32)
+    picture[houses] = 0.45 * picture[houses] + 0.55 * HOUSE_COLOUR
+    save_picture(picture.astype(np.uint8), path)
+
+
+def picture_of(image: np.ndarray) -> np.ndarray:
+    """(bands, rows, columns) of any dtype to (rows, columns, 3) uint8; one band becomes grey.
+
+    What is not uint8 is stretched between its 2nd and 98th percentile.
+    """
+    bands = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
+    if bands.dtype != np.uint8:
+        finite = bands[np.isfinite(bands)]
+        low, high = np.percentile(finite, (2, 98)) if len(finite) else (0, 1)
+        stretched = (np.nan_to_num(bands.astype(np.float32)) - low) / max(high - low, 1e-12)
+        bands = (255 * stretched.clip(0, 1)).astype(np.uint8)
+    return np.moveaxis(bands, 0, -1)
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write (rows, columns, 3) uint8 as a PNG, in one step."""
+    partial = path.with_name(f".{path.name}.partial")
+    plt.imsave(partial, picture, format="png")
+    partial.replace(path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, format="png", dpi=120)
+    plt.close(figure)
+    partial.replace(path)

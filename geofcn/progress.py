@@ -1,0 +1,35 @@
+"""How the verbs tell how far they are, without knowing who listens."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+
+class Step(Protocol):
+    """One long step under way."""
+
+    def advance(self, amount: int, **figures: float) -> None:
+        """`amount` more units are done; `figures` are shown beside the rate."""
+
+
+class Progress(Protocol):
+    """Called by a verb for each long step; `total` in `unit`s, for instance pixels or tiles."""
+
+    def __call__(self, what: str, total: int, unit: str) -> AbstractContextManager[Step]: ...
+
+
+class _Silence:
+    def __enter__(self) -> _Silence:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
+
+    def advance(self, amount: int, **figures: float) -> None:
+        pass
+
+
+def silent(what: str, total: int, unit: str) -> AbstractContextManager[Step]:
+    """Progress that nobody sees."""
+    return _Silence()

@@ -1,0 +1,318 @@
+"""The one door by which a path becomes a raster.
+
+A `Scene` is lazy and small: it knows the raster's frame and reads windows on demand. It can be
+pickled and shared by threads, because every thread of every process opens a handle of its own (a
+GDAL handle shared by threads returns wrong pixels without a word).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import pyproj
+import rasterio
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+
+from geofcn.config import GDAL_OPTIONS
+from geofcn.errors import SceneError
+from geofcn.grid import Window, blocks
+
+MAX_BLOCK_BYTES = 512 * 2**20
+MAX_PIXELS = 2**42
+HANDLES_PER_THREAD = 8
+
+_handles = threading.local()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A frame to bring a raster onto: CRS, transform, rows and columns."""
+
+    crs: CRS | None
+    transform: Affine
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A raster's frame, and windows of its pixels.
+
+    height, width   pixels
+    bands           1-based numbers of the colour bands (an alpha band is a mask, not a band)
+    dtype           of the pixels
+    transform       pixel corners (column, row) to CRS units
+    nodata          the value that is blank when every band has it, besides what the file declares
+    grid            the frame the file is brought onto as it is read (nearest neighbour), if any
+    """
+
+    path: str
+    height: int
+    width: int
+    bands: tuple[int, ...]
+    dtype: str
+    crs: CRS | None
+    transform: Affine
+    block_shape: tuple[int, int]
+    driver: str
+    compression: str | None
+    colours: tuple[str, ...]
+    nodata: float | None = None
+    masked: bool = False
+    grid: Grid | None = None
+    identity: tuple = field(default=(), repr=False)
+
+    @property
+    def window(self) -> Window:
+        """The whole scene."""
+        return Window(0, 0, self.height, self.width)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return Path(self.path).name
+
+    @property
+    def declares_blank(self) -> bool:
+        """Whether the raster (or the user) says which pixels are blank."""
+        return self.masked or self.nodata is not None
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels of a window that lies on the scene.
+
+        Returns the image (bands, rows, columns) in the raster's dtype and `valid` (rows, columns),
+        false where blank. Raises SceneError when the file cannot be read there.
+        """
+        with self._reading(window) as (dataset, where):
+            image = dataset.read(self.bands, window=where)
+            if self.masked:
+                valid = dataset.dataset_mask(window=where) != 0
+            else:
+                valid = np.ones(window.shape, bool)
+        if image.dtype.kind == "f":
+            valid &= np.isfinite(image).all(axis=0)
+        if self.nodata is not None:
+            valid &= (image != self.nodata).any(axis=0)
+        return image, valid
+
+    def read_reduced(self, shape: tuple[int, int]) -> np.ndarray:
+        """The whole scene at (rows, columns) `shape`, nearest neighbour: (bands, rows, columns)."""
+        with self._reading(self.window) as (dataset, _):
+            return dataset.read(self.bands, out_shape=(len(self.bands), *shape))
+
+    def lazy(self, size: int) -> da.Array:
+        """The scene as a dask array (bands, rows, columns) in `size` x `size` chunks.
+
+        Each chunk is read by its own task when it is wanted, blank pixels as 0; nothing else is
+        held.
+        """
+        rows = tuple(w.height for w in blocks(Window(0, 0, self.height, 1), size))
+        cols = tuple(w.width for w in blocks(Window(0, 0, 1, self.width), size))
+        return da.map_blocks(
+            _read_chunk,
+            chunks=((len(self.bands),), rows, cols),
+            dtype=self.dtype,
+            meta=np.empty((0, 0, 0), self.dtype),
+            scene=self,
+        )
+
+    @contextmanager
+    def _reading(self, window: Window) -> Iterator[tuple[rasterio.DatasetReader, tuple]]:
+        where = ((window.row, window.bottom), (window.col, window.right))
+        with rasterio.Env(**GDAL_OPTIONS):
+            try:
+                yield _handle(self.path, self.grid), where
+            except RasterioError as error:
+                reason = error.__cause__ or error
+                raise SceneError(
+                    f"{self.path}: cannot read {window}: {reason}; the file is damaged or cut "
+                    "short, so copy or make it again."
+                ) from error
+
+
+def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
+    (top, bottom), (left, right) = block_info[None]["array-location"][1:]
+    image, valid = scene.read(Window(top, left, bottom - top, right - left))
+    image[:, ~valid] = 0
+    return image
+
+
+def _handle(path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
+    """This thread's own open dataset of `path`; the least recently used ones are closed."""
+    # A handle inherited over fork reads wrong pixels: the process is part of the key.
+    key = (os.getpid(), path, _stamp(path), grid)
+    cache: OrderedDict = _handles.__dict__.setdefault("cache", OrderedDict())
+    if key in cache:
+        cache.move_to_end(key)
+        return cache[key]
+    cache[key] = _open_dataset(path) if grid is None else _open_on_grid(path, grid)
+    while len(cache) > HANDLES_PER_THREAD:
+        cache.popitem(last=False)[1].close()
+    return cache[key]
+
+
+def close_handles() -> None:
+    """Close the datasets this thread holds open."""
+    cache = _handles.__dict__.pop("cache", {})
+    for dataset in cache.values():
+        dataset.close()
+
+
+def _stamp(path: str) -> tuple:
+    """What changes when the file at `path` is replaced; empty for a path that is no local file."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns
+
+
+def _open_dataset(path: str) -> rasterio.DatasetReader:
+    """Open with the one driver the name allows: a VRT under another name could read any file."""
+    suffix = Path(path).suffix.lower()
+    driver = {".tif": "GTiff", ".tiff": "GTiff", ".vrt": "VRT"}.get(suffix)
+    dataset = rasterio.open(path, driver=driver)
+    if dataset.driver == "VRT" and suffix != ".vrt":
+        dataset.close()
+        raise SceneError(f"{path}: this is a VRT under another name; rename it to end in .vrt.")
+    return dataset
+
+
+def _open_on_grid(path: str, grid: Grid) -> WarpedVRT:
+    source = _handle(path)
+    return WarpedVRT(
+        source,
+        crs=grid.crs,
+        src_crs=source.crs or grid.crs,
+        transform=grid.transform,
+        height=grid.height,
+        width=grid.width,
+        resampling=Resampling.nearest,
+        add_alpha=not any(ColorInterp.alpha == colour for colour in source.colorinterp),
+    )
+
+
+def aligned(source: Scene, target: Scene) -> Scene:
+    """`source` on the grid of `target`, nearest neighbour; blank where it does not reach."""
+    grid = Grid(target.crs, target.transform, target.height, target.width)
+    return replace(
+        source,
+        height=grid.height,
+        width=grid.width,
+        crs=grid.crs,
+        transform=grid.transform,
+        masked=True,
+        grid=grid,
+    )
+
+
+def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
+    """The raster at `path` (a file, a URL or a /vsi path), checked but not read.
+
+    `nodata`: a pixel with this value in every band is blank, besides what the file declares.
+    Raises SceneError when the path is no raster that geofcn can use.
+    """
+    name = os.fspath(path)
+    with rasterio.Env(**GDAL_OPTIONS):
+        try:
+            dataset = _handle(name)
+        except RasterioError as error:
+            raise SceneError(_why_not_open(name, error)) from error
+        _refuse_odd(name, dataset)
+        colours = dataset.colorinterp
+        bands = tuple(i for i, c in enumerate(colours, 1) if c != ColorInterp.alpha)
+        flags = [flag for band in dataset.mask_flag_enums for flag in band]
+        return Scene(
+            path=name,
+            height=dataset.height,
+            width=dataset.width,
+            bands=bands,
+            dtype=dataset.dtypes[bands[0] - 1],
+            crs=dataset.crs,
+            transform=dataset.transform,
+            block_shape=dataset.block_shapes[0],
+            driver=dataset.driver,
+            compression=dataset.compression.value if dataset.compression else None,
+            colours=tuple(colours[band - 1].name for band in bands),
+            nodata=nodata,
+            masked=any(flag != MaskFlags.all_valid for flag in flags),
+            identity=_stamp(name),
+        )
+
+
+def _why_not_open(path: str, error: Exception) -> str:
+    local = Path(path)
+    if local.is_dir():
+        return f"{path}: this is a folder; name the raster file in it."
+    if local.suffix.lower() == ".zip" and local.exists():
+        return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
+    if "://" not in path and not path.startswith("/vsi") and not local.exists():
+        return f"{path}: there is no such file; check the path."
+    return f"{path}: this cannot be opened as a raster ({error}); give a GeoTIFF."
+
+
+def _refuse_odd(path: str, dataset: rasterio.DatasetReader) -> None:
+    """Raise SceneError for what would be read wrong, or would not fit in any memory."""
+    if dataset.count == 0:
+        raise SceneError(
+            f"{path}: it holds no band of its own; name one of its subdatasets "
+            f"({', '.join(dataset.subdatasets[:3]) or 'see gdalinfo'})."
+        )
+    if dataset.gcps[0] and dataset.crs is None:
+        raise SceneError(
+            f"{path}: it is placed by ground control points only; make a north-up raster of it "
+            "with `gdalwarp` first."
+        )
+    rows, cols = dataset.block_shapes[0]
+    block = rows * cols * np.dtype(dataset.dtypes[0]).itemsize * dataset.count
+    if block > MAX_BLOCK_BYTES:
+        raise SceneError(
+            f"{path}: one of its blocks takes {block / 2**20:,.0f} MB; rewrite it in tiles with "
+            "`gdal_translate -co TILED=YES`."
+        )
+    if dataset.width * dataset.height > MAX_PIXELS:
+        raise SceneError(
+            f"{path}: {dataset.width} x {dataset.height} pixels are more than geofcn takes; cut "
+            "it with `gdal_translate -srcwin`."
+        )
+    if len(set(dataset.dtypes)) > 1 or np.dtype(dataset.dtypes[0]).kind == "c":
+        raise SceneError(
+            f"{path}: its bands have the types {', '.join(dataset.dtypes)}; geofcn needs one real "
+            "type for all (see `gdal_translate -ot`)."
+        )
+    if all(colour == ColorInterp.alpha for colour in dataset.colorinterp):
+        raise SceneError(f"{path}: its only band is alpha, a mask; give a raster with colours.")
+
+
+def ground_resolution(scene: Scene) -> float | None:
+    """Metres on the ground per pixel at the scene's centre, on the ellipsoid; None without CRS.
+
+    The geometric mean of the lengths of the centre pixel's two sides.
+    """
+    if scene.crs is None:
+        return None
+    crs = pyproj.CRS.from_user_input(scene.crs.to_wkt())
+    if not (crs.is_geographic or crs.is_projected or crs.is_compound):
+        return None
+    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    geod = crs.get_geod()
+    col, row = scene.width / 2, scene.height / 2
+    corners = [scene.transform * point for point in ((col, row), (col + 1, row), (col, row + 1))]
+    lons, lats = to_degrees.transform(*zip(*corners, strict=True))
+    across = geod.line_length(lons[:2], lats[:2])
+    down = geod.line_length([lons[0], lons[2]], [lats[0], lats[2]])
+    resolution = math.sqrt(across * down)
+    return resolution if math.isfinite(resolution) and resolution > 0 else None

@@ -1,0 +1,55 @@
+"""Scores of a model on labelled windows, streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from geofcn.grid import Window
+from geofcn.labels import Source
+from geofcn.metrics import Confusion, ScoreCurve, confusion
+from geofcn.model import Model
+from geofcn.pixels import BLANK, HOUSE
+from geofcn.samples import Tile
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Scores, and the threshold at which they were taken."""
+
+    confusion: Confusion
+    threshold: float
+
+
+Judge = Callable[[Model], Verdict]
+
+
+def judge_tiles(tiles: Callable[[], Iterable[Tile]]) -> Judge:
+    """The seed's way: each padded tile is predicted by itself; a tie is background."""
+
+    def judge(model: Model) -> Verdict:
+        total = Confusion()
+        for tile in tiles():
+            image = model.normalisation.apply(tile.image, tile.valid, 0, 0)
+            logits = model.logits(image).numpy()
+            known = tile.labels != BLANK
+            total += confusion(logits[1] > logits[0], tile.labels == HOUSE, known)
+        return Verdict(total, 0.5)
+
+    return judge
+
+
+def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
+    """Windows of scenes, predicted as parts of the whole, at the threshold with the best F1."""
+
+    def judge(model: Model) -> Verdict:
+        curve = ScoreCurve()
+        for source, window in places:
+            prediction = model.predict_window(source.scene, window)
+            labels = source.labels.read(window)
+            known = prediction.valid & (labels != BLANK)
+            curve.add(prediction.probability, labels == HOUSE, known)
+        threshold, counts = curve.best()
+        return Verdict(counts, threshold)
+
+    return judge

@@ -1,0 +1,505 @@
+"""The one door out for vectors: streamed under a temporary name, read back, renamed.
+
+    .gpkg     GeoPackage      spatial index, style inside
+    .geojson  GeoJSON         RFC 7946: WGS 84, 9 decimals
+    .fgb      FlatGeobuf      spatial index (which puts the features in the index's order)
+    .parquet  GeoParquet 1.1  WKB, a bbox column to filter by
+    .shp      Shapefile       clockwise exteriors, column names of 10 characters
+
+A final name is either absent or right. Everything is written into a hidden folder beside the
+target, so that side files (journals, the parts of a Shapefile) come and go with it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
+import pyproj
+import shapely
+
+from geofcn.errors import OutputError
+
+DRIVERS = {
+    ".gpkg": "GPKG",
+    ".geojson": "GeoJSON",
+    ".fgb": "FlatGeobuf",
+    ".parquet": "Parquet",
+    ".shp": "ESRI Shapefile",
+}
+FOOTPRINT_COLUMNS = {
+    "id": "int64",
+    "area_m2": "float64",
+    "perimeter_m": "float64",
+    "score": "float64",
+    "n_px": "int64",
+    "status": "string",
+}
+GEOMETRY = "geometry"
+GROUP_ROWS = 16_384
+SHAPEFILE_NAME_LENGTH = 10
+GEOJSON_DECIMALS = 9
+# Files that describe a target of these kinds, and would describe its successor wrongly.
+STALE_SUFFIXES = {".shp": (".qix", ".sbn", ".sbx", ".qpj", ".cpg", ".prj", ".shp.xml")}
+STALE_ENDINGS = {".gpkg": ("-journal", "-wal", "-shm")}
+# GDAL stamps a GeoPackage with the time; equal polygons must make equal files.
+NO_DATE = "1970-01-01T00:00:00.000Z"
+
+log = logging.getLogger("geofcn")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some polygons with their attributes, in the order in which they are to be written.
+
+    geometry    (n,) shapely Polygons in CRS coordinates, x before y
+    columns     name -> (n,) values; NaN becomes null
+    """
+
+    geometry: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+
+def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike) -> Path:
+    """Raise OutputError where vectors must not or cannot be written to `path`; return it as a Path.
+
+    Its ending must be one of DRIVERS; it must be none of `sources` (also through a link), not
+    exist unless `overwrite`, and lie in a folder in which files can be made.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in DRIVERS:
+        endings = ", ".join(DRIVERS)
+        raise OutputError(f"{target}: vectors are written by ending; give one of {endings}.")
+    if {"!", ";"} & set(str(target.absolute())):
+        # pyogrio would take them for parts of a URL, and write elsewhere.
+        raise OutputError(f"{target}: its path must not hold '!' or ';'; choose another name.")
+    if target.is_dir():
+        raise OutputError(f"{target}: this is a folder; give the name of a file.")
+    for source in sources:
+        with suppress(OSError):
+            if target.samefile(source):
+                raise OutputError(f"{target}: this is the input itself; give another name.")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: it exists already; give --overwrite to replace it.")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: its folder does not exist; make {target.parent} first.")
+    try:
+        # Only making a file tells: permission bits say nothing of read-only or full disks.
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise OutputError(
+            f"{target}: nothing can be written in {target.parent} ({error.strerror}); choose "
+            "another folder."
+        ) from error
+    return target
+
+
+def write_polygons(
+    path: str | os.PathLike,
+    batches: Iterable[Batch],
+    crs: object | None,
+    *,
+    columns: Mapping[str, str] = FOOTPRINT_COLUMNS,
+    layer: str = "houses",
+    overwrite: bool = False,
+) -> int:
+    """Write polygons, batch by batch, to a vector file; return their number.
+
+    crs         of the batches: anything pyproj understands, a rasterio CRS too; None writes no CRS
+    columns     the file's columns in order: name -> Arrow type ("int64", "float64", "string")
+    layer       the layer's name, where the format has layers
+
+    Memory is bounded by a batch, not by their number, and the file does not depend on how the
+    polygons are cut into batches. Exteriors are turned counterclockwise (clockwise in a
+    Shapefile). A `score` column brings a QGIS style: inside a GeoPackage, else beside the file as
+    .qml (an existing .qml is left alone). Raises OutputError as `check_target` does, and where the
+    file cannot be written or reads back with another number of polygons; an error raised by
+    `batches` passes through. Neither leaves anything behind.
+    """
+    target = check_target(path, overwrite)
+    kind = target.suffix.lower()
+    crs = None if crs is None else pyproj.CRS.from_user_input(crs)
+    names = _shapefile_names(target, columns) if kind == ".shp" else {name: name for name in columns}
+    schema = _schema(columns, names, with_bbox=kind == ".parquet")
+    prepare = _preparer(kind, crs)
+    source = _Source(_record_batch(batch, names, schema, prepare) for batch in batches)
+    reader = pa.RecordBatchReader.from_batches(schema, _regroup(source, schema))
+    with _partial_folder(target) as folder:
+        # Endings in lower case, so that the parts of a Shapefile find each other.
+        partial = folder / f"{target.stem}{kind}"
+        try:
+            if kind == ".parquet":
+                _write_parquet(partial, reader, crs)
+            else:
+                _write_ogr(partial, reader, crs, layer)
+            _verify(partial, source.count)
+            if "score" in columns:
+                _add_style(partial, layer)
+            _publish(folder, target)
+        except (RuntimeError, OSError, sqlite3.Error, pa.ArrowException) as error:
+            if source.error is not None:
+                raise source.error from None
+            raise _failed(target, error) from error
+    return source.count
+
+
+# --- from batches to Arrow -----------------------------------------------------------------------
+
+
+class _Source:
+    """An iterator that counts rows and remembers the error that ended it.
+
+    GDAL pulls the batches through a C interface, which turns any Python error into one of its own.
+    """
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]):
+        self._batches = batches
+        self.count = 0
+        self.error: BaseException | None = None
+
+    def __iter__(self) -> _Source:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            batch = next(self._batches)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            raise
+        self.count += batch.num_rows
+        return batch
+
+
+def _schema(columns: Mapping[str, str], names: Mapping[str, str], with_bbox: bool) -> pa.Schema:
+    fields = [pa.field(names[name], pa.type_for_alias(kind)) for name, kind in columns.items()]
+    fields.append(pa.field(GEOMETRY, pa.binary()))
+    if with_bbox:
+        sides = [(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")]
+        fields.append(pa.field("bbox", pa.struct(sides)))
+    return pa.schema(fields)
+
+
+def _record_batch(
+    batch: Batch,
+    names: Mapping[str, str],
+    schema: pa.Schema,
+    prepare: Callable[[np.ndarray], np.ndarray],
+) -> pa.RecordBatch:
+    """A batch as Arrow: its columns under their names in the file, WKB, and maybe the bbox."""
+    geometry = prepare(np.asarray(batch.geometry, dtype=object))
+    arrays = [
+        pa.array(batch.columns[name], schema.field(written).type, from_pandas=True)
+        for name, written in names.items()
+    ]
+    wkb = shapely.to_wkb(geometry, output_dimension=2, byte_order=1, flavor="iso")
+    arrays.append(pa.array(wkb, pa.binary()))
+    if len(arrays) < len(schema):
+        sides = shapely.bounds(geometry).reshape(-1, 4).T
+        arrays.append(pa.StructArray.from_arrays(list(sides), fields=list(schema.field("bbox").type)))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _regroup(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of GROUP_ROWS, the last maybe shorter."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= GROUP_ROWS:
+            table = pa.Table.from_batches(held, schema).combine_chunks()
+            full = rows - rows % GROUP_ROWS
+            yield from table.slice(0, full).to_batches(max_chunksize=GROUP_ROWS)
+            held, rows = table.slice(full).to_batches(), rows - full
+    yield from pa.Table.from_batches(held, schema).combine_chunks().to_batches()
+
+
+def _preparer(kind: str, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np.ndarray]:
+    """What a format asks of polygons: its ring order, and degrees for GeoJSON."""
+    if kind != ".geojson" or crs is None:
+        return lambda geometry: shapely.orient_polygons(geometry, exterior_cw=kind == ".shp")
+    transformer = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+
+    def degrees(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return transformer.transform(x, y, errcheck=True)
+
+    def prepare(geometry: np.ndarray) -> np.ndarray:
+        return shapely.orient_polygons(shapely.transform(geometry, degrees, interleaved=False))
+
+    return prepare
+
+
+def _shapefile_names(target: Path, columns: Mapping[str, str]) -> dict[str, str]:
+    """Column -> its name in a Shapefile; what is cut is logged."""
+    names = {name: name[:SHAPEFILE_NAME_LENGTH].rstrip("_") for name in columns}
+    if len(set(names.values())) < len(names):
+        raise OutputError(
+            f"{target}: two columns have the same first {SHAPEFILE_NAME_LENGTH} letters, all that "
+            "a Shapefile keeps; write a .gpkg."
+        )
+    cut = ", ".join(f"{name} is {short}" for name, short in names.items() if name != short)
+    if cut:
+        log.warning("%s: a Shapefile's column names have at most 10 letters: %s.", target, cut)
+    return names
+
+
+# --- from Arrow to a file ------------------------------------------------------------------------
+
+
+def _write_ogr(
+    partial: Path, reader: pa.RecordBatchReader, crs: pyproj.CRS | None, layer: str
+) -> None:
+    kind = partial.suffix
+    options: dict[str, str] = {}
+    if kind == ".geojson" and crs is not None:
+        crs = pyproj.CRS("EPSG:4326")
+        options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DECIMALS)}
+    elif kind == ".shp":
+        options = {"DBF_DATE_LAST_UPDATE": NO_DATE[:10]}
+    with _fixed_date(), warnings.catch_warnings():
+        if crs is None:
+            warnings.filterwarnings("ignore", "'crs' was not provided")
+        pyogrio.write_arrow(
+            reader,
+            partial,
+            layer=layer,
+            driver=DRIVERS[kind],
+            geometry_name=GEOMETRY,
+            geometry_type="Polygon",
+            crs=crs and crs.to_wkt(),
+            encoding="UTF-8" if kind == ".shp" else None,
+            layer_options=options,
+        )
+
+
+@contextmanager
+def _fixed_date() -> Iterator[None]:
+    option = "OGR_CURRENT_DATE"
+    before = pyogrio.get_gdal_config_option(option)
+    pyogrio.set_gdal_config_options({option: NO_DATE})
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options({option: before})
+
+
+def _write_parquet(partial: Path, reader: pa.RecordBatchReader, crs: pyproj.CRS | None) -> None:
+    """GeoParquet 1.1 with the bbox covering, by which readers skip row groups."""
+    schema = reader.schema.with_metadata({"geo": json.dumps(_geo_metadata(crs))})
+    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch.cast(schema))
+
+
+def _geo_metadata(crs: pyproj.CRS | None) -> dict:
+    return {
+        "version": "1.1.0",
+        "primary_column": GEOMETRY,
+        "columns": {
+            GEOMETRY: {
+                "encoding": "WKB",
+                "geometry_types": ["Polygon"],
+                "crs": crs and crs.to_json_dict(),
+                "orientation": "counterclockwise",
+                "covering": {
+                    "bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}
+                },
+            }
+        },
+    }
+
+
+def _verify(partial: Path, count: int) -> None:
+    """Read every polygon back: a header may promise what a full disk did not keep."""
+    if partial.suffix == ".parquet":
+        with pq.ParquetFile(partial) as file:
+            found = _count_geometry(file.iter_batches(columns=[GEOMETRY]))
+    else:
+        with (
+            warnings.catch_warnings(),
+            pyogrio.open_arrow(partial, columns=[], use_pyarrow=True) as (_, reader),
+        ):
+            # GeoJSON readers take `id` for the feature's own.
+            warnings.filterwarnings("ignore", "Several features with id")
+            found = _count_geometry(reader)
+    if found != count:
+        raise OSError(f"{found} of {count} polygons read back")
+
+
+def _count_geometry(batches: Iterable[pa.RecordBatch]) -> int:
+    return sum(batch.num_rows - batch.column(0).null_count for batch in batches)
+
+
+# --- names on disk -------------------------------------------------------------------------------
+
+
+@contextmanager
+def _partial_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside the target, emptied of a killed run's remains, gone afterwards."""
+    folder = target.absolute().with_name(f".{target.name}.partial")
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir()
+    except OSError as error:
+        raise _failed(target, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Move the finished files to their final names, the target itself last."""
+    parts = sorted(folder.iterdir(), key=lambda part: part.suffix == target.suffix.lower())
+    for part in parts:
+        _sync(part)
+    _remove_stale(target)
+    for part in parts:
+        final = target if part is parts[-1] else target.with_suffix(part.suffix)
+        if part.suffix == ".qml" and final.exists():
+            continue
+        part.replace(final)
+    _sync(target.parent)
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what belongs to a file that is being replaced and would spoil the new one.
+
+    SQLite would roll an old journal back into the new GeoPackage; an old spatial index would hide
+    a new Shapefile's polygons; and an old .shp must not stand beside a new .dbf.
+    """
+    kind = target.suffix.lower()
+    stale = [target.with_suffix(suffix) for suffix in STALE_SUFFIXES.get(kind, ())]
+    stale += [target.with_name(target.name + ending) for ending in STALE_ENDINGS.get(kind, ())]
+    if kind == ".shp":
+        stale.append(target)
+    for path in stale:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _failed(target: Path, error: Exception) -> OutputError:
+    reason = str(error).strip().rstrip(".") or type(error).__name__
+    free = shutil.disk_usage(target.parent).free / 2**30
+    return OutputError(
+        f"{target}: writing failed ({reason}); {free:.1f} GB are free in its folder: make room or "
+        "choose another folder."
+    )
+
+
+# --- the style QGIS opens it with ----------------------------------------------------------------
+
+# Upper bound of each class -> colour: from doubtful to certain.
+SCORE_CLASSES = {
+    0.6: "215,25,28",
+    0.7: "253,141,60",
+    0.8: "254,217,71",
+    0.9: "120,198,121",
+    1.0: "0,104,55",
+}
+NO_SCORE = -1
+NO_SCORE_COLOUR = "128,128,128"
+
+
+def score_style() -> str:
+    """A QGIS 3 style (QML): outlines in five classes of score, grey where there is none."""
+    bounds = [0.0, *SCORE_CLASSES]
+    ranges = [
+        _qml_range(i, lower, upper, f"{lower:g} - {upper:g}")
+        for i, (lower, upper) in enumerate(zip(bounds, SCORE_CLASSES, strict=False))
+    ]
+    ranges.append(_qml_range(len(ranges), NO_SCORE, NO_SCORE, "no score"))
+    colours = [*SCORE_CLASSES.values(), NO_SCORE_COLOUR]
+    symbols = [_qml_symbol(i, colour) for i, colour in enumerate(colours)]
+    return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+<qgis version="3.22.0" styleCategories="Symbology">
+ <renderer-v2 type="graduatedSymbol" attr="coalesce(&quot;score&quot;, {NO_SCORE})" \
+graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">
+  <ranges>
+{"".join(ranges)}  </ranges>
+  <symbols>
+{"".join(symbols)}  </symbols>
+ </renderer-v2>
+ <layerGeometryType>2</layerGeometryType>
+</qgis>
+"""
+
+
+def _qml_range(symbol: int, lower: float, upper: float, label: str) -> str:
+    return (
+        f'   <range symbol="{symbol}" lower="{lower:.6f}" upper="{upper:.6f}" label="{label}" '
+        'render="true"/>\n'
+    )
+
+
+def _qml_symbol(name: int, colour: str) -> str:
+    properties = {
+        "style": "no",
+        "outline_color": f"{colour},255",
+        "outline_style": "solid",
+        "outline_width": "0.5",
+        "outline_width_unit": "MM",
+        "joinstyle": "miter",
+    }
+    # <prop> is what every QGIS 3 reads; <Option> came with 3.18.
+    props = "".join(f'     <prop k="{k}" v="{v}"/>\n' for k, v in properties.items())
+    return (
+        f'   <symbol type="fill" name="{name}" alpha="1" clip_to_extent="1" force_rhr="0">\n'
+        '    <layer class="SimpleFill" enabled="1" locked="0" pass="0">\n'
+        f"{props}    </layer>\n   </symbol>\n"
+    )
+
+
+# The table as QGIS makes it.
+STYLE_TABLE = """CREATE TABLE layer_styles (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
+    f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
+    useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
+    update_time DATETIME DEFAULT CURRENT_TIMESTAMP)"""
+
+
+def _add_style(partial: Path, layer: str) -> None:
+    """Save the style where QGIS looks for it: in the GeoPackage, or beside the file."""
+    if partial.suffix != ".gpkg":
+        partial.with_suffix(".qml").write_text(score_style(), encoding="utf-8")
+        return
+    with closing(sqlite3.connect(partial)) as database, database:
+        (geometry,) = database.execute(
+            "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
+        ).fetchone()
+        database.execute(STYLE_TABLE)
+        database.execute(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
+            "f_geometry_column, styleName, styleQML, useAsDefault, description, owner, "
+            "update_time) VALUES ('', '', ?, ?, 'score', ?, 1, 'Outlines by score', '', ?)",
+            (layer, geometry, score_style(), NO_DATE),
+        )
+        database.execute(
+            "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change) "
+            "VALUES ('layer_styles', 'attributes', 'layer_styles', ?)",
+            (NO_DATE,),
+        )
