@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 
 from geofcn.errors import UsageError
 
@@ -19,6 +20,7 @@ GDAL_OPTIONS = {
 # The default scale brings the ground resolution nearest to this (metres per net pixel).
 NET_RESOLUTION = 0.55
 SCALES = (1, 2, 4, 8)
+UPSAMPLES = ("nearest", "bilinear")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,11 @@ class Recipe:
     seed: int
 
     def to_json(self) -> dict:
-        """Plain types only, as kept in the model file."""
-        return asdict(self)
+        """Plain types only, as kept in the model file (and as they come back from it)."""
+        plain = asdict(self)
+        if self.class_weights is not None:
+            plain["class_weights"] = list(self.class_weights)
+        return plain
 
 
 SEED_RECIPE = Recipe(
@@ -148,8 +153,24 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(
             f"validation fraction {recipe.validate_fraction}: give one from 0 to below 1."
         )
-    if not recipe.lr > 0:
+    if not 0 < recipe.lr < inf:
         raise UsageError(f"learning rate {recipe.lr}: give a number above 0.")
+    if not 0 <= recipe.momentum < 1:
+        raise UsageError(f"momentum {recipe.momentum}: give a number from 0 to below 1.")
+    if not 0 <= recipe.weight_decay < inf:
+        raise UsageError(f"weight decay {recipe.weight_decay}: give a number from 0 up.")
+    if recipe.upsample not in UPSAMPLES:
+        raise UsageError(f"upsampling {recipe.upsample}: choose {' or '.join(UPSAMPLES)}.")
+    if not 0 <= recipe.seed < 2**63:
+        raise UsageError(f"seed {recipe.seed}: give a whole number from 0 to 2**63 - 1.")
+    _check_class_weights(recipe.class_weights)
+
+
+def _check_class_weights(weights: tuple[float, float] | None) -> None:
+    if weights is not None and not (len(weights) == 2 and all(0 < w < inf for w in weights)):
+        raise UsageError(
+            f"class weights {weights}: give two numbers above 0, background and house, or auto."
+        )
 
 
 def scale_for(ground_resolution: float | None) -> int:

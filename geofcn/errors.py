@@ -1,12 +1,12 @@
 """Every error geofcn raises on purpose.
 
-    GeofcnError            one sentence: the file, what is wrong, what to do
-    ├── UsageError         options that do not go together (exit code 2)
-    ├── SceneError         a scene cannot be read as what it should be
-    ├── LabelsError        labels that do not fit their scene
-    ├── ModelError         a model file that is damaged or does not fit the scene
-    ├── OutputError        an output that cannot or must not be written
-    └── TrainingError      a training that went wrong
+GeofcnError            one sentence: the file, what is wrong, what to do
+├── UsageError         options that do not go together (exit code 2)
+├── SceneError         a scene cannot be read as what it should be
+├── LabelsError        labels that do not fit their scene
+├── ModelError         a model file that is damaged or does not fit the scene
+├── OutputError        an output that cannot or must not be written
+└── TrainingError      a training that went wrong
 """
 
 

@@ -114,11 +114,13 @@ def sample_windows(height: int, width: int, size: int, count: int) -> Iterator[W
     """
     across = -(-width // size)
     down = -(-height // size)
-    share = min(1.0, count / (across * down))
-    rows = _spread(down, max(1, round(down * share**0.5)))
-    cols = _spread(across, max(1, round(across * share**0.5)))
-    for row in rows:
-        for col in cols:
+    # The shorter side first: a narrow strip takes all of its windows along the other one.
+    few, many = sorted((across, down))
+    few_taken = min(few, max(1, round((count * few / many) ** 0.5)))
+    many_taken = min(many, max(1, round(count / few_taken)))
+    rows, cols = (few_taken, many_taken) if down <= across else (many_taken, few_taken)
+    for row in _spread(down, rows):
+        for col in _spread(across, cols):
             yield Window(row * size, col * size, size, size).clip(height, width)
 
 
@@ -142,10 +144,16 @@ def training_windows(height: int, width: int, size: int, stride: int) -> Iterato
 
     The raster counts as padded to the right and at the bottom to a multiple of `size` (and as far
     as the last window reaches, where `stride` does not divide `size`), so that every pixel is in
-    some window; all rows of a column come before the next column.
+    some window; no window lies in the padding alone. All rows of a column come before the next
+    column.
     """
     if size <= 0 or not 0 < stride <= size:
         raise ValueError("a tile needs a positive size and a stride of 1 to that size")
-    for col in range(0, round_up(width, size) - size + stride, stride):
-        for row in range(0, round_up(height, size) - size + stride, stride):
+    for col in _starts(width, size, stride):
+        for row in _starts(height, size, stride):
             yield Window(row, col, size, size)
+
+
+def _starts(length: int, size: int, stride: int) -> range:
+    """0, stride, 2 stride, ... up to the start that reaches the padding's end, below `length`."""
+    return range(0, min(length, round_up(length, size) - size + stride), stride)

@@ -163,9 +163,7 @@ def _overlapping(raster: Scene, scene: Scene) -> Scene:
     """`raster` on the scene's grid. Raises LabelsError when they do not meet."""
     left, bottom, right, top = array_bounds(raster.height, raster.width, raster.transform)
     if raster.crs != scene.crs:
-        left, bottom, right, top = transform_bounds(
-            raster.crs, scene.crs, left, bottom, right, top
-        )
+        left, bottom, right, top = transform_bounds(raster.crs, scene.crs, left, bottom, right, top)
     west, south, east, north = array_bounds(scene.height, scene.width, scene.transform)
     if left >= east or right <= west or bottom >= north or top <= south:
         raise LabelsError(f"{raster.path}: it does not overlap {scene.name}; check its CRS.")

@@ -101,13 +101,14 @@ class ScoreCurve:
         return Confusion(tp, fp, int(self.houses[:step].sum()), int(self.background[:step].sum()))
 
     def best(self) -> tuple[float, Confusion]:
-        """The threshold with the highest F1, and the confusion there; .5 where F1 is undefined.
+        """The threshold with the highest F1, and the confusion there.
 
-        Of equal ones the threshold nearest to .5 is taken.
+        Thresholds lie half-way between two steps; of equally good ones that nearest to .5 is taken,
+        also where there is no house to find.
         """
-        middle = self.STEPS // 2
-        steps = sorted(range(1, self.STEPS + 1), key=lambda step: abs(step - middle))
-        best = max(steps, key=lambda step: np.nan_to_num(self.at(step).f1, nan=-1.0))
-        if not self.houses.any():
-            best = middle
+        steps = sorted(range(1, self.STEPS + 1), key=lambda step: abs(step - 0.5 - self.STEPS / 2))
+        if self.houses.any():
+            best = max(steps, key=lambda step: self.at(step).f1)
+        else:
+            best = steps[0]
         return (best - 0.5) / self.STEPS, self.at(best)

@@ -13,9 +13,12 @@ from torch import nn
 from geofcn import __version__
 from geofcn.errors import ModelError
 from geofcn.grid import Window, round_up, tile_at
-from geofcn.nets import Geometry, make_net, probe
+from geofcn.nets import Geometry, Merged, class_difference, make_net, probe
 from geofcn.pixels import Normalisation, pad_to
 from geofcn.scene import Scene, ground_resolution
+
+# Side of a compute window, in pixels of the net's own input (measured: see README).
+COMPUTE = 512
 
 log = logging.getLogger("geofcn")
 
@@ -58,7 +61,9 @@ class Model:
     @property
     def geometry(self) -> Geometry:
         """Total stride and halo, probed from the net."""
-        return net_geometry(self.card.net, len(self.card.colours), self.card.scale, self.card.upsample)
+        return net_geometry(
+            self.card.net, len(self.card.colours), self.card.scale, self.card.upsample
+        )
 
     def predict(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """House probability of a whole image by ONE forward pass of the plain net.
@@ -82,39 +87,13 @@ class Model:
         stride = self.geometry.stride
         prepared = self.normalisation.apply(image, valid, 0, 0)
         prepared = pad_to(prepared, round_up(rows, stride), round_up(cols, stride))
-        probability = self._forward(prepared)[:rows, :cols]
-        return np.where(valid, probability, np.float32(0))
-
-    def predict_window(self, scene: Scene, write: Window) -> Prediction:
-        """The pixels of `write` as one pass over the whole scene would give them.
-
-        `write` starts on multiples of the net's stride and ends on one or at the scene's edge. It
-        is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
-        multiple of the stride counts as extended with blank pixels up to the next one.
-        """
-        stride, halo = self.geometry.stride, self.geometry.halo
-        if write.row % stride or write.col % stride:
-            raise ValueError(f"{write} does not start on a multiple of the net's stride, {stride}")
-        tile = tile_at(write, halo, round_up(scene.height, stride), round_up(scene.width, stride))
-        read = tile.read.clip(scene.height, scene.width)
-        image, valid = scene.read(read)
-        inside = valid[tile.crop.slices]
-        if not inside.any():
-            return Prediction(np.zeros(write.shape, np.float32), inside)
-        prepared = self.normalisation.apply(image, valid, read.row, read.col)
-        prepared = pad_to(prepared, round_up(read.height, stride), round_up(read.width, stride))
-        probability = self._forward(prepared)[tile.crop.slices]
-        return Prediction(np.where(inside, probability, np.float32(0)), inside)
+        logits = self.logits(prepared)[:, :rows, :cols]
+        return np.where(valid, torch.sigmoid(logits[1] - logits[0]).numpy(), np.float32(0))
 
     def logits(self, prepared: np.ndarray) -> torch.Tensor:
         """(bands, rows, columns) float32, normalised, to (2, rows, columns) logits; one pass."""
-        device = next(self.net.parameters()).device
         with torch.inference_mode():
-            batch = torch.from_numpy(prepared)[None].to(device, memory_format=torch.channels_last)
-            return self.net(batch)[0].cpu()
-
-    def _forward(self, prepared: np.ndarray) -> np.ndarray:
-        return house_probability(self.logits(prepared)).numpy()
+            return self.net(to_batch(prepared, self.net))[0].cpu()
 
     def fit(self, scene: Scene) -> Scene:
         """`scene` with the bands this model was trained on, in its order.
@@ -152,6 +131,12 @@ class Model:
             )
 
 
+def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
+    """A normalised image as a batch of one, where and how the net computes fastest."""
+    device = next(net.parameters()).device
+    return torch.from_numpy(prepared)[None].to(device, memory_format=torch.channels_last)
+
+
 @dataclass(frozen=True)
 class Prediction:
     """House probability (rows, columns) float32, 0 where blank, and where pixels are not blank."""
@@ -160,12 +145,84 @@ class Prediction:
     valid: np.ndarray
 
 
-def house_probability(logits: torch.Tensor) -> torch.Tensor:
-    """(..., 2, rows, columns) logits to the (..., rows, columns) probability of a house.
+class Predictor:
+    """A model applied to windows of a scene, each as one pass over the whole scene would give it.
 
-    The softmax of two classes is the logistic function of their difference.
+    merge  compute with the merged net, and with the plain one only along the scene's edges; it
+           does not follow weights that are trained on
     """
-    return torch.sigmoid(logits[..., 1, :, :] - logits[..., 0, :, :])
+
+    def __init__(self, model: Model, merge: bool = True):
+        self.model = model
+        self.merged = Merged(model.net, model.normalisation.bands) if merge else None
+
+    def window(self, scene: Scene, write: Window) -> Prediction:
+        """The pixels of `write`, which starts on multiples of the net's stride and ends on one or
+        at the scene's edge.
+
+        It is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
+        multiple of the stride counts as extended with blank pixels up to the next one.
+        """
+        stride, halo = self.model.geometry.stride, self.model.geometry.halo
+        if write.row % stride or write.col % stride:
+            raise ValueError(f"{write} does not start on a multiple of the net's stride, {stride}")
+        whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
+        tile = tile_at(write, halo, whole.height, whole.width)
+        read = tile.read.clip(scene.height, scene.width)
+        image, valid = scene.read(read)
+        inside = valid[tile.crop.slices]
+        if not inside.any():
+            return Prediction(np.zeros(write.shape, np.float32), inside)
+        prepared = self.model.normalisation.apply(image, valid, read.row, read.col)
+        prepared = pad_to(prepared, *tile.read.shape)
+        probability = self._probability(prepared, tile.read, whole)[tile.crop.slices]
+        if not inside.all():
+            probability = np.where(inside, probability, np.float32(0))
+        return Prediction(probability, inside)
+
+    def _probability(self, prepared: np.ndarray, read: Window, whole: Window) -> np.ndarray:
+        """(bands, rows, columns) normalised pixels of `read` to house probability."""
+        batch = to_batch(prepared, self.model.net)
+        with torch.inference_mode():
+            if self.merged is None:
+                difference = class_difference(self.model.net(batch))
+            else:
+                difference = self.merged(batch)
+                self._redo_edges(difference, batch, read, whole)
+            return torch.sigmoid_(difference)[0, 0].cpu().numpy()
+
+    def _redo_edges(
+        self, difference: torch.Tensor, batch: torch.Tensor, read: Window, whole: Window
+    ) -> None:
+        """Replace what lies along the edges of the whole scene by the plain net's answer."""
+        edges = (
+            (2, "first", read.row == whole.row),
+            (2, "last", read.bottom == whole.bottom),
+            (3, "first", read.col == whole.col),
+            (3, "last", read.right == whole.right),
+        )
+        geometry = self.model.geometry
+        for axis, side, on_edge in edges:
+            border = min(self.merged.border, batch.shape[axis])
+            if not (on_edge and border):
+                continue
+            strip = min(round_up(border + geometry.halo, geometry.stride), batch.shape[axis])
+            answer = class_difference(self.model.net(_end(batch, axis, side, strip)))
+            _end(difference, axis, side, border).copy_(_end(answer, axis, side, border))
+
+
+def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tensor:
+    """The first or last `length` entries along an axis, as a view."""
+    start = 0 if side == "first" else tensor.shape[axis] - length
+    return tensor.narrow(axis, start, length)
+
+
+def compute_window(model: Model) -> int:
+    """Side of the windows a scene is computed in, in pixels of the scene.
+
+    One answer for each kind of net: float rounding depends on the shape of a pass.
+    """
+    return round_up(COMPUTE * min(model.card.scale, 2), model.geometry.stride)
 
 
 @lru_cache(maxsize=32)

@@ -20,6 +20,7 @@ from geofcn.errors import ModelError, UsageError
 from geofcn.grid import round_up
 
 CLASSES = 2
+MAX_STRIDE = 64
 
 
 class FCNN(nn.Module):
@@ -38,12 +39,19 @@ class FCNN(nn.Module):
         self.conv4 = nn.Conv2d(16, CLASSES, 5, padding=2)
         he_normal(self)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """All layers up to the last activation."""
         x = F.relu(self.conv1(x), inplace=True)
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
         x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
-        x = F.relu(self.conv3(x), inplace=True)
+        return F.relu(self.conv3(x), inplace=True)
+
+    def tail(self, x: Tensor) -> Tensor:
+        """The layers after the last activation: linear, one after the other."""
         return self.conv4(self.upsample(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tail(self.features(x))
 
 
 class FCNN2(FCNN):
@@ -70,6 +78,97 @@ class Scaled(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.net(F.avg_pool2d(x, self.scale))
         return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
+
+class SubPixel(nn.Module):
+    """A convolution to stride x stride phases of one channel, shuffled to `stride` times the size.
+
+    weight  (stride^2, channels, k, k), bias (stride^2,)
+    first   offset, in cells, of the first cell an output cell reads; the last is first + k - 1
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, first: int, stride: int):
+        super().__init__()
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", bias)
+        self.padding = max(-first, first + weight.shape[2] - 1)
+        self.start = first + self.padding
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, cols = x.shape[2:]
+        x = F.conv2d(x, self.weight, self.bias, padding=self.padding)
+        # An even kernel under even padding gives a row and a column too many.
+        x = x[:, :, self.start : self.start + rows, self.start : self.start + cols]
+        return F.pixel_shuffle(x, self.stride)
+
+
+class Merged(nn.Module):
+    """A trained net whose linear tail is one convolution; gives house minus background logits.
+
+    Nothing non-linear stands in the tail, so it is one linear map, which its impulse responses
+    describe: a convolution to the sub-pixel phases of the one difference of logits that a softmax
+    of two classes needs. Exact but for `border` pixels along the image's edges, where the tail's
+    own zero padding between its layers differs: those need the plain net.
+    """
+
+    def __init__(self, net: nn.Module, bands: int):
+        super().__init__()
+        twin = copy.deepcopy(net).double().cpu()
+        inner, self.scale = (twin.net, net.scale) if isinstance(net, Scaled) else (twin, 1)
+        sample = torch.zeros(1, bands, MAX_STRIDE, MAX_STRIDE, dtype=torch.float64)
+        with torch.inference_mode():
+            self.net = inner
+            self.tail = collapse(inner.tail, inner.features(sample).shape[1])
+            self.border = _differing_border(twin, self, bands)
+        self.float().to(next(net.parameters()).device, memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, bands, rows, columns) to (batch, 1, rows, columns)."""
+        if self.scale == 1:
+            return self.tail(self.net.features(x))
+        x = self.tail(self.net.features(F.avg_pool2d(x, self.scale)))
+        return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+
+
+def class_difference(logits: Tensor) -> Tensor:
+    """(batch, 2, rows, columns) logits to (batch, 1, rows, columns), house minus background."""
+    return logits[:, 1:] - logits[:, :1]
+
+
+def collapse(tail: Callable[[Tensor], Tensor], channels: int) -> SubPixel:
+    """One convolution for a linear map from `channels` features to the difference of two logits.
+
+    `tail` maps (batch, channels, n, n) float64 to (batch, 2, s n, s n) and is linear but for its
+    biases. Its weights are read off from the responses to one impulse in each channel.
+    """
+    cells = 24
+    middle = cells // 2
+    impulses = torch.zeros(channels + 1, channels, cells, cells, dtype=torch.float64)
+    impulses[range(channels), range(channels), middle, middle] = 1
+    out = class_difference(tail(impulses))
+    stride = out.shape[2] // cells
+    # (channels + 1, phases, cells, cells); the last one is the response to nothing: the bias.
+    phases = F.pixel_unshuffle(out, stride)
+    response, rest = phases[:-1] - phases[-1:], phases[-1]
+    rows, cols = response.abs().amax(dim=(0, 1)).nonzero().T
+    # An output cell at o reads the impulse's cell at offset middle - o.
+    first = middle - int(max(rows.max(), cols.max()))
+    last = middle - int(min(rows.min(), cols.min()))
+    part = slice(middle - last, middle - first + 1)
+    weight = response[:, :, part, part].flip(2, 3).transpose(0, 1)
+    return SubPixel(weight.clone(), rest[:, middle, middle].clone(), first, stride)
+
+
+def _differing_border(net: nn.Module, merged: Merged, bands: int) -> int:
+    """Pixels along the edges in which `merged` differs from `net`, by experiment, in double."""
+    side = 48 * max(2, 2 * merged.scale)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, bands, side, side, dtype=torch.float64, generator=generator)
+    expected = class_difference(net(image))
+    error = (merged(image) - expected).abs()[0, 0] > 1e-9 * expected.abs().max()
+    where = error.nonzero()
+    return int(torch.minimum(where, side - 1 - where).amin(dim=1).max()) + 1 if len(where) else 0
 
 
 def he_normal(net: nn.Module) -> None:
@@ -145,9 +244,6 @@ def probe(net: nn.Module, bands: int) -> Geometry:
     rows, cols = (_probe_axis(partial(_run_along, net, bands, axis)) for axis in (0, 1))
     stride = max(rows.stride, cols.stride)
     return Geometry(stride, round_up(max(rows.halo, cols.halo), stride))
-
-
-MAX_STRIDE = 64
 
 
 def _run_along(net: nn.Module, bands: int, axis: int, line: Tensor) -> Tensor:

@@ -39,9 +39,10 @@ class Normalisation:
         Returns float32 of the image's shape; 0 in every band where `valid` is false (`None`: all
         pixels are valid).
         """
-        out = image.astype(np.float32)
-        # A pixel that is blank may be NaN or infinite: it is overwritten below, not computed with.
+        # A pixel that is blank may be NaN, infinite or too large for float32: it is overwritten
+        # below, not computed with.
         with np.errstate(invalid="ignore", over="ignore"):
+            out = image.astype(np.float32)
             out -= self._field(row, col, *image.shape[1:])
             if (self.scale != 1).any():
                 out *= (1 / self.scale)[:, None, None]

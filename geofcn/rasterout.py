@@ -158,7 +158,10 @@ class RasterWriter:
     def _verify(self) -> None:
         """Read every window back: a full disk may pass for a success until here."""
         try:
-            with rasterio.Env(**GDAL_OPTIONS), rasterio.open(self.partial, driver="GTiff") as dataset:
+            with (
+                rasterio.Env(**GDAL_OPTIONS),
+                rasterio.open(self.partial, driver="GTiff") as dataset,
+            ):
                 for window, checksum in self._checksums.items():
                     where = ((window.row, window.bottom), (window.col, window.right))
                     if zlib.crc32(dataset.read(window=where)) != checksum:

@@ -28,7 +28,7 @@ from rasterio.vrt import WarpedVRT
 
 from geofcn.config import GDAL_OPTIONS
 from geofcn.errors import SceneError
-from geofcn.grid import Window, blocks
+from geofcn.grid import Window, blocks, sample_windows
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42
@@ -316,3 +316,22 @@ def ground_resolution(scene: Scene) -> float | None:
     down = geod.line_length([lons[0], lons[2]], [lats[0], lats[2]])
     resolution = math.sqrt(across * down)
     return resolution if math.isfinite(resolution) and resolution > 0 else None
+
+
+def undeclared_collar(scene: Scene) -> float | None:
+    """The value that fills much of a scene that declares nothing blank; None where none does.
+
+    Looked for in a sample of the pixels: 0, or the type's highest value, in every band of more than
+    a twentieth of them.
+    """
+    if scene.declares_blank:
+        return None
+    highest = np.iinfo(scene.dtype).max if np.dtype(scene.dtype).kind in "iu" else 1
+    found, total = {0: 0, highest: 0}, 0
+    for window in sample_windows(scene.height, scene.width, 128, 64):
+        image, _ = scene.read(window)
+        total += window.pixels
+        for value in found:
+            found[value] += np.count_nonzero((image == value).all(axis=0))
+    value = max(found, key=found.get)
+    return value if found[value] > total / 20 else None

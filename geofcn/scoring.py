@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from geofcn.grid import Window
 from geofcn.labels import Source
 from geofcn.metrics import Confusion, ScoreCurve, confusion
-from geofcn.model import Model
+from geofcn.model import Model, Predictor
 from geofcn.pixels import BLANK, HOUSE
 from geofcn.samples import Tile
 
@@ -44,8 +44,9 @@ def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
 
     def judge(model: Model) -> Verdict:
         curve = ScoreCurve()
+        predictor = Predictor(model, merge=False)
         for source, window in places:
-            prediction = model.predict_window(source.scene, window)
+            prediction = predictor.window(source.scene, window)
             labels = source.labels.read(window)
             known = prediction.valid & (labels != BLANK)
             curve.add(prediction.probability, labels == HOUSE, known)

@@ -15,26 +15,33 @@ Coordinates are pixels, x to the right (columns) and y down (rows); heights are 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import shapely
 import shapely.affinity
-import shapely.ops
 from rasterio.crs import CRS
 from rasterio.features import rasterize
-from rasterio.transform import Affine, from_origin
+from rasterio.transform import Affine
 from shapely import LineString, Polygon
-from shapely.ops import split
+from shapely.ops import split, substring
 
-from geofcn.grid import Window
+from geofcn import rasterout, vectorout
+from geofcn.errors import OutputError, UsageError
+from geofcn.grid import Window, blocks
+from geofcn.progress import Progress, silent
 
 GROUND_RESOLUTION = 0.2  # metres
+LEAST_SIZE = 384  # pixels a side: room for a house between the roads
 CELL = 1024  # least side of a cell, pixels
-HOUSE_SHARE = 0.094  # of a cell's pixels; the blank collar costs some of it
+HOUSE_SHARE = 0.091  # of a cell's pixels; the blank collar costs large scenes a little of it
+STREET_SPACING = 235  # pixels
 SLANT = 0.035  # how far the valid quadrilateral's corners slide, share of the scene's side
 
 # Sunwards the ground path goes one column for every two rows; a ray climbs by SUN_RISE a row.
@@ -57,11 +64,11 @@ class Layer(IntEnum):
     TRACK = 1
     LOT = 2
     PATCH = 3
-    VERGE = 4
-    ROAD = 5
-    PAVED = 6
-    MARK = 7
-    HEDGE = 8
+    HEDGE = 4
+    VERGE = 5
+    ROAD = 6
+    PAVED = 7
+    MARK = 8
     ROOF = 9
     RIDGE = 10
     FITTING = 11
@@ -257,6 +264,7 @@ def _lambert(axis: tuple[float, float], rise: float) -> float:
 
 
 def _valid_corners(size: int) -> list[tuple[float, float]]:
+    """The slanted quadrilateral outside which the scene is blank."""
     slide = SLANT * size
     return [(slide, 0), (size, slide), (size - slide, size), (0, size - slide)]
 
@@ -324,6 +332,7 @@ def _road(start, through: Frame, end, heading: float) -> LineString:
 
 
 def _hermite(p, p_direction, q, q_direction) -> np.ndarray:
+    """Points (17, 2) of the cubic from p to q that leaves and arrives in the given directions."""
     t = np.linspace(0, 1, 17)[:, None]
     reach = np.linalg.norm(q - p)
     return (
@@ -342,12 +351,13 @@ def _village_radius(pitch: float) -> float:
 def _side_streets(main: LineString, centre: Frame, pitch: float, rng) -> Iterator[Road]:
     """Copies of the main street beside it, as far as the village reaches."""
     radius = _village_radius(pitch)
-    count = int(radius // 235)
+    count = int(radius // STREET_SPACING)
     for number in [n for n in range(-count, count + 1) if n]:
-        half = math.sqrt(radius**2 - (200 * number) ** 2)
+        # As long as the village is wide there; the outermost ones keep some length.
+        half = math.sqrt(radius**2 - (0.85 * STREET_SPACING * number) ** 2)
         piece = shapely.intersection(main, shapely.Point(centre.x, centre.y).buffer(half))
         if piece.geom_type == "LineString":
-            x, y = centre.vector(0, 235 * number)
+            x, y = centre.vector(0, STREET_SPACING * number)
             piece = shapely.affinity.rotate(piece, rng.normal(0, 2.5), (centre.x, centre.y))
             yield shapely.affinity.translate(piece, x, y), rng.uniform(9, 12)
 
@@ -396,6 +406,18 @@ def _houses(plan: Plan, size: int, pitch: float, rng: np.random.Generator) -> li
     return houses
 
 
+def _used(roads: list[Road], houses: list[House]) -> list[Road]:
+    """The through roads, and the side streets as far as they lead from the lane to a house."""
+    doors = np.array([shapely.Point(house.frame.x, house.frame.y) for house in houses])
+    lane, used = roads[1][0], list(roads[:2])
+    for line, half in roads[2:]:
+        near = doors[shapely.distance(line, doors) < 95]
+        if near.size and line.intersects(lane):
+            served = shapely.line_locate_point(line, [*near, line.intersection(lane)])
+            used.append((substring(line, max(served.min() - 40, 0), served.max() + 40), half))
+    return used
+
+
 def _places(line: LineString, half: float, rng) -> Iterator[tuple[Frame, float]]:
     """(frame on the street's edge with v away from the street, setback) for every house front."""
     for side in (1, -1):
@@ -409,6 +431,7 @@ def _places(line: LineString, half: float, rng) -> Iterator[tuple[Frame, float]]
 
 
 def _house(street: Frame, setback: float, rng: np.random.Generator) -> House:
+    """A house of any kind, `setback` from the street's edge."""
     a, b = rng.uniform(32, 52), rng.uniform(25, 38)
     kind = rng.choice(["gable", "hip", "winged", "flat", "barn"], p=[0.42, 0.12, 0.26, 0.12, 0.08])
     if kind == "barn":
@@ -427,26 +450,36 @@ def _house(street: Frame, setback: float, rng: np.random.Generator) -> House:
     return House(frame, (a, b), setback, footprint, surfaces)
 
 
+def _outline(frame: Frame, *boxes: tuple[float, float, float, float]) -> Polygon:
+    """The union of rectangles (u0, v0, u1, v1), without needless corners."""
+    union = shapely.union_all([shapely.box(*box) for box in boxes])
+    return frame.polygon(union.simplify(1e-6).exterior.coords[:-1])
+
+
 def _pitched_house(frame: Frame, half, kind: str, rng) -> tuple[Polygon, list[Surface]]:
     """A gabled or hipped roof, for "winged" with a lower wing at one of its long sides."""
     a, b = half
     coat = _tinted(_pick(rng, ROOFS), rng)
     eave, rise = rng.uniform(22, 34), rng.uniform(0.35, 0.62)
     hip = min(b, a - 4) * rng.uniform(0.7, 1) if kind == "hip" else 0
-    outline = frame.box(-a, -b, a, b)
+    boxes = [(-a, -b, a, b)]
     surfaces = _roof(frame, a, b, hip, eave, rise, coat)
     if kind == "winged":
-        c, d = b * rng.uniform(0.5, 0.75), rng.uniform(20, 34)
-        wing = frame.at(rng.uniform(c - a, a - c), b, 0)
-        if rng.random() < 0.5:
-            wing = frame.at(rng.choice((c - a, a - c)), -b, math.pi)
-        # It starts inside the house, so that the union has no seam.
-        outline = outline.union(wing.box(-c, -1, c, d))
-        surfaces += _wing(wing, c, d, eave, rise, coat)
-    return outline, surfaces + _fittings(frame, a, b, hip, eave, rise, rng)
+        c, d = min(a, b) * rng.uniform(0.5, 0.75), rng.uniform(20, 34)
+        side, share = rng.choice((-1, 1)), rng.choice((-1, 1, rng.uniform(-0.8, 0.8)))
+        middle = share * (a - c)
+        boxes.append((middle - c, side * b, middle + c, side * (b + d)))
+        surfaces += _wing(
+            frame.at(middle, side * b, (1 - side) * math.pi / 2), c, d, eave, rise, coat
+        )
+    return _outline(frame, *boxes), surfaces + _fittings(frame, a, b, hip, eave, rise, rng)
 
 
 def _roof(frame: Frame, a, b, hip, eave, rise, coat) -> list[Surface]:
+    """The faces and the ridge of a roof over 2a x 2b, ridge along u.
+
+    `hip` is how far the ridge ends before the short sides: 0 makes gables.
+    """
     surfaces = []
     for turn, along, deep, inset in ((0, a, b, hip), (math.pi / 2, b, a, b)):
         for side in (frame.at(0, 0, turn), frame.at(0, 0, turn + math.pi)):
@@ -517,10 +550,10 @@ def _flat_house(frame: Frame, half, rng) -> tuple[Polygon, list[Surface]]:
     a, b = half
     coat = _tinted(_pick(rng, FLAT_ROOFS), rng)
     top = rng.uniform(26, 48)
-    outline = frame.box(-a, -b, a, b)
+    boxes = [(-a, -b, a, b)]
     if rng.random() < 0.5:
-        c = rng.uniform(0.35, 0.6) * a
-        outline = outline.union(frame.box(-a, b - 1, -a + 2 * c, b + rng.uniform(16, 30)))
+        boxes.append((-a, b, rng.uniform(-0.3, 0.2) * a, b + rng.uniform(16, 30)))
+    outline = _outline(frame, *boxes)
     rim = replace(coat, colour=tuple(np.minimum(1.18 * np.array(coat.colour), 225)))
     surfaces = [
         Surface(Layer.ROOF, outline, rim, height=top + 3),
@@ -576,6 +609,7 @@ def _lot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
 
 
 def _drive(house: House, front: float, rng: np.random.Generator) -> Iterator[Surface]:
+    """The way from the street (v = `front`) to the house, with a car on every other one."""
     frame, (a, b) = house.frame, house.half
     u, half = rng.choice((-1, 1)) * rng.uniform(0.2, 0.8) * a, rng.uniform(7, 13)
     coat = _tinted(_pick(rng, (GRAVEL, PAVING, ASPHALT, KERB)), rng)
@@ -601,7 +635,7 @@ def _car(frame: Frame, rng: np.random.Generator) -> Iterator[Surface]:
 def _pool(frame: Frame, rng: np.random.Generator) -> Iterator[Surface]:
     a, b = rng.uniform(16, 24), rng.uniform(8, 12)
     yield Surface(Layer.PATCH, frame.box(-a - 6, -b - 6, a + 6, b + 6), KERB)
-    yield Surface(Layer.PAVED, frame.box(-a, -b, a, b), WATER, axis=frame.vector(1, 0))
+    yield Surface(Layer.PATCH, frame.box(-a, -b, a, b), WATER, axis=frame.vector(1, 0))
 
 
 def _bare(frame: Frame, radius: float, rng: np.random.Generator) -> Surface:
@@ -616,7 +650,10 @@ def _tennis_court(frame: Frame) -> Iterator[Surface]:
     yield Surface(Layer.PATCH, frame.box(-90, -46, 90, 46), CLAY)
     court = frame.box(-59, -27, 59, 27).boundary
     lines = [(-59, -20, 59, -20), (-59, 20, 59, 20), (-32, -20, -32, 20), (32, -20, 32, 20)]
-    marks = [court, *(LineString([frame.point(*line[:2]), frame.point(*line[2:])]) for line in lines)]
+    marks = [
+        court,
+        *(LineString([frame.point(*line[:2]), frame.point(*line[2:])]) for line in lines),
+    ]
     for mark in (*marks, LineString([frame.point(-32, 0), frame.point(32, 0)])):
         yield Surface(Layer.MARK, mark.buffer(0.8, quad_segs=1), WHITE)
     net = frame.box(-0.8, -30, 0.8, 30)
@@ -624,7 +661,9 @@ def _tennis_court(frame: Frame) -> Iterator[Surface]:
 
 
 def _car_park(frame: Frame, rng: np.random.Generator) -> Iterator[Surface]:
-    yield Surface(Layer.PATCH, frame.box(-85, -48, 85, 48), _tinted(ASPHALT, rng, 0.04))
+    coat = _tinted(ASPHALT, rng, 0.04)
+    yield Surface(Layer.PATCH, frame.box(-85, -48, 85, 48), coat)
+    yield Surface(Layer.ROAD, frame.box(-10, -68, 10, -48), coat)
     for u in np.arange(-77, 78, 14):
         for v in (-32, 32):
             yield Surface(Layer.MARK, frame.box(u - 7.5, v - 14, u - 6.7, v + 14), WHITE)
@@ -633,39 +672,42 @@ def _car_park(frame: Frame, rng: np.random.Generator) -> Iterator[Surface]:
 
 
 def _extras(plan: Plan, houses: list[House], pitch: float, rng) -> Iterator[Surface]:
-    """A tennis court and a car park where the village has room, bare patches outside it."""
+    """A car park at a road, a tennis court and bare patches, where there is room."""
     taken = [house.footprint.buffer(16) for house in houses]
     taken += [line.buffer(half + 14) for line, half in plan.roads]
     radius = _village_radius(pitch)
-    wanted = [("court", 96, 52), ("cars", 92, 55), *[("bare", 40, 40)] * int(rng.integers(2, 6))]
-    for kind, a, b in wanted:
-        for _ in range(12):
-            place = plan.centre.at(
-                *rng.uniform(-1.25, 1.25, 2) * radius, rng.choice((0, math.pi / 2))
-            )
+
+    def free(places: Iterable[Frame], a: float, b: float) -> Iterator[Frame]:
+        for place in places:
             shape = place.box(-a, -b, a, b)
             if plan.quad.contains(shape) and not shapely.intersects(taken, shape).any():
                 taken.append(shape)
-                if kind == "court":
-                    yield from _tennis_court(place)
-                elif kind == "cars":
-                    yield from _car_park(place, rng)
-                else:
-                    yield _bare(place, rng.uniform(16, 32), rng)
-                break
+                yield place
+
+    roadside = [edge.at(0, 66) for line, half in plan.roads for edge, _ in _places(line, half, rng)]
+    for place in islice(free((roadside[i] for i in rng.permutation(len(roadside))), 88, 50), 1):
+        yield from _car_park(place, rng)
+    spots = rng.uniform(-1.1, 1.1, (40, 2)) * radius
+    turns = rng.choice((0, math.pi / 2), 40)
+    anywhere = [plan.centre.at(*spot, turn) for spot, turn in zip(spots, turns, strict=True)]
+    for place in islice(free(anywhere[:20], 96, 52), 1):
+        yield from _tennis_court(place)
+    for place in islice(free(anywhere[20:], 40, 40), int(rng.integers(2, 6))):
+        yield _bare(place, rng.uniform(16, 32), rng)
 
 
 # --- roads and fields -------------------------------------------------------------------------
 
 
 def _paving(plan: Plan) -> Iterator[Surface]:
+    """Roads with kerbs and grass verges; the main street has a dashed centre line."""
     for number, (line, half) in enumerate(plan.roads):
         yield Surface(Layer.VERGE, line.buffer(half + 9, quad_segs=4), VERGE)
         yield Surface(Layer.ROAD, line.buffer(half + 1.8, quad_segs=4), KERB)
         yield Surface(Layer.PAVED, line.buffer(half, quad_segs=4), ASPHALT)
         if number == 0:
             for start in np.arange(8, line.length - 12, 36):
-                dash = shapely.ops.substring(line, start, start + 14)
+                dash = substring(line, start, start + 14)
                 yield Surface(Layer.MARK, dash.buffer(0.7, cap_style="flat"), WHITE)
 
 
@@ -748,6 +790,7 @@ def _trees(plan: Plan, houses: list[House], parcels: list[Polygon], rng) -> list
 
 
 def _garden_places(houses: list[House], rng) -> Iterator[tuple[float, float, float]]:
+    """(x, y, radius) of bushes and trees around the houses."""
     for house in houses:
         (a, b), front = house.half, -house.half[1] - house.setback
         for _ in range(rng.integers(4, 11)):
@@ -756,6 +799,7 @@ def _garden_places(houses: list[House], rng) -> Iterator[tuple[float, float, flo
 
 
 def _roadside_places(plan: Plan, rng) -> Iterator[tuple[float, float, float]]:
+    """(x, y, radius) of trees along a part of each through road."""
     for line, half in plan.roads[:2]:
         beside = line.parallel_offset(half + 16)
         start, stop = np.sort(rng.uniform(0, line.length, 2))
@@ -765,6 +809,7 @@ def _roadside_places(plan: Plan, rng) -> Iterator[tuple[float, float, float]]:
 
 
 def _parcel_places(parcel: Polygon, rng) -> Iterator[tuple[float, float, float]]:
+    """(x, y, radius) of a hedgerow, a small wood or lone trees; many parcels have none."""
     kind = rng.random()
     if kind < 0.35:  # a row of trees and bushes along part of its rim
         rim = parcel.exterior
@@ -807,6 +852,7 @@ def _cell(size: int, seed: int, row: int, col: int) -> Cell:
     rng = _rng(seed, 0, row, col)
     plan = _plan(pitch, seed, row, col)
     houses = _houses(plan, size, pitch, rng)
+    plan = replace(plan, roads=_used(plan.roads, houses))
     parcels = _parcels(plan, rng)
     surfaces = [*_paving(plan), *_extras(plan, houses, pitch, rng)]
     for parcel in parcels:
@@ -870,8 +916,8 @@ class SyntheticScene:
     seed: int = 0
 
     def __post_init__(self):
-        if self.size < 256:
-            raise ValueError("a synthetic scene needs at least 256 pixels a side")
+        if self.size < LEAST_SIZE:
+            raise ValueError(f"a synthetic scene needs at least {LEAST_SIZE} pixels a side")
 
     @property
     def crs(self) -> CRS:
@@ -881,7 +927,7 @@ class SyntheticScene:
     @property
     def transform(self) -> Affine:
         """From (column, row) to metres."""
-        return from_origin(677_000, 5_152_000, GROUND_RESOLUTION, GROUND_RESOLUTION)
+        return Affine(GROUND_RESOLUTION, 0, 677_000, 0, -GROUND_RESOLUTION, 5_152_000)
 
     def paint(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """The image (3, rows, columns) uint8 and `valid` (rows, columns) bool of a window.
@@ -946,7 +992,7 @@ class SyntheticScene:
         columns = dict(zip(COLUMNS, np.array(table, np.float32).T, strict=True))
         shapes = [(surface.shape, number) for number, surface in enumerate(surfaces, 1)]
         ids = _burn(shapes, wide, np.int32)
-        foliage = _noise(wide, 5, self.seed + 11)
+        foliage = _noise(wide, 5, 16 * self.seed)
         rows, height = _relief(ids, columns, foliage, wide)
         for number, tree in enumerate(trees, 1 + len(surfaces)):
             _raise(tree, number, ids, height, foliage, wide)
@@ -1048,8 +1094,8 @@ def _facing(height, foliage, ids, window: Window) -> np.ndarray:
 
 def _colours(ids, rows, columns, light, window: Window, seed: int) -> np.ndarray:
     """The surfaces' colours with their textures, (3, rows, columns) float32."""
-    patches = 0.6 * _noise(window, 97, seed + 1) + 0.4 * _noise(window, 29, seed + 2)
-    grain = 0.6 * _noise(window, 3, seed + 3) + 0.5 * _noise(window, 7, seed + 4)
+    patches = 0.6 * _noise(window, 97, 16 * seed + 1) + 0.4 * _noise(window, 29, 16 * seed + 2)
+    grain = 0.6 * _noise(window, 3, 16 * seed + 3) + 0.5 * _noise(window, 7, 16 * seed + 4)
     patches *= columns["mottle"][ids]
     grain *= columns["grain"][ids]
     light = light * (1 + grain)
@@ -1066,9 +1112,8 @@ def _camera(image: np.ndarray, shadow: np.ndarray, window: Window, seed: int) ->
 
     `image` and `shadow` reach one pixel further than the window on every side.
     """
-    speckle = _hashed(
-        np.arange(window.row, window.bottom), np.arange(window.col, window.right), seed
-    )
+    rows, cols = np.arange(window.row, window.bottom), np.arange(window.col, window.right)
+    speckle = _hashed(rows, cols, 16 * seed + 5)
     common = sum((speckle >> np.uint32(shift)) & np.uint32(255) for shift in (0, 8, 16, 24))
     noise = common.astype(np.float32) * np.float32(3 / 148) - np.float32(3 * 510 / 148)
     out = np.empty((3, *window.shape), np.uint8)
@@ -1081,3 +1126,73 @@ def _camera(image: np.ndarray, shadow: np.ndarray, window: Window, seed: int) ->
         np.clip(light, 1, 255, out=light)
         out[band] = light
     return out
+
+
+# --- the painter's pictures as files ----------------------------------------------------------
+
+
+def write_sample(
+    folder: str | os.PathLike,
+    size: int = 1536,
+    seed: int = 0,
+    *,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> tuple[Path, Path, Path]:
+    """Write a scene and its labels into a folder, which is made where it is missing.
+
+    scene.tif    uint8 red, green, blue; the collar is 0, which is nodata
+    labels.tif   uint8 on the same grid: 1 house, 0 background
+    labels.gpkg  the footprints, layer `houses`, column `id`
+
+    Returns the three paths. Memory does not depend on `size`. Raises OutputError where one of them
+    exists (unless `overwrite`) or cannot be written, UsageError for a size that is too small.
+    """
+    if size < LEAST_SIZE:
+        raise UsageError(f"{size}: a sample needs at least {LEAST_SIZE} pixels a side.")
+    scene = SyntheticScene(size, seed)
+    folder = _made_folder(Path(folder))
+    image_path = rasterout.check_target(folder / "scene.tif", overwrite)
+    labels_path = rasterout.check_target(folder / "labels.tif", overwrite)
+    houses_path = vectorout.check_target(folder / "labels.gpkg", overwrite)
+    frame = {
+        "height": size,
+        "width": size,
+        "dtype": "uint8",
+        "crs": scene.crs,
+        "transform": scene.transform,
+    }
+    with (
+        rasterout.RasterWriter(image_path, **frame, count=3, nodata=0) as image_file,
+        rasterout.RasterWriter(labels_path, **frame, description="house") as labels_file,
+        progress("painting", size * size, "pixels") as step,
+    ):
+        for window in blocks(Window(0, 0, size, size), rasterout.BLOCK):
+            image_file.write(window, scene.paint(window)[0])
+            labels_file.write(window, scene.labels(window))
+            step.advance(window.pixels)
+    vectorout.write_polygons(
+        houses_path, _batches(scene), scene.crs, columns={"id": "int64"}, overwrite=overwrite
+    )
+    return image_path, labels_path, houses_path
+
+
+def _made_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: the folder cannot be made ({error.strerror}); choose another name."
+        ) from error
+    return folder
+
+
+def _batches(scene: SyntheticScene) -> Iterator[vectorout.Batch]:
+    """The footprints in map coordinates, numbered from 1."""
+    footprints, first = scene.footprints(), 1
+    to_map = scene.transform
+    scale, origin = np.array([to_map.a, to_map.e]), np.array([to_map.c, to_map.f])
+    while houses := list(islice(footprints, 4096)):
+        geometry = shapely.transform(np.array(houses), lambda corner: corner * scale + origin)
+        yield vectorout.Batch(geometry, {"id": np.arange(first, first + len(houses))})
+        first += len(houses)

@@ -21,7 +21,7 @@ from geofcn.config import Recipe, make_recipe, scale_for
 from geofcn.errors import OutputError, TrainingError, UsageError
 from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.labels import Source, open_source
-from geofcn.model import Card, Model, net_geometry
+from geofcn.model import Card, Model, Predictor, net_geometry
 from geofcn.modelfile import load_model, save_model
 from geofcn.nets import make_net, pick_device
 from geofcn.pixels import BLANK, Normalisation
@@ -205,9 +205,7 @@ def _judge(
     places = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
     if plan.normalise == "image":
         windows = [
-            (number, piece)
-            for number, place in places
-            for piece in _padded_tiles(place, plan.tile)
+            (number, piece) for number, place in places for piece in _padded_tiles(place, plan.tile)
         ]
         tiles = TileSet(sources, plan, windows)
         return judge_tiles(lambda: tiles(range(len(tiles))))
@@ -309,7 +307,9 @@ def _step(
     return value
 
 
-def batches(tiles: TileSet, normalisation: Normalisation, plan: Recipe, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(
+    tiles: TileSet, normalisation: Normalisation, plan: Recipe, epoch: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The epoch's batches: images (batch, bands, W, W) float32, labels (batch, W, W) uint8.
 
     Order and augmentation depend on the seed and the epoch alone.
@@ -388,13 +388,14 @@ def _write_history(history: Sequence[Epoch], path: Path) -> None:
 def _overlay(scene: Scene, folder: Path, progress: Progress) -> None:
     """Paint what the best model finds over the scene, reduced to OVERLAY_PIXELS a side."""
     model = load_model(folder / "best-f1.safetensors")
+    predictor = Predictor(model)
     step = max(1, math.ceil(max(scene.height, scene.width) / OVERLAY_PIXELS))
     shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
     houses = np.zeros(shape, bool)
     with progress("painting the overlay", scene.window.pixels, "px") as bar:
         # Windows are multiples of the step, so that a reduced pixel belongs to one window only.
         for window in blocks(scene.window, round_up(JUDGED_WINDOW, step * model.geometry.stride)):
-            mask = model.predict_window(scene, window).probability >= model.card.threshold
+            mask = predictor.window(scene, window).probability >= model.card.threshold
             reduced = mask[::step, ::step]
             row, col = window.row // step, window.col // step
             houses[row : row + reduced.shape[0], col : col + reduced.shape[1]] = reduced

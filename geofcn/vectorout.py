@@ -132,7 +132,9 @@ def write_polygons(
     target = check_target(path, overwrite)
     kind = target.suffix.lower()
     crs = None if crs is None else pyproj.CRS.from_user_input(crs)
-    names = _shapefile_names(target, columns) if kind == ".shp" else {name: name for name in columns}
+    names = (
+        _shapefile_names(target, columns) if kind == ".shp" else {name: name for name in columns}
+    )
     schema = _schema(columns, names, with_bbox=kind == ".parquet")
     prepare = _preparer(kind, crs)
     source = _Source(_record_batch(batch, names, schema, prepare) for batch in batches)
@@ -210,7 +212,9 @@ def _record_batch(
     arrays.append(pa.array(wkb, pa.binary()))
     if len(arrays) < len(schema):
         sides = shapely.bounds(geometry).reshape(-1, 4).T
-        arrays.append(pa.StructArray.from_arrays(list(sides), fields=list(schema.field("bbox").type)))
+        arrays.append(
+            pa.StructArray.from_arrays(list(sides), fields=list(schema.field("bbox").type))
+        )
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 

@@ -1,0 +1,75 @@
+"""geofcn infer"""
+
+from __future__ import annotations
+
+import click
+
+from geofcn_cli import options
+
+
+@click.command()
+@click.argument("scene", type=options.PATH)
+@click.argument("mask", type=options.PATH)
+@click.option(
+    "--model",
+    type=options.PATH,
+    default="geofcn-run/best-f1.safetensors",
+    show_default=True,
+    metavar="FILE",
+    help="The model, from `geofcn train`.",
+)
+@click.option(
+    "--probability",
+    type=options.PATH,
+    metavar="FILE",
+    help="Write the house probability too, as a GeoTIFF.",
+)
+@click.option(
+    "--probability-dtype",
+    type=click.Choice(["uint8", "float32"]),
+    default="uint8",
+    show_default=True,
+    help="uint8: 0-254 for 0-1, 255 blank; float32: NaN blank.",
+)
+@click.option(
+    "--polygons",
+    type=options.PATH,
+    metavar="FILE",
+    help="Write the footprints too (.gpkg, .geojson, .fgb, .parquet, .shp).",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, max=1),
+    metavar="P",
+    help="A pixel is a house where its probability reaches P.  [default: the model's]",
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(min=1),
+    default=2048,
+    show_default=True,
+    metavar="N",
+    help="Pixels a task takes on along a row, rounded up to what exact tiling needs.",
+)
+@options.outline
+@options.simplify
+@options.min_area
+@options.nodata
+@options.allow_no_crs
+@options.overwrite
+@options.verb
+def infer(progress, scene, mask, outline, tolerance, min_area, **given):
+    """Find the houses of SCENE with a trained model; write them to MASK.
+
+    MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of
+    one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
+    """
+    from geofcn.infer import infer as infer_scene
+    from geofcn.polygonize import Outline
+
+    infer_scene(
+        scene, mask, outline=Outline(outline, tolerance, min_area), progress=progress, **given
+    )
+    for path in (mask, given["probability"], given["polygons"]):
+        if path:
+            click.echo(path)

@@ -1,0 +1,33 @@
+"""geofcn info"""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from geofcn_cli import options
+
+
+@click.command()
+@click.argument("scene", type=options.PATH)
+@click.option(
+    "--model",
+    type=options.PATH,
+    metavar="FILE",
+    help="Say also what this model is, and whether it fits the scene.",
+)
+@options.nodata
+@options.as_json
+@options.verb
+def info(progress, scene, model, nodata, as_json):
+    """Say what SCENE is: size, bands, place, resolution, blank share, layout."""
+    from geofcn.info import describe
+
+    facts = describe(scene, model=model, nodata=nodata)
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        click.echo(f"{name.replace('_', ' '):<22}{'unknown' if shown is None else shown}")

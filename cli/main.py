@@ -1,0 +1,38 @@
+"""The `geofcn` command. Its verbs are imported when they are called for, so that help is quick."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from geofcn import __version__
+
+VERBS = ("sample", "info", "train", "infer", "polygonize", "evaluate")
+
+
+class Verbs(click.Group):
+    """A group whose commands live in modules of their own name."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        return getattr(import_module(f"geofcn_cli.{name}"), name)
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="geofcn")
+def main() -> None:
+    """House polygons from aerial scenes of any size.
+
+    \b
+    geofcn train scene.tif labels.tif          a model, in geofcn-run/
+    geofcn infer scene.tif mask.tif            a georeferenced mask
+    geofcn polygonize mask.tif houses.gpkg     polygons for a GIS
+    """

@@ -1,0 +1,134 @@
+"""What the verbs share: options, parameter types, errors in one sentence, progress, messages."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import click
+
+from geofcn.errors import GeofcnError
+from geofcn.progress import Progress, silent
+
+PATH = click.Path(path_type=str)
+
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what exists.")
+nodata = click.option(
+    "--nodata",
+    type=float,
+    metavar="V",
+    help="A pixel with this value in every band is blank, besides what the file declares.",
+)
+outline = click.option(
+    "--outline",
+    type=click.Choice(["raw", "simplify"]),
+    default="simplify",
+    show_default=True,
+    help="Outlines as they are, or simplified once a polygon is finished.",
+)
+simplify = click.option(
+    "--simplify",
+    "tolerance",
+    type=click.FloatRange(min=0),
+    default=1.5,
+    show_default=True,
+    metavar="PX",
+    help="How far a simplified outline may stray, in pixels.",
+)
+min_area = click.option(
+    "--min-area",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="M2",
+    help="Leave out smaller footprints, in square metres on the ground.",
+)
+allow_no_crs = click.option(
+    "--allow-no-crs",
+    is_flag=True,
+    help="Write polygons without CRS, in the units of the transform.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def verb(function: Callable) -> Callable:
+    """Give a command -v, -q and --debug, a progress bar, and errors of one sentence.
+
+    The wrapped function gets `progress` as its first argument.
+    """
+
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress bar; say only what is wrong.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def command(*args, verbose: bool, quiet: bool, debug: bool, **options):
+        _set_up_messages(verbose or debug, quiet)
+        progress = silent if quiet or not sys.stderr.isatty() else bar
+        try:
+            return function(progress, *args, **options)
+        except Exception as error:
+            if debug or isinstance(error, click.ClickException | click.exceptions.Exit):
+                raise
+            fail(error)
+        except KeyboardInterrupt:
+            click.echo("Stopped; run the same command again to go on.", err=True)
+            # What is under way in worker threads is not waited for.
+            sys.stderr.flush()
+            os._exit(130)
+
+    return command
+
+
+def fail(error: Exception) -> None:
+    """End with the error's sentence on stderr and its exit code."""
+    if isinstance(error, GeofcnError):
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    kind = type(error).__name__
+    click.echo(f"Error: unexpected {kind}: {error} (run again with --debug to see where)", err=True)
+    sys.exit(1)
+
+
+def _set_up_messages(verbose: bool, quiet: bool) -> None:
+    """Notices of geofcn go to stderr as plain lines; other libraries' warnings only with -v."""
+    log = logging.getLogger("geofcn")
+    log.handlers = [logging.StreamHandler()]
+    log.propagate = False
+    log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+    if not verbose:
+        warnings.simplefilter("ignore")
+
+
+class _Bar:
+    """A tqdm bar as a geofcn.progress.Step; figures are shown beside the rate."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self._shown = 0.0
+
+    def advance(self, amount: int, **figures: float) -> None:
+        now = time.monotonic()
+        if figures and now - self._shown > 0.5:
+            self._shown = now
+            text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            self._inner.set_postfix_str(text, refresh=False)
+        self._inner.update(amount)
+
+
+@contextmanager
+def bar(what: str, total: int, unit: str):
+    """A progress bar on stderr with rate and time left; see geofcn.progress.Progress."""
+    from tqdm import tqdm
+
+    scaled = unit == "px"
+    with tqdm(total=total, desc=what, unit=unit, unit_scale=scaled, dynamic_ncols=True) as inner:
+        yield _Bar(inner)
+
+
+_: Progress = bar

@@ -1,0 +1,169 @@
+"""geofcn train"""
+
+from __future__ import annotations
+
+import click
+
+from geofcn_cli import options
+
+
+class ClassWeights(click.ParamType):
+    """BACKGROUND,HOUSE as two positive numbers, or auto."""
+
+    name = "B,H|auto"
+
+    def convert(self, value, param, context):
+        if value == "auto" or not isinstance(value, str):
+            return value
+        try:
+            background, house = (float(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not two numbers with a comma, as in 1,6, nor auto.")
+        if not (background > 0 and house > 0):
+            self.fail(f"{value!r}: both weights must be above 0.")
+        return background, house
+
+
+class Scale(click.ParamType):
+    """1, 2, 4, 8 or auto."""
+
+    name = "1|2|4|8|auto"
+
+    def convert(self, value, param, context):
+        if value not in ("1", "2", "4", "8", "auto"):
+            self.fail(f"{value!r} is none of 1, 2, 4, 8 and auto.")
+        return value if value == "auto" else int(value)
+
+
+def _per_recipe(default: str, seed: str) -> str:
+    return f"  [default: {default}; seed: {seed}]"
+
+
+@click.command()
+@click.argument("scene", type=options.PATH)
+@click.argument("labels", type=options.PATH)
+@click.option(
+    "--and",
+    "others",
+    nargs=2,
+    multiple=True,
+    type=options.PATH,
+    metavar="SCENE LABELS",
+    help="A further scene and its labels; may be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "run",
+    type=options.PATH,
+    default="geofcn-run",
+    show_default=True,
+    metavar="RUN",
+    help="Folder for models, history and plots.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "seed"]),
+    default="default",
+    show_default=True,
+    help="Where the other options start from.",
+)
+@click.option(
+    "--net",
+    type=click.Choice(["fcnn", "fcnn2"]),
+    help="fcnn upsamples by a rule, fcnn2 by a learned layer." + _per_recipe("fcnn2", "fcnn2"),
+)
+@click.option(
+    "--scale",
+    type=Scale(),
+    help="The net sees block means of this many pixels a side; auto: by the ground resolution."
+    + _per_recipe("auto", "1"),
+)
+@click.option(
+    "--upsample",
+    type=click.Choice(["nearest", "bilinear"]),
+    help="How fcnn upsamples." + _per_recipe("nearest", "nearest"),
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(min=1),
+    metavar="W",
+    help="Side of a training tile, in pixels." + _per_recipe("256", "128"),
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    metavar="S",
+    help="From one training tile to the next, in pixels." + _per_recipe("W/2", "W/2"),
+)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs." + _per_recipe("60", "200")
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Tiles a step." + _per_recipe("8", "1"),
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Learning rate." + _per_recipe("4e-3, cosine", "1e-4, halved every 40 epochs"),
+)
+@click.option(
+    "--momentum",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    help="Of SGD; AdamW's first beta." + _per_recipe("0.9", "0.9"),
+)
+@click.option(
+    "--weight-decay",
+    type=click.FloatRange(min=0),
+    help="Weight decay." + _per_recipe("1e-2", "5e-3"),
+)
+@click.option(
+    "--class-weights",
+    type=ClassWeights(),
+    help="Weights of background and house in the loss; auto: from the share of houses."
+    + _per_recipe("1,2", "1,6"),
+)
+@click.option(
+    "--validate",
+    nargs=2,
+    type=options.PATH,
+    metavar="SCENE LABELS",
+    help="Score every epoch on this scene.",
+)
+@click.option(
+    "--validate-fraction",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    metavar="F",
+    help="Keep this share of the scenes from training, in blocks, to score on; 0: score on the "
+    "scenes themselves." + _per_recipe("0.15", "0"),
+)
+@click.option("--seed", type=int, metavar="N", help="Random seed." + _per_recipe("1984", "1984"))
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where the net is trained.",
+)
+@options.nodata
+@options.overwrite
+@options.verb
+def train(progress, scene, labels, run, recipe, validate, **given):
+    """Train on SCENE and LABELS; write models, history and plots into RUN.
+
+    LABELS is a raster (0 background, another value house) or polygons in any format and CRS.
+    """
+    from geofcn.train import train as train_model
+
+    history = train_model(
+        scene, labels, run, recipe=recipe, validate=validate, progress=progress, **given
+    )
+    best = max(history, key=lambda row: (row.f1 == row.f1, row.f1))
+    click.echo(
+        f"best F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "
+        f"{100 * best.recall:.2f}) in epoch {best.epoch} of {len(history)}: "
+        f"{run}/best-f1.safetensors"
+    )

@@ -1,0 +1,115 @@
+"""What several test modules share: the real scenes, and makers of tiny ones."""
+
+import os
+import warnings
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, settings
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import from_origin
+
+from geofcn.scene import close_handles
+
+# Machines are shared and slow: no deadlines. Files made by a test's fixture are never changed by
+# its examples. CI draws the same examples every time.
+settings.register_profile(
+    "geofcn",
+    deadline=None,
+    database=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("geofcn")
+
+UTM = "EPSG:25832"
+TRANSFORM = from_origin(500_000, 5_000_000, 0.2, 0.2)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real scenes beside the repository; skips where it is missing, fails in CI."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        reason = f"no real scenes in {folder}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_open_handles():
+    """Each test closes the datasets it left open in this thread."""
+    yield
+    close_handles()
+
+
+@pytest.fixture
+def write_raster(tmp_path):
+    """write_raster(name, array, **profile) -> Path: a small GeoTIFF in UTM zone 32N at 0.2 m.
+
+    `array` is (rows, columns) or (bands, rows, columns); `colours` names the bands.
+    """
+
+    def write(name: str, array: np.ndarray, *, colours=None, **profile) -> Path:
+        array = array[None] if array.ndim == 2 else array
+        count, height, width = array.shape
+        settled = {
+            "driver": "GTiff",
+            "count": count,
+            "height": height,
+            "width": width,
+            "dtype": array.dtype,
+            "crs": UTM,
+            "transform": TRANSFORM,
+            # Told, not guessed from the number of bands: else GDAL takes a fourth one for alpha.
+            "photometric": "rgb" if count == 3 else "minisblack",
+            **profile,
+        }
+        path = tmp_path / name
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path, "w", **settled) as file:
+                if colours:
+                    file.colorinterp = colours
+                file.write(array)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_vectors(tmp_path):
+    """write_vectors(name, geometries, crs=UTM) -> Path: a file of one layer, `houses`."""
+
+    def write(name: str, geometries, crs: str | None = UTM) -> Path:
+        path = tmp_path / name
+        frame = geopandas.GeoDataFrame(geometry=list(geometries), crs=crs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a file without CRS is made on purpose
+            frame.to_file(path, layer="houses" if path.suffix == ".gpkg" else None)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def village(write_raster):
+    """village(size=64, seed=0) -> (scene path, labels path): bright houses on a dim texture."""
+
+    def make(size: int = 64, seed: int = 0, name: str = "village") -> tuple[Path, Path]:
+        random = np.random.default_rng(seed)
+        labels = np.zeros((size, size), np.uint8)
+        for row in range(4, size - 12, 24):
+            for col in range(4, size - 12, 20):
+                labels[row : row + 8, col : col + 10] = 1
+        image = random.integers(20, 90, (3, size, size))
+        image += labels * np.array([140, 90, 70])[:, None, None]
+        scene = write_raster(f"{name}.tif", image.astype(np.uint8))
+        return scene, write_raster(f"{name}-labels.tif", labels)
+
+    return make
