@@ -32,7 +32,8 @@ def stream(
 
     Items go to dask in groups, of which two are in flight: while the results of one are consumed,
     the next is computed, so that no thread waits at the end of a group. Memory holds the results of
-    two groups at the most. An exception of `function` is raised in the place of its group's results.
+    two groups at the most. An exception of `function` is raised where the results of its group
+    would have come.
     """
     task = dask.delayed(function, pure=False, traverse=False)
     items = iter(items)

@@ -1,0 +1,140 @@
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geofcn.config import (
+    DEFAULT_RECIPE,
+    GDAL_OPTIONS,
+    NET_RESOLUTION,
+    SCALES,
+    SEED_RECIPE,
+    Recipe,
+    make_recipe,
+    scale_for,
+)
+from geofcn.errors import UsageError
+
+
+def test_the_seed_recipe_is_the_seeds_to_the_letter():
+    assert Recipe(
+        name="seed",
+        net="fcnn2",
+        scale=1,
+        upsample="nearest",
+        tile=128,
+        stride=64,
+        epochs=200,
+        batch=1,
+        optimizer="sgd",
+        lr=0.0001,
+        lr_halved_every=40,
+        momentum=0.9,
+        weight_decay=0.005,
+        class_weights=(1.0, 6.0),
+        normalise="image",
+        shuffle=False,
+        augment=False,
+        validate_fraction=0.0,
+        seed=1984,
+    ) == make_recipe("seed", {}) == SEED_RECIPE
+
+
+def test_the_default_recipe_keeps_fifteen_percent_for_validation():
+    recipe = make_recipe("default", {})
+    assert recipe == DEFAULT_RECIPE
+    assert recipe.validate_fraction == 0.15
+    assert recipe.scale == 0, "auto"
+
+
+def test_options_override_the_recipe_and_none_means_not_given():
+    recipe = make_recipe("seed", {"net": "fcnn", "epochs": 3, "lr": None, "validate_fraction": 0.0})
+    assert (recipe.net, recipe.epochs, recipe.lr) == ("fcnn", 3, SEED_RECIPE.lr)
+    assert recipe.validate_fraction == 0
+
+
+def test_a_tile_without_a_stride_keeps_the_recipes_ratio():
+    assert make_recipe("seed", {"tile": 64}).stride == 32
+    assert make_recipe("seed", {"tile": 64, "stride": 16}).stride == 16
+    assert make_recipe("seed", {"tile": 1}).stride == 1
+
+
+def test_auto_is_a_value_of_its_own():
+    recipe = make_recipe("seed", {"scale": "auto", "class_weights": "auto"})
+    assert (recipe.scale, recipe.class_weights) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 3}, "scale 3"),
+        ({"scale": -1}, "scale -1"),
+        ({"tile": 0}, "tile 0"),
+        ({"stride": 0}, "stride 0"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"batch": -2}, "batch -2"),
+        ({"tile": 64, "stride": 65}, "pixels would be left out"),
+        ({"validate_fraction": 1.0}, "validation fraction 1.0"),
+        ({"validate_fraction": -0.1}, "validation fraction -0.1"),
+        ({"lr": 0.0}, "learning rate"),
+        ({"lr": math.nan}, "learning rate"),
+        ({"lr": math.inf}, "learning rate"),
+        ({"momentum": 1.0}, "momentum 1.0"),
+        ({"momentum": -0.1}, "momentum -0.1"),
+        ({"weight_decay": -1e-9}, "weight decay"),
+        ({"weight_decay": math.nan}, "weight decay"),
+        ({"class_weights": (0.0, 6.0)}, "class weights"),
+        ({"class_weights": (1.0, math.nan)}, "class weights"),
+        ({"class_weights": (1.0, 2.0, 3.0)}, "class weights"),
+        ({"upsample": "bicubic"}, "upsampling bicubic"),
+        ({"seed": -1}, "seed -1"),
+        ({"seed": 2**63}, "seed"),
+        ({"depth": 3}, "option depth"),
+    ],
+)
+def test_a_bad_option_is_refused_in_one_sentence_that_names_it(options, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        make_recipe("seed", options)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_recipe_is_refused_and_the_known_ones_named():
+    with pytest.raises(UsageError, match="default, seed"):
+        make_recipe("sead", {})
+
+
+@pytest.mark.parametrize("recipe", [SEED_RECIPE, DEFAULT_RECIPE, make_recipe("seed", {"class_weights": "auto"})])
+def test_a_recipe_comes_back_from_json_as_it_went(recipe):
+    plain = recipe.to_json()
+    assert json.loads(json.dumps(plain)) == plain
+
+
+@pytest.mark.parametrize(
+    ("resolution", "scale"),
+    [
+        (None, 1),
+        (0.1, 4),  # 0.4 is nearer to 0.55 than 0.8, by ratio
+        (0.138, 4),  # 0.552
+        (0.2, 2),  # 0.4 (x 1.375) against 0.8 (x 1.455)
+        (0.55, 1),
+        (10.0, 1),
+        (0.01, 8),
+    ],
+)
+def test_the_automatic_scale(resolution, scale):
+    assert scale_for(resolution) == scale
+
+
+@given(st.floats(1e-3, 1e3))
+def test_no_other_scale_comes_nearer(resolution):
+    distances = {k: abs(math.log(k * resolution / NET_RESOLUTION)) for k in SCALES}
+    assert distances[scale_for(resolution)] <= min(distances.values()) + 1e-9
+
+
+def test_the_environment_that_breaks_reads_silently_is_forced_off():
+    assert GDAL_OPTIONS["GTIFF_IGNORE_READ_ERRORS"] == "NO"
+    assert GDAL_OPTIONS["GDAL_DISABLE_READDIR_ON_OPEN"] == "FALSE"
+    assert GDAL_OPTIONS["GDAL_VRT_ENABLE_PYTHON"] == "NO"

@@ -1,0 +1,186 @@
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geofcn.pixels import (
+    BACKGROUND,
+    BLANK,
+    HOUSE,
+    Normalisation,
+    blank_for_training,
+    classify,
+    is_kept,
+    pad_to,
+    quantise,
+)
+
+ALL_VALID = np.ones((4, 4), bool)
+NO_HOUSE = np.zeros((4, 4), np.uint8)
+
+
+def one_house() -> np.ndarray:
+    labels = NO_HOUSE.copy()
+    labels[3, 3] = HOUSE
+    return labels
+
+
+def image_with_zeros(count: int, bands: int = 3) -> np.ndarray:
+    """(bands, 4, 4) of ones with `count` zero VALUES."""
+    image = np.ones(bands * 16, np.uint8)
+    image[:count] = 0
+    return image.reshape(bands, 4, 4)
+
+
+# --- the blank rule: 3 bands of 16 pixels are 48 values, half of them 24 ---
+
+
+def test_a_tile_exactly_half_blank_is_kept():
+    assert is_kept(image_with_zeros(24), ALL_VALID, NO_HOUSE)
+
+
+def test_a_tile_one_value_more_than_half_blank_is_thrown_away():
+    assert not is_kept(image_with_zeros(25), ALL_VALID, NO_HOUSE)
+
+
+def test_a_blank_tile_with_a_house_is_kept():
+    assert is_kept(image_with_zeros(25), ALL_VALID, one_house())
+    assert is_kept(image_with_zeros(48), ~ALL_VALID, one_house())
+
+
+def test_unknown_labels_are_no_house():
+    assert not is_kept(image_with_zeros(48), ALL_VALID, np.full((4, 4), BLANK, np.uint8))
+
+
+def test_values_are_counted_not_pixels():
+    # Band 0 is black everywhere: a third of the values, though no pixel is 0 in every band.
+    image = image_with_zeros(16)
+    assert blank_for_training(image, ALL_VALID).sum() == 16
+    assert is_kept(image, ALL_VALID, NO_HOUSE)
+
+
+def test_a_pixel_the_raster_calls_blank_is_blank_in_every_band():
+    valid = ALL_VALID.copy()
+    valid[0, 0] = False
+    blank = blank_for_training(image_with_zeros(0), valid)
+    assert blank.shape == (3, 4, 4)
+    assert blank.sum() == 3 and blank[:, 0, 0].all()
+    valid[:2] = False
+    assert is_kept(image_with_zeros(0), valid, NO_HOUSE), "exactly half"
+    valid[2, 0] = False
+    assert not is_kept(image_with_zeros(0), valid, NO_HOUSE)
+
+
+@given(st.integers(0, 16), st.integers(0, 2**16 - 1))
+def test_the_rule_is_more_than_half_of_the_values(zeros, bits):
+    valid = np.array([bits >> i & 1 for i in range(16)], bool).reshape(4, 4)
+    image = image_with_zeros(zeros, bands=1)
+    blank = sum(not valid[r, c] or image[0, r, c] == 0 for r in range(4) for c in range(4))
+    assert is_kept(image, valid, NO_HOUSE) == (blank <= 8)
+
+
+# --- normalisation ---
+
+
+def test_the_mean_image_repeats_from_the_scenes_origin():
+    mean = np.array([[[1, 2], [3, 4]]], np.float32)
+    normalisation = Normalisation(mean, np.ones(1, np.float32))
+    out = normalisation.apply(np.zeros((1, 3, 3), np.uint8), None, 0, 0)
+    assert (-out[0]).tolist() == [[1, 2, 1], [3, 4, 3], [1, 2, 1]]
+    # A window that starts at row 3, column 5 is at row 1, column 1 of the period.
+    out = normalisation.apply(np.zeros((1, 2, 2), np.uint8), None, 3, 5)
+    assert (-out[0]).tolist() == [[4, 3], [2, 1]]
+
+
+@given(
+    height=st.integers(1, 12),
+    width=st.integers(1, 12),
+    period=st.integers(1, 5),
+    data=st.data(),
+)
+def test_a_window_is_normalised_as_the_whole_is(height, width, period, data):
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    row, col = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    image = random.integers(0, 255, (2, height, width)).astype(np.uint8)
+    valid = random.random((height, width)) < 0.8
+    normalisation = Normalisation(
+        random.random((2, period, period), np.float32), np.array([1, 3], np.float32)
+    )
+    whole = normalisation.apply(image, valid, 0, 0)
+    part = normalisation.apply(image[:, row:, col:], valid[row:, col:], row, col)
+    assert (part == whole[:, row:, col:]).all()
+
+
+def test_mean_and_deviation_per_band_by_hand():
+    normalisation = Normalisation(
+        np.array([[[10]], [[20]]], np.float32), np.array([2, 5], np.float32)
+    )
+    image = np.array([[[12, 8]], [[20, 30]]], np.uint8)
+    assert normalisation.bands == 2
+    assert normalisation.apply(image, None, 0, 0).tolist() == [[[1, -1]], [[0, 2]]]
+
+
+def test_the_input_is_left_alone():
+    image = np.ones((1, 2, 2), np.float32)
+    Normalisation(np.ones((1, 1, 1), np.float32), np.ones(1, np.float32)).apply(
+        image, np.zeros((2, 2), bool), 0, 0
+    )
+    assert (image == 1).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("poison", ["nan", "inf", "-inf", "min", "max"])
+def test_a_blank_pixel_is_zero_in_every_band_whatever_it_held(dtype, poison):
+    limits = np.finfo(dtype)
+    value = {"min": limits.min, "max": limits.max}.get(poison) or float(poison)
+    image = np.full((3, 2, 2), 7, dtype)
+    image[1, 0, 1] = value
+    valid = np.isfinite(image).all(axis=0)
+    valid[0, 1] = False
+    normalisation = Normalisation(np.full((3, 2, 2), 5, np.float32), np.full(3, 0.5, np.float32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = normalisation.apply(image, valid, 0, 0)
+    assert out.dtype == np.float32
+    assert (out[:, 0, 1] == 0).all()
+    assert (out[:, valid] == 4).all()
+
+
+# --- padding and classes ---
+
+
+def test_padding_goes_to_the_right_and_to_the_bottom():
+    assert pad_to(np.array([[1, 2]]), 2, 3).tolist() == [[1, 2, 0], [0, 0, 0]]
+    assert pad_to(np.array([[1]], np.uint8), 1, 2, BLANK).tolist() == [[1, 255]]
+    assert pad_to(np.ones((3, 2, 2), np.uint8), 4, 5).shape == (3, 4, 5)
+    assert pad_to(np.ones((1, 1), np.uint8), 2, 2).dtype == np.uint8
+    assert not pad_to(np.ones((1, 1), bool), 2, 2, False)[1].any()
+
+
+def test_a_probability_exactly_at_the_threshold_is_a_house():
+    below = np.nextafter(np.float32(0.3), np.float32(0))
+    probability = np.array([[0.3, below, 0.9]], np.float32)
+    mask = classify(probability, np.array([[True, True, False]]), 0.3)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [[HOUSE, BACKGROUND, BLANK]]
+
+
+def test_blank_stays_blank_at_threshold_zero():
+    mask = classify(np.zeros((1, 2), np.float32), np.array([[True, False]]), 0.0)
+    assert mask.tolist() == [[HOUSE, BLANK]]
+
+
+def test_quantised_probabilities_end_at_254_and_blank_is_255():
+    probability = np.array([[0, 1, 0.5, 1 / 254, 0.49 / 254, 0.51 / 254, 0]], np.float32)
+    valid = np.array([[True] * 6 + [False]])
+    assert quantise(probability, valid).tolist() == [[0, 254, 127, 1, 0, 1, 255]]
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=30))
+def test_a_quantised_probability_is_off_by_half_a_step_at_the_most(values):
+    probability = np.array([values], np.float32)
+    steps = quantise(probability, np.ones_like(probability, bool))
+    assert steps.max() <= 254
+    assert np.abs(steps / 254 - probability).max() <= 0.5 / 254 + 1e-7
