@@ -251,19 +251,14 @@ def _write_outputs(
 ) -> None:
     """One pass over the shards writes every output."""
     scene = job.scene
-    frame = {
-        "height": scene.height,
-        "width": scene.width,
-        "crs": scene.crs,
-        "transform": scene.transform,
-    }
+    frame = rasterout.Frame(scene.height, scene.width, scene.crs, scene.transform)
     with ExitStack() as stack:
         bar = stack.enter_context(progress("writing", scene.window.pixels, "px"))
-        writers = {"mask": rasterout.mask_writer(targets["mask"], frame, job.tags())}
+        writers = {"mask": rasterout.mask_writer(targets["mask"], frame, tags=job.tags())}
         if "probability" in targets:
             kind = "steps" if job.dtype == "uint8" else "probability"
             writers[kind] = rasterout.probability_writer(
-                targets["probability"], frame, job.dtype, job.tags()
+                targets["probability"], frame, job.dtype, tags=job.tags()
             )
         for writer in writers.values():
             stack.enter_context(writer)

@@ -21,6 +21,7 @@ from geofcn.grid import round_up
 
 CLASSES = 2
 MAX_STRIDE = 64
+MAX_REACH = 1024
 
 
 class FCNN(nn.Module):
@@ -229,9 +230,9 @@ def probe(net: nn.Module, bands: int) -> Geometry:
     """Find a net's total stride and halo by experiment, for any net that has them.
 
     The stride is the least power of 2 by which sides can grow and by which shifting the input
-    shifts the output. The halo follows from which outputs turn NaN when an aligned stretch of the
-    input is NaN: NaN passes every layer that reads it. Weights are drawn anew, in double, so that
-    the answer depends on the architecture alone. Both axes are tried; the larger answer holds.
+    shifts the output. The halo follows from which outputs turn NaN when one half of the input is
+    NaN: NaN passes every layer that reads it. Weights are drawn anew, in double, so that the answer
+    depends on the architecture alone. Both axes are tried; the larger answer holds.
 
     Raises ModelError when a net looks further than 1,000 pixels or commutes with no shift: a layer
     that depends on its whole window (global pooling, instance statistics) cannot be tiled exactly.
@@ -260,39 +261,40 @@ def _run_along(net: nn.Module, bands: int, axis: int, line: Tensor) -> Tensor:
 
 
 def _probe_axis(run: Callable[[Tensor], Tensor]) -> Geometry:
-    for length in (128, 256, 512, 1024, 2048):
-        for stride in (2**n for n in range(MAX_STRIDE.bit_length())):
-            halo = _halo(run, length, stride)
-            if halo is not None and _commutes(run, length, stride, halo):
-                return Geometry(stride, halo)
+    reach = max(_reach(run, leading) for leading in (True, False))
+    for stride in (2**n for n in range(MAX_STRIDE.bit_length())):
+        halo = round_up(reach, stride)
+        if reach < MAX_REACH and _commutes(run, stride, halo):
+            return Geometry(stride, halo)
     raise ModelError(
-        "this net cannot be tiled exactly: it looks further than 1,000 pixels, or a layer depends "
-        "on the whole window; use layers of bounded reach."
+        "this net cannot be tiled exactly: it looks further than 1,000 pixels, a layer depends on "
+        f"the whole window, or its stride is no power of 2 up to {MAX_STRIDE}; use layers of "
+        "bounded reach."
     )
 
 
-def _halo(run: Callable[[Tensor], Tensor], length: int, stride: int) -> int | None:
-    """How far, in steps of `stride`, outputs lie from an input they read; None: beyond `length`."""
-    start = length // 2
-    line = torch.ones(length, dtype=torch.float64)
-    line[start : start + stride] = torch.nan
-    touched = run(line).isnan().any(dim=2).any(dim=0).nonzero()[:, 0]
-    if len(touched) == 0:
-        return 0
-    first, last = int(touched[0]), int(touched[-1])
-    if first == 0 or last >= length - 1:
-        return None
-    return max(start - first // stride * stride, last // stride * stride - start)
+def _reach(run: Callable[[Tensor], Tensor], leading: bool) -> int:
+    """How far beyond the middle of a line lie outputs that read its leading (or trailing) half.
+
+    A whole half is NaN, for a dilated layer may jump over a few pixels. MAX_REACH: it may be more.
+    """
+    line = torch.ones(2 * MAX_REACH, dtype=torch.float64)
+    line[slice(None, MAX_REACH) if leading else slice(MAX_REACH, None)] = torch.nan
+    touched = run(line).isnan().any(dim=2).any(dim=0)
+    beyond = touched[MAX_REACH:] if leading else touched[:MAX_REACH].flip(0)
+    return int(beyond.nonzero().max()) + 1 if beyond.any() else 0
 
 
-def _commutes(run: Callable[[Tensor], Tensor], length: int, stride: int, halo: int) -> bool:
+def _commutes(run: Callable[[Tensor], Tensor], stride: int, halo: int) -> bool:
     """Whether the output follows when the input is longer by, and shifted by, `stride` pixels."""
     margin = halo + stride
-    if length < 4 * margin:
-        return False
+    length = round_up(4 * margin, MAX_STRIDE)
     generator = torch.Generator().manual_seed(1)
     line = torch.randn(length + stride, dtype=torch.float64, generator=generator)
-    whole, shifted = run(line), run(line[stride:])
+    try:
+        whole, shifted = run(line), run(line[stride:])
+    except RuntimeError:  # the parts of a net with skip connections do not fit each other
+        return False
     if whole.shape[1] != length + stride or shifted.shape[1] != length:
         return False
     expected = whole[:, margin + stride : length - margin]

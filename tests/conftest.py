@@ -8,10 +8,14 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import torch
 from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
+from geofcn.model import Card, Model
+from geofcn.nets import make_net
+from geofcn.pixels import Normalisation
 from geofcn.scene import close_handles
 
 # Machines are shared and slow: no deadlines. Files made by a test's fixture are never changed by
@@ -111,5 +115,33 @@ def village(write_raster):
         image += labels * np.array([140, 90, 70])[:, None, None]
         scene = write_raster(f"{name}.tif", image.astype(np.uint8))
         return scene, write_raster(f"{name}-labels.tif", labels)
+
+    return make
+
+
+@pytest.fixture
+def make_model():
+    """make_model(net, bands, ...) -> Model: untrained, with weights drawn from `seed`."""
+
+    def make(
+        net: str = "fcnn",
+        bands: int = 3,
+        scale: int = 1,
+        *,
+        upsample: str = "nearest",
+        normalisation: Normalisation | None = None,
+        seed: int = 0,
+        **card,
+    ) -> Model:
+        colours = ("red", "green", "blue", "nir", "undefined")[:bands]
+        settled = {"colours": colours, "dtype": "uint8", **card}
+        if normalisation is None:
+            normalisation = Normalisation(
+                np.full((bands, 1, 1), 100, np.float32), np.full(bands, 50, np.float32)
+            )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            made = make_net(net, bands, scale, upsample).eval()
+        return Model(made, normalisation, Card(net=net, scale=scale, upsample=upsample, **settled))
 
     return make

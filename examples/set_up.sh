@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Make a virtual environment in .venv and install geofcn, with what its tests need, into it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    --constraint constraints.txt '.[test]'

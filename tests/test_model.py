@@ -1,0 +1,268 @@
+import itertools
+import logging
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
+from rasterio.transform import from_origin
+
+from geofcn import nets
+from geofcn.errors import ModelError
+from geofcn.grid import Window, blocks, round_up
+from geofcn.model import Predictor, compute_window, net_geometry
+from geofcn.pixels import Normalisation
+from geofcn.scene import open_scene
+
+RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+COUNTER = itertools.count()
+
+
+def random_scene(write_raster, random, shape, dtype, blank: float):
+    """A scene of two bands, partly blank; values fill the type's usual range."""
+    image = random.integers(1, 250, (2, *shape)).astype(dtype)
+    if dtype == "uint16":
+        image *= 200
+    holes = np.kron(random.random((shape[0] // 4 + 1, shape[1] // 4 + 1)) < blank, np.ones((4, 4)))
+    holes = holes[: shape[0], : shape[1]].astype(bool)
+    if dtype == "float32":
+        image[1, holes] = np.nan
+    else:
+        image[:, holes] = 0
+    nodata = None if dtype == "float32" else 0
+    path = write_raster(f"scene-{next(COUNTER)}.tif", image, nodata=nodata)
+    return open_scene(path), image, ~holes
+
+
+def normalisation_for(random, dtype: str, period: int) -> Normalisation:
+    unit = 200 if dtype == "uint16" else 1
+    mean = random.uniform(80, 160, (2, period, period)) * unit
+    return Normalisation(mean.astype(np.float32), np.array([70, 60], np.float32) * unit)
+
+
+def by_windows(predictor: Predictor, scene, size: int):
+    probability = np.full((scene.height, scene.width), np.nan, np.float32)
+    valid = np.zeros((scene.height, scene.width), bool)
+    for window in blocks(scene.window, size):
+        part = predictor.window(scene, window)
+        assert part.probability.dtype == np.float32
+        assert part.probability.shape == part.valid.shape == window.shape
+        probability[window.slices], valid[window.slices] = part.probability, part.valid
+    return probability, valid
+
+
+@settings(max_examples=60)
+@given(
+    net=st.sampled_from([("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")]),
+    scale=st.sampled_from([1, 2, 4, 8]),
+    height=st.integers(1, 75),
+    width=st.integers(1, 75),
+    size=st.integers(1, 60),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
+    period=st.sampled_from([1, 16, 128]),
+    blank=st.sampled_from([0, 0.3, 0.9]),
+    merge=st.booleans(),
+    seed=st.integers(0, 5),
+)
+def test_windows_give_what_one_pass_over_the_whole_scene_gives(
+    make_model, write_raster, net, scale, height, width, size, dtype, period, blank, merge, seed
+):
+    random = np.random.default_rng(seed)
+    name, upsample = net
+    normalisation = normalisation_for(random, dtype, period)
+    model = make_model(
+        name, 2, scale, upsample=upsample, dtype=dtype, normalisation=normalisation, seed=seed
+    )
+    scene, image, valid = random_scene(write_raster, random, (height, width), dtype, blank)
+    whole = model.predict(image, valid)
+    size = round_up(size, model.geometry.stride)
+    probability, known = by_windows(Predictor(model, merge), scene, size)
+    assert (known == valid).all()
+    assert (probability[~valid] == 0).all()
+    np.testing.assert_allclose(probability, whole, atol=1e-5, rtol=0)
+
+
+def test_the_oracle_is_one_pass_of_the_plain_net(make_model):
+    model = make_model("fcnn2", 3)
+    image = np.random.default_rng(0).integers(0, 255, (3, 16, 20)).astype(np.uint8)
+    with torch.inference_mode():
+        x = torch.from_numpy((image.astype(np.float32) - 100) / 50)[None]
+        expected = torch.softmax(model.net(x), dim=1)[0, 1].numpy()
+    found = model.predict(image)
+    assert found.dtype == np.float32 and found.std() > 0.02
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_an_odd_scene_is_extended_by_blank_pixels(make_model):
+    model = make_model("fcnn2", 3)
+    image = np.random.default_rng(0).integers(0, 255, (3, 13, 17)).astype(np.uint8)
+    larger = np.zeros((3, 14, 18), np.uint8)
+    larger[:, :13, :17] = image
+    valid = np.zeros((14, 18), bool)
+    valid[:13, :17] = True
+    found = model.predict(image)
+    np.testing.assert_allclose(found, model.predict(larger, valid)[:13, :17], atol=1e-6)
+    # Black is not blank: it is a value like any other.
+    assert np.abs(found - model.predict(larger)[:13, :17]).max() > 1e-3
+
+
+@pytest.mark.parametrize("scale", [1, 8])
+def test_a_scene_smaller_than_the_stride(make_model, write_raster, scale):
+    model = make_model("fcnn2", 2, scale)
+    scene = open_scene(write_raster("dot.tif", np.full((2, 1, 1), 9, np.uint8)))
+    part = Predictor(model).window(scene, scene.window)
+    assert part.probability.shape == (1, 1)
+    np.testing.assert_allclose(part.probability, model.predict(np.full((2, 1, 1), 9, np.uint8)), atol=1e-6)
+
+
+def test_blank_pixels_hold_zero_and_their_values_do_not_matter(make_model):
+    model = make_model("fcnn", 3, dtype="float32")
+    random = np.random.default_rng(1)
+    image = random.uniform(0, 255, (3, 12, 12)).astype(np.float32)
+    valid = random.random((12, 12)) < 0.7
+    found = model.predict(image, valid)
+    assert (found[~valid] == 0).all() and (found[valid] > 0).all()
+    for poison in (np.nan, np.inf, 1e30):
+        image[:, ~valid] = poison
+        assert (model.predict(image, valid) == found).all()
+
+
+def test_values_that_are_not_finite_are_blank_without_being_told(make_model):
+    model = make_model("fcnn", 1, dtype="float32")
+    image = np.full((1, 8, 8), 60, np.float32)
+    image[0, 2, 3], image[0, 5, 5] = np.nan, -np.inf
+    valid = np.isfinite(image[0])
+    found = model.predict(image)
+    assert np.isfinite(found).all()
+    assert (found == model.predict(image, valid)).all()
+
+
+def test_windows_that_are_blank_as_a_whole_are_not_computed(make_model, write_raster, monkeypatch):
+    model = make_model("fcnn", 1)
+    scene = open_scene(write_raster("blank.tif", np.zeros((1, 16, 16), np.uint8), nodata=0))
+    predictor = Predictor(model)
+    monkeypatch.setattr(predictor, "_probability", None)
+    part = predictor.window(scene, Window(0, 0, 8, 8))
+    assert not part.valid.any() and (part.probability == 0).all()
+
+
+def test_a_window_off_the_nets_stride_is_refused(make_model, write_raster):
+    scene = open_scene(write_raster("a.tif", np.ones((3, 16, 16), np.uint8)))
+    with pytest.raises(ValueError, match="stride"):
+        Predictor(make_model()).window(scene, Window(1, 0, 4, 4))
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8), (8, 8), (4, 8, 8)])
+def test_an_image_of_another_shape_is_refused(make_model, shape):
+    with pytest.raises(ModelError, match=r"needs \(3, rows, columns\)"):
+        make_model().predict(np.zeros(shape, np.uint8))
+
+
+def test_a_new_net_needs_only_its_place_in_the_registry(make_model, write_raster, monkeypatch):
+    """Nothing about a net is written down by hand: a deeper one is tiled exactly at once."""
+
+    class Deep(torch.nn.Module):
+        def __init__(self, bands: int, upsample: str):
+            super().__init__()
+            self.net = torch.nn.Sequential(
+                torch.nn.Conv2d(bands, 4, 3, padding=1, stride=2),
+                torch.nn.ReLU(),
+                torch.nn.Conv2d(4, 4, 3, padding=3, dilation=3),
+                torch.nn.MaxPool2d(2),
+                torch.nn.Upsample(scale_factor=4, mode="bilinear"),
+                torch.nn.Conv2d(4, 2, 1),
+            )
+
+        def forward(self, x):
+            return self.net(x)
+
+    monkeypatch.setitem(nets.REGISTRY, "deep", Deep)
+    random = np.random.default_rng(2)
+    model = make_model("deep", 2, 2, normalisation=normalisation_for(random, "uint8", 1))
+    scene, image, valid = random_scene(write_raster, random, (91, 77), "uint8", 0.2)
+    try:
+        assert model.geometry.stride == 8
+        probability, _ = by_windows(Predictor(model, merge=False), scene, 16)
+        np.testing.assert_allclose(probability, model.predict(image, valid), atol=1e-5)
+    finally:
+        net_geometry.cache_clear()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_compute_windows_are_whole_strides(make_model, scale):
+    model = make_model("fcnn2", 3, scale)
+    assert compute_window(model) % model.geometry.stride == 0
+
+
+# --- does the model fit the scene? ---
+
+
+def test_bands_are_found_by_their_colours_whatever_their_order(make_model, write_raster):
+    image = np.stack([np.full((4, 4), value, np.uint8) for value in (30, 20, 10)])
+    path = write_raster("bgr.tif", image, colours=RGB[::-1], photometric="minisblack")
+    fitted = make_model().fit(open_scene(path))
+    assert fitted.bands == (3, 2, 1)
+    assert fitted.read(fitted.window)[0][:, 0, 0].tolist() == [10, 20, 30]
+
+
+def test_alpha_is_a_mask_and_never_an_input(make_model, write_raster):
+    image = np.full((4, 4, 4), 7, np.uint8)
+    image[3, 0, 0] = 0
+    path = write_raster("rgba.tif", image, colours=[*RGB, ColorInterp.alpha])
+    fitted = make_model().fit(open_scene(path))
+    assert fitted.bands == (1, 2, 3)
+    pixels, valid = fitted.read(fitted.window)
+    assert len(pixels) == 3 and not valid[0, 0] and valid.sum() == 15
+
+
+def test_infrared_is_left_out_for_a_model_of_colours_and_found_for_one_that_knows_it(
+    make_model, write_raster
+):
+    image = np.stack([np.full((4, 4), value, np.uint8) for value in (90, 10, 20, 30)])
+    path = write_raster("nrgb.tif", image, colours=[ColorInterp.nir, *RGB])
+    assert make_model(bands=3).fit(open_scene(path)).bands == (2, 3, 4)
+    assert make_model(bands=4).fit(open_scene(path)).bands == (2, 3, 4, 1)
+
+
+def test_a_missing_band_is_refused_and_both_sides_named(make_model, write_raster):
+    scene = open_scene(write_raster("grey.tif", np.ones((1, 4, 4), np.uint8)))
+    with pytest.raises(ModelError, match=r"grey\.tif.*1 band\(s\) \(gray\).*3 \(red, green, blue\)"):
+        make_model().fit(scene)
+
+
+def test_bands_without_colours_are_taken_by_position(make_model, write_raster):
+    path = write_raster("plain.tif", np.ones((3, 4, 4), np.uint8), photometric="minisblack")
+    assert make_model().fit(open_scene(path)).bands == (1, 2, 3)
+
+
+def test_bands_with_other_colours_are_not_taken_by_position(make_model, write_raster):
+    path = write_raster(
+        "nrg.tif", np.ones((3, 4, 4), np.uint8), colours=[ColorInterp.nir, *RGB[:2]],
+        photometric="minisblack",
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="nir, red, green"):
+        make_model().fit(open_scene(path))
+
+
+def test_another_pixel_type_is_refused(make_model, write_raster):
+    scene = open_scene(write_raster("deep.tif", np.ones((3, 4, 4), np.uint16)))
+    with pytest.raises(ModelError, match=r"deep\.tif.*uint16.*uint8"):
+        make_model().fit(scene)
+
+
+def test_another_ground_resolution_is_pointed_out(make_model, write_raster, caplog):
+    scene = open_scene(write_raster("a.tif", np.ones((3, 4, 4), np.uint8)))
+    with caplog.at_level(logging.WARNING, "geofcn"):
+        make_model(resolution=0.25).fit(scene)
+        assert caplog.messages == []
+        make_model(resolution=0.5).fit(scene)
+    assert "0.2 m per pixel" in caplog.text and "0.5 m" in caplog.text
+    coarse = open_scene(
+        write_raster("b.tif", np.ones((3, 4, 4), np.uint8), transform=from_origin(5e5, 5e6, 1, 1))
+    )
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "geofcn"):
+        make_model(resolution=0.2).fit(coarse)
+    assert "expect poor results" in caplog.text

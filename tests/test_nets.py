@@ -1,0 +1,312 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from geofcn.errors import ModelError, UsageError
+from geofcn.grid import Window, blocks, tile_at
+from geofcn.nets import (
+    FCNN,
+    FCNN2,
+    Geometry,
+    Merged,
+    Scaled,
+    class_difference,
+    make_net,
+    pick_device,
+    probe,
+)
+
+
+def conv(inputs: int, outputs: int, size: int = 3, **options) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, size, padding="same", **options)
+
+
+class UNet(nn.Module):
+    """Two levels, skip connections, batch norm: total stride 4."""
+
+    def __init__(self, bands: int):
+        super().__init__()
+        self.top, self.middle, self.bottom = conv(bands, 3), conv(3, 4), conv(4, 4)
+        self.norm = nn.BatchNorm2d(4)
+        self.up = nn.ConvTranspose2d(4, 4, 2, stride=2)
+        self.join, self.head = conv(8, 3), conv(6, 2, 1)
+
+    def forward(self, x):
+        high = F.relu(self.top(x))
+        low = F.relu(self.norm(self.middle(F.max_pool2d(high, 2))))
+        lowest = F.relu(self.bottom(F.max_pool2d(low, 2)))
+        low = F.relu(self.join(torch.cat([low, self.up(lowest)], 1)))
+        return self.head(torch.cat([high, F.interpolate(low, scale_factor=2)], 1))
+
+
+def dilated(bands: int, *rates: int) -> nn.Sequential:
+    layers = [conv(4 if i else bands, 4, dilation=rate) for i, rate in enumerate(rates)]
+    return nn.Sequential(*layers, conv(4, 2, 1))
+
+
+def wide_not_high(bands: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(bands, 2, (1, 9), padding=(0, 4)))
+
+
+def looks_one_way(bands: int) -> nn.Sequential:
+    """Each output reads itself and five pixels to its left, none to its right."""
+    return nn.Sequential(nn.ZeroPad2d((5, 0, 0, 0)), nn.Conv2d(bands, 2, (1, 6)))
+
+
+NETS = {
+    "fcnn": (lambda: make_net("fcnn", 2), Geometry(2, 6)),
+    "fcnn bilinear": (lambda: make_net("fcnn", 2, upsample="bilinear"), Geometry(2, 8)),
+    "fcnn2": (lambda: make_net("fcnn2", 2), Geometry(2, 8)),
+    "fcnn at 2": (lambda: make_net("fcnn", 2, 2), Geometry(4, 16)),
+    "fcnn2 at 2": (lambda: make_net("fcnn2", 2, 2), Geometry(4, 16)),
+    "fcnn2 at 4": (lambda: make_net("fcnn2", 2, 4), Geometry(8, 32)),
+    "1x1": (lambda: conv(2, 2, 1), Geometry(1, 0)),
+    "dilated": (lambda: dilated(2, 1, 2, 4), Geometry(1, 7)),
+    "dilated with gaps": (lambda: dilated(2, 40), Geometry(1, 40)),
+    "u-net": (lambda: UNet(2), Geometry(4, 12)),
+    "u-net at 2": (lambda: Scaled(UNet(2), 2), Geometry(8, 24)),
+    "wide": (lambda: wide_not_high(2), Geometry(1, 4)),
+    "one way": (lambda: looks_one_way(2), Geometry(1, 5)),
+}
+
+
+def randomised(net: nn.Module) -> nn.Module:
+    """In double, with weights that hide nothing (a fresh batch norm would be the identity)."""
+    generator = torch.Generator().manual_seed(3)
+    net = net.double().eval()
+    with torch.no_grad():
+        for tensor in [*net.parameters(), *(b for b in net.buffers() if b.is_floating_point())]:
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) - 0.3)
+        for name, tensor in net.named_buffers():
+            if name.endswith("running_var"):
+                tensor.add_(1)
+    return net
+
+
+def by_tiles(net: nn.Module, image: torch.Tensor, size: int, halo: int) -> torch.Tensor:
+    height, width = image.shape[2:]
+    out = torch.full((2, height, width), torch.nan, dtype=torch.float64)
+    for write in blocks(Window(0, 0, height, width), size):
+        tile = tile_at(write, halo, height, width)
+        part = net(image[:, :, *tile.read.slices])[0]
+        out[:, *write.slices] = part[:, *tile.crop.slices]
+    return out
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_nets_probed_geometry_is_right_and_tight(name):
+    make, expected = NETS[name]
+    net = randomised(make())
+    geometry = probe(net, 2)
+    assert geometry == expected
+    stride, halo = geometry.stride, geometry.halo
+    generator = torch.Generator().manual_seed(4)
+    size = max(stride, 16)
+    height, width = 2 * size + 2 * halo + stride, 3 * size + halo + 2 * stride
+    height, width = -(-height // stride) * stride, -(-width // stride) * stride
+    image = torch.rand((1, 2, height, width), dtype=torch.float64, generator=generator)
+    with torch.inference_mode():
+        whole = net(image)[0]
+        assert torch.allclose(by_tiles(net, image, size, halo), whole, rtol=1e-10, atol=1e-12)
+        if halo:
+            smaller = by_tiles(net, image, size, halo - stride)
+            assert not torch.allclose(smaller, whole, rtol=1e-6), "the halo is no larger than needed"
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_the_stride_of_a_scaled_net_is_twice_its_scale(scale):
+    assert probe(make_net("fcnn2", 3, scale), 3) == Geometry(2 * scale, 8 * scale)
+
+
+@pytest.mark.parametrize("rates", [(100,), (256, 240), (300, 300), (999,)])
+def test_a_reach_with_gaps_longer_than_a_tile_is_seen(rates):
+    # Once probed as halo 0: the far taps fell outside of every line that was tried.
+    assert probe(dilated(1, *rates), 1) == Geometry(1, sum(rates))
+
+
+class AddsItsMean(nn.Module):
+    def forward(self, x):
+        return x + x.mean(dim=(2, 3), keepdim=True)
+
+
+class Gated(nn.Module):
+    """Squeeze and excitation: weighed by a global maximum."""
+
+    def forward(self, x):
+        return x * torch.sigmoid(F.adaptive_max_pool2d(x, 1))
+
+
+class KnowsItsPlace(nn.Module):
+    def forward(self, x):
+        return x + torch.arange(x.shape[2], dtype=x.dtype)[:, None]
+
+
+class PoolsByThree(nn.Module):
+    def forward(self, x):
+        return F.interpolate(F.max_pool2d(x, 3, ceil_mode=True), size=x.shape[2:])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        AddsItsMean(),
+        Gated(),
+        KnowsItsPlace(),
+        PoolsByThree(),
+        nn.InstanceNorm2d(2),
+        nn.GroupNorm(1, 2),
+        nn.Conv2d(2, 2, 3),  # without padding: the sides shrink
+        conv(2, 2, dilation=1100),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_a_net_that_cannot_be_tiled_exactly_is_refused(layer):
+    with pytest.raises(ModelError, match="cannot be tiled exactly"):
+        probe(nn.Sequential(conv(1, 2), layer), 1)
+
+
+def test_a_global_layer_along_one_axis_is_refused_too():
+    class RowMean(nn.Module):
+        def forward(self, x):
+            return x + x.mean(dim=3, keepdim=True)
+
+    with pytest.raises(ModelError):
+        probe(nn.Sequential(conv(1, 2), RowMean()), 1)
+
+
+def test_probing_changes_neither_the_net_nor_the_random_state():
+    net = make_net("fcnn2", 3).train()
+    before, state = copy.deepcopy(net.state_dict()), torch.get_rng_state()
+    probe(net, 3)
+    assert net.training and net.conv1.weight.dtype == torch.float32
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# --- the seed's nets, layer by layer ---
+
+
+@pytest.mark.parametrize("bands", [1, 3, 4])
+def test_fcnn_has_the_seeds_layers(bands):
+    shapes = {name: tuple(p.shape) for name, p in FCNN(bands).named_parameters()}
+    assert shapes == {
+        "conv1.weight": (16, bands, 3, 3),
+        "conv1.bias": (16,),
+        "conv2.weight": (32, 16, 3, 3),
+        "conv2.bias": (32,),
+        "conv3.weight": (16, 32, 3, 3),
+        "conv3.bias": (16,),
+        "conv4.weight": (2, 16, 5, 5),
+        "conv4.bias": (2,),
+    }
+
+
+def test_fcnn2_has_a_learned_upsampling_besides():
+    shapes = {name: tuple(p.shape) for name, p in FCNN2(3).named_parameters()}
+    assert shapes.pop("upsample.weight") == (16, 16, 3, 3)
+    assert shapes.pop("upsample.bias") == (16,)
+    assert shapes == {name: tuple(p.shape) for name, p in FCNN(3).named_parameters()}
+
+
+@pytest.mark.parametrize(("name", "count"), [("fcnn", 10_514), ("fcnn2", 12_834)])
+def test_parameters_are_as_many_as_the_seeds(name, count):
+    # 3x3: 448 + 4,640 + 4,624; 5x5: 802; transposed: 2,320.
+    assert sum(p.numel() for p in make_net(name, 3).parameters()) == count
+
+
+@pytest.mark.parametrize(("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "")])
+def test_the_forward_pass_is_the_seeds(name, mode):
+    net = make_net(name, 3, upsample=mode or "nearest")
+    x = torch.randn(2, 3, 12, 18)
+    p = net.state_dict()
+    with torch.no_grad():
+        y = F.relu(F.conv2d(x, p["conv1.weight"], p["conv1.bias"], padding=1))
+        y = F.relu(F.conv2d(y, p["conv2.weight"], p["conv2.bias"], padding=1))
+        y = F.max_pool2d(y, 2)
+        y = F.relu(F.conv2d(y, p["conv3.weight"], p["conv3.bias"], padding=1))
+        if mode:
+            options = {"align_corners": False} if mode == "bilinear" else {}
+            y = F.interpolate(y, scale_factor=2, mode=mode, **options)
+        else:
+            y = F.conv_transpose2d(
+                y, p["upsample.weight"], p["upsample.bias"], stride=2, padding=1, output_padding=1
+            )
+        y = F.conv2d(y, p["conv4.weight"], p["conv4.bias"], padding=2)
+        out = net(x.clone())
+    assert out.shape == (2, 2, 12, 18)
+    torch.testing.assert_close(out, y)
+
+
+@pytest.mark.parametrize("name", ["fcnn", "fcnn2"])
+def test_weights_are_he_normal_and_biases_torchs_own(name):
+    torch.manual_seed(0)
+    nets = [make_net(name, 3) for _ in range(8)]
+    # fan in: inputs x kernel; a transposed convolution has as many in as out here.
+    fans = {"conv1": 27, "conv2": 144, "conv3": 288, "conv4": 400}
+    if name == "fcnn2":
+        fans["upsample"] = 144
+    for layer, fan in fans.items():
+        weights = torch.cat([getattr(net, layer).weight.detach().flatten() for net in nets])
+        deviation = (2 / fan) ** 0.5
+        assert weights.std().item() == pytest.approx(deviation, rel=0.06)
+        assert abs(weights.mean().item()) < 0.06 * deviation
+        assert weights.abs().max() > 2.5 * deviation, "normal, not uniform"
+        biases = torch.cat([getattr(net, layer).bias.detach() for net in nets])
+        assert 0 < biases.abs().max() <= fan**-0.5
+
+
+def test_the_same_seed_gives_the_same_weights():
+    states = []
+    for _ in range(2):
+        torch.manual_seed(1984)
+        states.append(make_net("fcnn2", 3).state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_scale_is_block_means_in_front_and_bilinear_behind():
+    net = make_net("fcnn", 1, 2)
+    assert isinstance(net, Scaled)
+    x = torch.arange(64, dtype=torch.float32).reshape(1, 1, 8, 8)
+    means = x.reshape(1, 1, 4, 2, 4, 2).mean(dim=(3, 5))
+    with torch.no_grad():
+        logits = net.net(means)
+        expected = F.interpolate(logits, size=(8, 8), mode="bilinear", align_corners=False)
+        torch.testing.assert_close(net(x), expected)
+
+
+def test_an_unknown_net_is_refused_and_the_known_ones_named():
+    with pytest.raises(ModelError, match="fcnn, fcnn2"):
+        make_net("resnet", 3)
+
+
+def test_devices(monkeypatch):
+    assert pick_device("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert pick_device("auto") == torch.device("cpu")
+    for missing in ("cuda", "mps", "tpu"):
+        with pytest.raises(UsageError, match="--device cpu"):
+            pick_device(missing)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert pick_device("auto") == torch.device("cuda")
+
+
+# --- the merged tail ---
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+@pytest.mark.parametrize(("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")])
+def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale):
+    torch.manual_seed(5)
+    net = make_net(name, 2, scale, mode).eval()
+    merged = Merged(net, 2)
+    x = torch.randn(1, 2, 24 * scale, 32 * scale)
+    with torch.inference_mode():
+        expected, found = class_difference(net(x)), merged(x)
+    assert found.shape == expected.shape
+    inside = (..., slice(merged.border, -merged.border or None), slice(merged.border, -merged.border or None))
+    assert 0 < expected[inside].numel()
+    torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-4)
