@@ -46,10 +46,22 @@ from geofcn_cli import options
 @click.option(
     "--tile",
     type=click.IntRange(min=1),
-    default=2048,
+    default=1024,
     show_default=True,
     metavar="N",
     help="Pixels a task takes on along a row, rounded up to what exact tiling needs.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Compute in N processes.  [default: in threads of one]",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Compute on the dask.distributed cluster at this address (tcp://host:port), whose workers "
+    "read SCENE by the same path.",
 )
 @options.outline
 @options.simplify

@@ -9,12 +9,12 @@ from math import inf
 from geofcn.errors import UsageError
 
 # Settings of the environment that break reads silently are forced off. GDAL's block cache would
-# take 5 % of the machine's memory; it is counted in MB.
+# take 5 % of the machine's memory; rasterio counts it in bytes.
 GDAL_OPTIONS = {
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_CACHEMAX": 64,
+    "GDAL_CACHEMAX": 64 * 2**20,
 }
 
 # The default scale brings the ground resolution nearest to this (metres per net pixel).

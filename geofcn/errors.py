@@ -6,7 +6,8 @@ GeofcnError            one sentence: the file, what is wrong, what to do
 ├── LabelsError        labels that do not fit their scene
 ├── ModelError         a model file that is damaged or does not fit the scene
 ├── OutputError        an output that cannot or must not be written
-└── TrainingError      a training that went wrong
+├── TrainingError      a training that went wrong
+└── WorkersError       dask workers that cannot be reached or die
 """
 
 
@@ -40,3 +41,7 @@ class OutputError(GeofcnError):
 
 class TrainingError(GeofcnError):
     """A training that cannot start or has diverged."""
+
+
+class WorkersError(GeofcnError):
+    """dask workers that cannot be reached, or that die of every try at a task."""

@@ -1,19 +1,33 @@
-"""Tasks run by dask, their results delivered in order, a bounded number of them in flight."""
+"""Tasks run by dask, their results delivered in order, a bounded number of them in flight.
+
+An engine runs `function(shared, item)` for many items. `Threads` is dask's threaded scheduler in
+this process; `Cluster` any dask.distributed cluster, of processes on this machine or of others.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from multiprocessing.pool import ThreadPool
-from typing import TypeVar
+from threading import Event
+from typing import Protocol, TypeVar
 
 import dask
 
+from geofcn.errors import UsageError, WorkersError
+
+Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+log = logging.getLogger("geofcn")
 
 
 def cores() -> int:
@@ -21,35 +35,173 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def stream(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    group: int = 16,
-    threads: int | None = None,
-) -> Iterator[Result]:
-    """Yield function(item) for every item, in order; dask's threads work ahead of the consumer.
+class Engine(Protocol):
+    """Something that runs tasks."""
 
-    Items go to dask in groups, of which two are in flight: while the results of one are consumed,
-    the next is computed, so that no thread waits at the end of a group. Memory holds the results of
-    two groups at the most. An exception of `function` is raised where the results of its group
-    would have come.
-    """
-    task = dask.delayed(function, pure=False, traverse=False)
-    items = iter(items)
-    with ThreadPool(threads or cores()) as pool, ThreadPoolExecutor(2) as drivers:
+    # Whether results cross from one process to another, and are worth compressing.
+    remote: bool
 
-        def run(batch: list[Item]) -> list[Result]:
-            return dask.compute(*map(task, batch), scheduler="threads", pool=pool)
+    def stream(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Iterable[Item],
+        ahead: int,
+    ) -> Iterator[Result]:
+        """Yield function(shared, item) for every item, in order.
 
+        About `ahead` items, 2 `ahead` at the most, are under way or wait to be consumed. An
+        exception of `function` is raised where its result would have come.
+        """
+
+
+class Threads:
+    """dask's threaded scheduler, `count` threads of this process (default: one a processor)."""
+
+    remote = False
+
+    def __init__(self, count: int | None = None):
+        self.count = count or cores()
+
+    def stream(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Iterable[Item],
+        ahead: int = 16,
+    ) -> Iterator[Result]:
+        """See Engine. Items go to dask in groups of `ahead`, of which two are in flight: while the
+        results of one are consumed the next is computed, so that no thread waits at a group's end.
+        """
+        stopped = Event()
+
+        def run(item: Item) -> Result | None:
+            return None if stopped.is_set() else function(shared, item)
+
+        task = dask.delayed(run, pure=False, traverse=False)
+        items = iter(items)
+        with ThreadPool(self.count) as pool, ThreadPoolExecutor(2) as drivers:
+
+            def run_group(group: list[Item]) -> list[Result]:
+                return dask.compute(*map(task, group), scheduler="threads", pool=pool)
+
+            pending: deque = deque()
+            try:
+                while group := list(islice(items, ahead)):
+                    pending.append(drivers.submit(run_group, group))
+                    if len(pending) == 2:
+                        yield from pending.popleft().result()
+                while pending:
+                    yield from pending.popleft().result()
+            finally:
+                # Left early, by an error or Ctrl-C: what waits in dask's queue is not computed.
+                stopped.set()
+
+
+class Cluster:
+    """The workers of a dask.distributed client."""
+
+    remote = True
+
+    def __init__(self, client):
+        self.client = client
+
+    def stream(
+        self,
+        function: Callable[[Shared, Item], Result],
+        shared: Shared,
+        items: Iterable[Item],
+        ahead: int = 16,
+    ) -> Iterator[Result]:
+        """See Engine. `shared` goes once to every worker, also to one that joins later."""
+        name = f"geofcn-{uuid.uuid4()}"
+        self.client.register_plugin(_Shared(shared), name=name)
         pending: deque = deque()
         try:
-            while batch := list(islice(items, group)):
-                pending.append(drivers.submit(run, batch))
-                if len(pending) == 2:
-                    yield from pending.popleft().result()
+            for item in items:
+                future = self.client.submit(_on_worker, function, name, item, pure=False)
+                pending.append((item, future))
+                if len(pending) >= ahead:
+                    yield _result(*pending.popleft())
             while pending:
-                yield from pending.popleft().result()
+                yield _result(*pending.popleft())
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()
+            self.client.unregister_worker_plugin(name)
+
+
+class _Shared:
+    """A distributed.WorkerPlugin (by its interface) that holds what all tasks share."""
+
+    def __init__(self, shared: object):
+        self.shared = shared
+
+    def setup(self, worker) -> None:
+        """Called by every worker, also by one that takes the place of a dead one."""
+
+    def teardown(self, worker) -> None:
+        """Called when the job is over."""
+
+
+def _on_worker(function: Callable, name: str, item: object) -> object:
+    from distributed import get_worker
+
+    return function(get_worker().plugins[name].shared, item)
+
+
+def _result(item: object, future) -> object:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise WorkersError(
+            f"{item}: every worker that took it on died, perhaps for want of memory; the work that "
+            "is done is kept: run the same command with fewer workers."
+        ) from error
+
+
+@contextmanager
+def open_engine(workers: int | None = None, scheduler: str | None = None) -> Iterator[Engine]:
+    """Threads of this process; or `workers` processes; or the cluster at `scheduler`.
+
+    Raises UsageError for both at once, WorkersError where the scheduler does not answer.
+    """
+    if workers and scheduler:
+        raise UsageError("workers: give --workers or --scheduler, not both.")
+    if not workers and not scheduler:
+        yield Threads()
+        return
+    from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        if scheduler:
+            client = Client(scheduler, timeout="10s")
+        else:
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+            )
+            client = Client(cluster)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise WorkersError(
+            f"{scheduler or 'workers'}: no dask scheduler answers there ({error}); start one with "
+            "`dask scheduler` and give its address."
+        ) from error
+    log.warning("dask dashboard: %s", client.dashboard_link)
+    with client:
+        try:
+            yield Cluster(client)
+        finally:
+            if workers:
+                cluster.close()
+
+
+def stream(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield function(item) for every item, in order, computed by dask's threads in this process."""
+    return Threads().stream(partial(_ignoring_shared, function), None, items)
+
+
+def _ignoring_shared(function: Callable, shared: None, item: object) -> object:
+    return function(item)

@@ -17,8 +17,8 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -27,17 +27,20 @@ import torch
 
 from geofcn import __version__, rasterout, vectorout
 from geofcn.errors import OutputError, UsageError
-from geofcn.flow import cores, stream
+from geofcn.flow import Engine, open_engine
 from geofcn.grid import Window, blocks, origins, round_up, row_bands
 from geofcn.model import Model, Predictor, compute_window
 from geofcn.modelfile import load_model, model_digest
-from geofcn.pixels import BLANK, classify, quantise
-from geofcn.polygonize import Outline, write_footprints
+from geofcn.pixels import classify, quantise
+from geofcn.polygonize import SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, open_scene, undeclared_collar
-from geofcn.shards import Shards
+from geofcn.shards import Shards, pack, unpack
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
+
+# Tasks under way or waiting for the writer, at the least.
+AHEAD = 8
 
 log = logging.getLogger("geofcn")
 
@@ -105,10 +108,12 @@ def infer(
     polygons: str | os.PathLike | None = None,
     probability_dtype: str = "uint8",
     threshold: float | None = None,
-    tile: int = 2048,
+    tile: int = 1024,
     nodata: float | None = None,
-    outline: Outline = Outline(),
+    outline: Outline = SIMPLIFIED,
     allow_no_crs: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> None:
@@ -120,6 +125,8 @@ def infer(
     threshold    a pixel is a house where its probability reaches it; default: the model's
     tile         pixels of the scene a task takes on along a row; it changes no pixel
     nodata       a pixel with this value in every band is blank, besides what the file declares
+    workers      processes on this machine to compute in; default: threads of this process
+    scheduler    address of a dask.distributed scheduler whose workers read the scene by its path
 
     A killed job goes on where it was when it is started again. Raises a GeofcnError that says in
     one sentence what is wrong.
@@ -133,7 +140,8 @@ def infer(
     shards = Shards(folder, job.fingerprint())
     if shards.restarted:
         log.warning("%s: left by another job; its work is deleted.", folder)
-    _predict(job, tile, shards, progress)
+    with open_engine(workers, scheduler) as engine:
+        _predict(job, tile, shards, engine, progress)
     _write_outputs(job, shards, targets, outline, progress)
     shards.remove()
 
@@ -191,24 +199,27 @@ def _warn(scene: Scene) -> None:
         )
 
 
-def _predict(job: Job, tile: int, shards: Shards, progress: Progress) -> None:
+def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Progress) -> None:
     """Compute every row band that has no shard yet, in order."""
-    bands = list(enumerate(row_bands(job.scene.height, job.scene.width, job.window)))
-    missing = [(number, band) for number, band in bands if number not in shards]
+    bands = list(row_bands(job.scene.height, job.scene.width, job.window))
+    missing = [number for number in range(len(bands)) if number not in shards]
     if len(missing) < len(bands):
-        log.warning("%d of %d row bands are done already", len(bands) - len(missing), len(bands))
-    tasks = [task for number, band in missing for task in _tasks(job, number, band, tile)]
-    group = max(2 * cores(), len(origins(job.scene.width, round_up(tile, job.window))))
-    with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():
-        bar.advance(job.scene.window.pixels - sum(band.pixels for _, band in missing))
-        results = zip(tasks, stream(partial(run_task, job), tasks, group=group), strict=True)
-        for number, parts in groupby(results, key=lambda pair: pair[0].band):
-            shards.save(number, _side_by_side([arrays for _, arrays in parts]))
-            bar.advance(dict(missing)[number].pixels)
-
-
-def _tasks(job: Job, number: int, band: Window, tile: int) -> Iterator[Task]:
+        log.warning("%d of %d row bands are done already.", len(bands) - len(missing), len(bands))
     width = round_up(tile, job.window)
+    tasks = [task for number in missing for task in _tasks(number, bands[number], width)]
+    # Enough for one row band, so that the writer's bands come without a wait in between.
+    ahead = max(AHEAD, len(origins(job.scene.width, width)))
+    run = run_remote_task if engine.remote else run_task
+    with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():
+        bar.advance(job.scene.window.pixels - sum(bands[number].pixels for number in missing))
+        results = zip(tasks, engine.stream(run, job, tasks, ahead), strict=True)
+        for number, parts in groupby(results, key=lambda pair: pair[0].band):
+            arrays = [unpack(part) if engine.remote else part for _, part in parts]
+            shards.save(number, _side_by_side(arrays))
+            bar.advance(bands[number].pixels)
+
+
+def _tasks(number: int, band: Window, width: int) -> Iterator[Task]:
     for col in origins(band.width, width):
         yield Task(number, Window(band.row, col, band.height, width).intersect(band))
 
@@ -222,6 +233,12 @@ def run_task(job: Job, task: Task) -> dict[str, np.ndarray]:
     return _side_by_side(
         [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
     )
+
+
+def run_remote_task(job: Job, task: Task) -> bytes:
+    """run_task in a process of its own; the arrays travel compressed."""
+    with one_torch_thread():
+        return pack(run_task(job, task))
 
 
 def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:

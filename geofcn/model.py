@@ -13,12 +13,14 @@ from torch import nn
 from geofcn import __version__
 from geofcn.errors import ModelError
 from geofcn.grid import Window, round_up, tile_at
-from geofcn.nets import Geometry, Merged, class_difference, make_net, probe
+from geofcn.nets import Geometry, Merged, class_difference, keep_freed_memory, make_net, probe
 from geofcn.pixels import Normalisation, pad_to
 from geofcn.scene import Scene, ground_resolution
 
 # Side of a compute window, in pixels of the net's own input (measured: see README).
 COMPUTE = 512
+# Colour interpretations that say nothing of what a band holds.
+UNNAMED = frozenset(("undefined", "gray"))
 
 log = logging.getLogger("geofcn")
 
@@ -98,13 +100,14 @@ class Model:
     def fit(self, scene: Scene) -> Scene:
         """`scene` with the bands this model was trained on, in its order.
 
-        Bands are matched by colour interpretation where that is unambiguous, else by position.
-        Raises ModelError when bands are missing or the pixels have another type.
+        Bands are matched by colour interpretation where that is unambiguous, else by position, as
+        long as no band is then taken for one of another colour. Raises ModelError when bands are
+        missing or the pixels have another type.
         """
         colours = self.card.colours
         if len(set(colours)) == len(colours) and all(scene.colours.count(c) == 1 for c in colours):
             bands = tuple(scene.bands[scene.colours.index(colour)] for colour in colours)
-        elif len(scene.bands) == len(colours):
+        elif len(scene.bands) == len(colours) and all(map(_may_be, scene.colours, colours)):
             bands = scene.bands
         else:
             raise ModelError(
@@ -131,6 +134,11 @@ class Model:
             )
 
 
+def _may_be(one: str, other: str) -> bool:
+    """Whether two colour interpretations can be those of the same kind of band."""
+    return one == other or not UNNAMED.isdisjoint((one, other))
+
+
 def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
     """A normalised image as a batch of one, where and how the net computes fastest."""
     device = next(net.parameters()).device
@@ -153,6 +161,7 @@ class Predictor:
     """
 
     def __init__(self, model: Model, merge: bool = True):
+        keep_freed_memory()
         self.model = model
         self.merged = Merged(model.net, model.normalisation.bands) if merge else None
 

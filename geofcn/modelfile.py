@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,12 +21,28 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from geofcn.config import SCALES, UPSAMPLES
 from geofcn.errors import ModelError, OutputError
 from geofcn.model import Card, Model
-from geofcn.nets import make_net
+from geofcn.nets import REGISTRY, make_net
 from geofcn.pixels import Normalisation
 
 FORMAT = 1
+DTYPES = frozenset(
+    [
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    ]
+)
 NET_PREFIX = "net."
 
 
@@ -63,16 +80,13 @@ def load_model(path: str | os.PathLike) -> Model:
     card = _card(Path(path), header)
     if _digest(tensors) != header.get("sha256"):
         raise _damaged(path, "its tensors are not those that were saved")
-    try:
-        normalisation = Normalisation(tensors.pop("mean").numpy(), tensors.pop("scale").numpy())
-        net = _untrained(card)
-        net.load_state_dict({k.removeprefix(NET_PREFIX): v for k, v in tensors.items()})
-    except (KeyError, RuntimeError) as error:
-        raise _damaged(path, "its tensors do not fit its net") from error
-    if normalisation.bands != len(card.colours):
-        raise _damaged(path, "its normalisation has another number of bands than its net")
-    if not all(torch.isfinite(tensor).all() for tensor in net.state_dict().values()):
+    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise _damaged(path, "some of its weights are not finite")
+    try:
+        normalisation = _normalisation(tensors, len(card.colours))
+        net = _trained(card, tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise _damaged(path, "its tensors do not fit its net") from error
     return Model(net.eval(), normalisation, card)
 
 
@@ -88,9 +102,12 @@ def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     if "geofcn" not in metadata:
         raise ModelError(f"{path}: geofcn did not write this model; give one from `geofcn train`.")
     try:
-        return json.loads(metadata["geofcn"]), tensors
-    except ValueError as error:
+        header = json.loads(metadata["geofcn"])
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, "its header is no JSON") from error
+    if not isinstance(header, dict):
+        raise _damaged(path, "its header is no JSON object")
+    return header, tensors
 
 
 def _card(path: Path, header: dict) -> Card:
@@ -102,18 +119,64 @@ def _card(path: Path, header: dict) -> Card:
     known = {key: header[key] for key in Card.__dataclass_fields__ if key in header}
     try:
         card = Card(**known)
-        threshold = float(card.threshold)
-    except (TypeError, ValueError) as error:
+    except TypeError as error:
         raise _damaged(path, f"its header is incomplete ({error})") from error
-    if not (0 <= threshold <= 1 and math.isfinite(threshold)):
-        raise _damaged(path, f"its threshold is {threshold}")
+    if faulty := _faulty_field(card):
+        raise _damaged(path, f"its {faulty} is {getattr(card, faulty)!r:.40}")
     return replace(card, colours=tuple(card.colours), scenes=tuple(card.scenes))
 
 
-def _untrained(card: Card) -> nn.Module:
-    """The card's net, made without moving the random state of the process."""
+def _faulty_field(card: Card) -> str | None:
+    """The first field that holds what no card can hold; the card's values come from a file."""
+    sound = {
+        "net": isinstance(card.net, str) and card.net in REGISTRY,
+        "scale": type(card.scale) is int and card.scale in SCALES,
+        "upsample": card.upsample in UPSAMPLES,
+        "colours": _is_texts(card.colours) and card.colours,
+        "dtype": card.dtype in DTYPES,
+        "threshold": _is_number(card.threshold) and 0 <= card.threshold <= 1,
+        "recipe": isinstance(card.recipe, dict),
+        "scores": isinstance(card.scores, dict),
+        "scenes": _is_texts(card.scenes),
+        "crs": card.crs is None or isinstance(card.crs, str),
+        "resolution": card.resolution is None or _is_number(card.resolution),
+        "version": isinstance(card.version, str),
+    }
+    return next((field for field, is_sound in sound.items() if not is_sound), None)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _normalisation(tensors: Mapping[str, torch.Tensor], bands: int) -> Normalisation:
+    """The normalisation among a file's tensors. Raises ValueError where it is not one."""
+    mean, scale = tensors["mean"], tensors["scale"]
+    period = mean.shape[-1] if mean.ndim else 0
+    shapes = mean.shape == (bands, period, period) and scale.shape == (bands,)
+    if not (shapes and period and mean.dtype == scale.dtype == torch.float32 and scale.min() > 0):
+        raise ValueError("no normalisation")
+    return Normalisation(mean.numpy(), scale.numpy())
+
+
+def _trained(card: Card, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The card's net with its weights, made without moving the random state of the process.
+
+    Raises ValueError or RuntimeError where names, shapes or types differ.
+    """
     with torch.random.fork_rng(devices=[]):
-        return make_net(card.net, len(card.colours), card.scale, card.upsample)
+        net = make_net(card.net, len(card.colours), card.scale, card.upsample)
+    rest = {name: tensor for name, tensor in tensors.items() if name not in ("mean", "scale")}
+    weights = {name.removeprefix(NET_PREFIX): tensor for name, tensor in rest.items()}
+    net_dtypes = {name: tensor.dtype for name, tensor in net.state_dict().items()}
+    if net_dtypes != {name: tensor.dtype for name, tensor in weights.items()}:
+        raise ValueError("other weights")
+    net.load_state_dict(weights)
+    return net
 
 
 def _damaged(path: str | os.PathLike, reason: str) -> ModelError:
@@ -134,7 +197,8 @@ def _tensors(model: Model) -> dict[str, torch.Tensor]:
 def _digest(tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
+        tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().tobytes())
+        # As bytes: a foreign file may hold types that numpy does not know.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

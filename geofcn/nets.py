@@ -8,7 +8,10 @@ which shifts it commutes with, is probed from the net itself.
 from __future__ import annotations
 
 import copy
+import ctypes
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -212,6 +215,24 @@ def pick_device(name: str) -> torch.device:
     if not there.get(name):
         raise UsageError(f"device {name}: this machine has none; use --device cpu.")
     return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Let the process keep what activations free, for the next pass.
+
+    glibc returns large blocks to the system at once; the page faults of getting them back cost as
+    much as the arithmetic. A no-op where the C library is another.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        for parameter, value in _MALLOC_OPTIONS.items():
+            libc.mallopt(parameter, value)
+
+
+# Numbers of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+_MALLOC_OPTIONS = {-3: 2**30, -1: 2**30}
 
 
 @dataclass(frozen=True)

@@ -48,13 +48,16 @@ class Outline:
                 raise UsageError(f"{name} {getattr(self, name)}: give a number from 0 up.")
 
 
+SIMPLIFIED = Outline()
+
+
 def polygonize(
     mask: str | os.PathLike,
     polygons: str | os.PathLike,
     *,
     probability: str | os.PathLike | None = None,
     value: float | None = None,
-    outline: Outline = Outline(),
+    outline: Outline = SIMPLIFIED,
     allow_no_crs: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,

@@ -98,9 +98,7 @@ class RasterWriter:
     otherwise than it was written.
     """
 
-    def __init__(
-        self, path: Path, frame: Frame, band: Band, tags: Mapping[str, str] | None = None
-    ):
+    def __init__(self, path: Path, frame: Frame, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
         self.folder = path.with_name(f".{path.name}.partial")
         self._checksums: dict[Window, int] = {}
@@ -229,7 +227,9 @@ class CogWriter(RasterWriter):
             height, width = -(-height // 2), -(-width // 2)
             # GDAL warns of rasters without a place; nobody opens these but the COG driver.
             place = Frame(height, width, frame.crs, frame.transform)
-            self._levels.append(self._create(f"{len(self._levels) + 1}.tif", place, band, **SCRATCH))
+            self._levels.append(
+                self._create(f"{len(self._levels) + 1}.tif", place, band, **SCRATCH)
+            )
 
     def _create(self, name: str, frame: Frame, band: Band, **options: object):
         return super()._create(name, frame, band, **SCRATCH | options)
@@ -289,7 +289,11 @@ def _add_overviews(stack: Path, count: int) -> None:
 def _even(array: np.ndarray) -> np.ndarray:
     """`array` with its last row or column doubled where their number is odd."""
     rows, cols = array.shape
-    return np.pad(array, ((0, rows % 2), (0, cols % 2)), mode="edge") if rows % 2 or cols % 2 else array
+    return (
+        np.pad(array, ((0, rows % 2), (0, cols % 2)), mode="edge")
+        if rows % 2 or cols % 2
+        else array
+    )
 
 
 def halve_mask(mask: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import pyproj
 import rasterio
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 
@@ -99,7 +100,7 @@ class Scene:
         with self._reading(window) as (dataset, where):
             image = dataset.read(self.bands, window=where)
             if self.masked:
-                valid = dataset.dataset_mask(window=where) != 0
+                valid = _declared(dataset, where)
             else:
                 valid = np.ones(window.shape, bool)
         if image.dtype.kind == "f":
@@ -143,6 +144,16 @@ class Scene:
                 ) from error
 
 
+def _declared(dataset: rasterio.DatasetReader, where: tuple) -> np.ndarray:
+    """Where the raster itself says that pixels are not blank: nodata, masks, alpha."""
+    valid = dataset.dataset_mask(window=where) != 0
+    # GDAL takes alpha for a mask only where it is the last of two or four bands.
+    for band, colour in enumerate(dataset.colorinterp, 1):
+        if colour == ColorInterp.alpha:
+            valid &= dataset.read(band, window=where) != 0
+    return valid
+
+
 def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
     (top, bottom), (left, right) = block_info[None]["array-location"][1:]
     image, valid = scene.read(Window(top, left, bottom - top, right - left))
@@ -184,7 +195,10 @@ def _open_dataset(path: str) -> rasterio.DatasetReader:
     """Open with the one driver the name allows: a VRT under another name could read any file."""
     suffix = Path(path).suffix.lower()
     driver = {".tif": "GTiff", ".tiff": "GTiff", ".vrt": "VRT"}.get(suffix)
-    dataset = rasterio.open(path, driver=driver)
+    with warnings.catch_warnings():
+        # That a raster has no place on the ground is seen from its `crs` and said where it matters.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(path, driver=driver)
     if dataset.driver == "VRT" and suffix != ".vrt":
         dataset.close()
         raise SceneError(f"{path}: this is a VRT under another name; rename it to end in .vrt.")
@@ -248,7 +262,7 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
             compression=dataset.compression.value if dataset.compression else None,
             colours=tuple(colours[band - 1].name for band in bands),
             nodata=nodata,
-            masked=any(flag != MaskFlags.all_valid for flag in flags),
+            masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
             identity=_stamp(name),
         )
 

@@ -21,6 +21,30 @@ from geofcn.errors import OutputError
 CODEC = "zstd"
 FINGERPRINT = "job.json"
 
+Arrays = Mapping[str, np.ndarray]
+
+
+def pack(arrays: Arrays) -> bytes:
+    """Named arrays as compressed bytes: a line of JSON (name, dtype, shape, length), then each."""
+    blobs, entries = [], []
+    for name, array in arrays.items():
+        blob = pa.compress(np.ascontiguousarray(array), codec=CODEC, asbytes=True)
+        entries.append([name, array.dtype.str, array.shape, len(blob)])
+        blobs.append(blob)
+    return b"".join([json.dumps(entries).encode(), b"\n", *blobs])
+
+
+def unpack(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays that `pack` packed (read-only)."""
+    header, _, rest = content.partition(b"\n")
+    arrays, start = {}, 0
+    for name, dtype, shape, length in json.loads(header):
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        data = pa.decompress(rest[start : start + length], size, codec=CODEC, asbytes=True)
+        arrays[name] = np.frombuffer(data, dtype).reshape(shape)
+        start += length
+    return arrays
+
 
 class Shards:
     """The shards in a folder: number -> named arrays.
@@ -46,28 +70,16 @@ class Shards:
     def __contains__(self, number: int) -> bool:
         return self._path(number).exists()
 
-    def save(self, number: int, arrays: Mapping[str, np.ndarray]) -> None:
+    def save(self, number: int, arrays: Arrays) -> None:
         """Keep the arrays under `number`; they are on disk when this returns."""
-        blobs, entries = [], []
-        for name, array in arrays.items():
-            blob = pa.compress(np.ascontiguousarray(array), codec=CODEC, asbytes=True)
-            entries.append([name, array.dtype.str, array.shape, len(blob)])
-            blobs.append(blob)
-        header = json.dumps(entries).encode() + b"\n"
         try:
-            self._publish(self._path(number).name, header, *blobs)
+            self._publish(self._path(number).name, pack(arrays))
         except OSError as error:
             raise self._failed(error) from error
 
     def load(self, number: int) -> dict[str, np.ndarray]:
         """The arrays kept under `number` (read-only)."""
-        arrays = {}
-        with open(self._path(number), "rb") as file:
-            for name, dtype, shape, length in json.loads(file.readline()):
-                size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-                data = pa.decompress(file.read(length), size, codec=CODEC, asbytes=True)
-                arrays[name] = np.frombuffer(data, dtype).reshape(shape)
-        return arrays
+        return unpack(self._path(number).read_bytes())
 
     def remove(self) -> None:
         """Delete the folder: its contents stand in the final outputs."""
@@ -76,17 +88,17 @@ class Shards:
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.shard"
 
-    def _publish(self, name: str, *parts: bytes) -> None:
+    def _publish(self, name: str, content: bytes) -> None:
         partial = self.folder / f"{name}.partial"
         with open(partial, "wb") as file:
-            for part in parts:
-                file.write(part)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.folder / name)
 
     def _failed(self, error: OSError) -> OutputError:
+        reason = error.strerror or error
         return OutputError(
-            f"{self.folder}: unfinished work cannot be kept there ({error.strerror or error}); make "
-            "room and run the same command again."
+            f"{self.folder}: unfinished work cannot be kept there ({reason}); make room and run the "
+            "same command again."
         )

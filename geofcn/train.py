@@ -355,7 +355,7 @@ def _row(epoch: int, lr: float, losses: Sequence[float], verdict: Verdict) -> Ep
 
 
 def _keep(model: Model, history: Sequence[Epoch], verdict: Verdict, folder: Path) -> None:
-    """Save the last weights, and those with the best F1 or accuracy so far (the first of equals)."""
+    """Save the last weights, and those with the best F1 or accuracy; the first of equals stays."""
     card = replace(model.card, threshold=verdict.threshold, scores=_plain(history[-1]))
     kept = replace(model, card=card)
     save_model(kept, folder / "last.safetensors")

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from click.testing import CliRunner, Result
+from geofcn_cli.main import main
 from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
@@ -145,3 +147,28 @@ def make_model():
         return Model(made, normalisation, Card(net=net, scale=scale, upsample=upsample, **settled))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def geofcn_command():
+    """geofcn_command(*args) -> click.testing.Result of the command line, run in this process."""
+
+    def run(*args, code: int = 0) -> Result:
+        result = CliRunner().invoke(main, [str(arg) for arg in args])
+        assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, geofcn_command) -> Path:
+    """A folder with a sample scene, its labels and a run of a few epochs, made by the commands."""
+    folder = tmp_path_factory.mktemp("trained")
+    geofcn_command("sample", folder, "--size", 512)
+    geofcn_command(
+        "train", folder / "scene.tif", folder / "labels.tif", "-o", folder / "run",
+        "--scale", 2, "--tile", 128, "--epochs", 6, "--validate-fraction", 0.1,
+    )  # fmt: skip
+    return folder

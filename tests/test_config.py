@@ -19,27 +19,31 @@ from geofcn.errors import UsageError
 
 
 def test_the_seed_recipe_is_the_seeds_to_the_letter():
-    assert Recipe(
-        name="seed",
-        net="fcnn2",
-        scale=1,
-        upsample="nearest",
-        tile=128,
-        stride=64,
-        epochs=200,
-        batch=1,
-        optimizer="sgd",
-        lr=0.0001,
-        lr_halved_every=40,
-        momentum=0.9,
-        weight_decay=0.005,
-        class_weights=(1.0, 6.0),
-        normalise="image",
-        shuffle=False,
-        augment=False,
-        validate_fraction=0.0,
-        seed=1984,
-    ) == make_recipe("seed", {}) == SEED_RECIPE
+    assert (
+        Recipe(
+            name="seed",
+            net="fcnn2",
+            scale=1,
+            upsample="nearest",
+            tile=128,
+            stride=64,
+            epochs=200,
+            batch=1,
+            optimizer="sgd",
+            lr=0.0001,
+            lr_halved_every=40,
+            momentum=0.9,
+            weight_decay=0.005,
+            class_weights=(1.0, 6.0),
+            normalise="image",
+            shuffle=False,
+            augment=False,
+            validate_fraction=0.0,
+            seed=1984,
+        )
+        == make_recipe("seed", {})
+        == SEED_RECIPE
+    )
 
 
 def test_the_default_recipe_keeps_fifteen_percent_for_validation():
@@ -106,7 +110,9 @@ def test_an_unknown_recipe_is_refused_and_the_known_ones_named():
         make_recipe("sead", {})
 
 
-@pytest.mark.parametrize("recipe", [SEED_RECIPE, DEFAULT_RECIPE, make_recipe("seed", {"class_weights": "auto"})])
+@pytest.mark.parametrize(
+    "recipe", [SEED_RECIPE, DEFAULT_RECIPE, make_recipe("seed", {"class_weights": "auto"})]
+)
 def test_a_recipe_comes_back_from_json_as_it_went(recipe):
     plain = recipe.to_json()
     assert json.loads(json.dumps(plain)) == plain

@@ -40,7 +40,9 @@ def test_windows_that_do_not_meet_share_no_pixel():
     assert Window(9, 9, 4, 4).clip(5, 5).pixels == 0
 
 
-@given(a=st.builds(Window, sides, sides, sides, sides), b=st.builds(Window, sides, sides, sides, sides))
+@given(
+    a=st.builds(Window, sides, sides, sides, sides), b=st.builds(Window, sides, sides, sides, sides)
+)
 def test_intersection_is_that_of_the_pixels(a, b):
     both = np.zeros((130, 130), int)
     both[a.slices] += 1

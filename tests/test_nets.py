@@ -113,7 +113,9 @@ def test_a_nets_probed_geometry_is_right_and_tight(name):
         assert torch.allclose(by_tiles(net, image, size, halo), whole, rtol=1e-10, atol=1e-12)
         if halo:
             smaller = by_tiles(net, image, size, halo - stride)
-            assert not torch.allclose(smaller, whole, rtol=1e-6), "the halo is no larger than needed"
+            assert not torch.allclose(smaller, whole, rtol=1e-6), (
+                "the halo is no larger than needed"
+            )
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
@@ -217,7 +219,9 @@ def test_parameters_are_as_many_as_the_seeds(name, count):
     assert sum(p.numel() for p in make_net(name, 3).parameters()) == count
 
 
-@pytest.mark.parametrize(("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "")]
+)
 def test_the_forward_pass_is_the_seeds(name, mode):
     net = make_net(name, 3, upsample=mode or "nearest")
     x = torch.randn(2, 3, 12, 18)
@@ -298,7 +302,9 @@ def test_devices(monkeypatch):
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
-@pytest.mark.parametrize(("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")]
+)
 def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale):
     torch.manual_seed(5)
     net = make_net(name, 2, scale, mode).eval()
@@ -307,6 +313,10 @@ def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale):
     with torch.inference_mode():
         expected, found = class_difference(net(x)), merged(x)
     assert found.shape == expected.shape
-    inside = (..., slice(merged.border, -merged.border or None), slice(merged.border, -merged.border or None))
+    inside = (
+        ...,
+        slice(merged.border, -merged.border or None),
+        slice(merged.border, -merged.border or None),
+    )
     assert 0 < expected[inside].numel()
     torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-4)

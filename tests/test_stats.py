@@ -24,7 +24,9 @@ def test_moments_are_numpys_over_the_whole_however_it_is_split(cuts, seed, offse
     values = image[:, valid].astype(np.float64)
     assert total.count == valid.sum()
     np.testing.assert_allclose(total.mean, values.mean(axis=1), rtol=1e-12)
-    np.testing.assert_allclose(total.squares / total.count, values.var(axis=1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(
+        total.squares / total.count, values.var(axis=1), rtol=1e-6, atol=1e-6
+    )
     normalisation = total.normalisation()
     spread = values.std(axis=1)
     np.testing.assert_allclose(normalisation.scale, np.where(spread > 0, spread, 1), rtol=1e-6)

@@ -1,0 +1,204 @@
+"""How fast inference is, against what the machine can do, measured in the same run.
+
+    python tests/benchmarks/bench_infer.py [--size 10000] [--rounds 3]
+
+bound      the fp32 matrix rate of this machine, as pixels a second of the unmerged net's FLOPs
+resident   the forward pass of a 512 px tile that lies in memory
+plain      a loop over 128 px tiles with the eager, contiguous net: read, infer, write
+infer      `geofcn.infer` from a GeoTIFF: to the last shard, and to the verified COG
+
+All figures in Mpx/s of the scene, the median of the rounds; ratios are of figures of one round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+
+from geofcn.infer import infer
+from geofcn.model import Card, Model
+from geofcn.modelfile import save_model
+from geofcn.nets import Merged, keep_freed_memory, make_net
+from geofcn.pixels import Normalisation
+from geofcn.synthetic import SyntheticScene
+
+# FLOPs a pixel of the scene at scale 1: two for each multiply-add of every layer, unmerged.
+FLOPS = {
+    "fcnn": 2 * (3 * 9 * 16 + 16 * 9 * 32 + 32 * 9 * 16 / 4 + 16 * 25 * 2),
+    "fcnn2": 2 * (3 * 9 * 16 + 16 * 9 * 32 + 32 * 9 * 16 / 4 + 16 * 9 * 16 / 4 + 16 * 25 * 2),
+}
+PIECE = 2048
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def matrix_rate() -> float:
+    """GFLOP/s of a 2048^3 fp32 matrix product, the best of five."""
+    a, b = torch.randn(2, 2048, 2048)
+    return 2 * 2048**3 / min(seconds(lambda: a @ b) for _ in range(5)) / 1e9
+
+
+def resident_rate(net: torch.nn.Module, side: int = 512) -> float:
+    """Mpx/s of the merged net on one tile in memory, the median of fifteen."""
+    merged = Merged(net, 3)
+    tile = torch.randn(1, 3, side, side).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        merged(tile)
+        return side**2 / statistics.median(seconds(lambda: merged(tile)) for _ in range(15)) / 1e6
+
+
+def make_model(path: Path, name: str, scale: int) -> torch.nn.Module:
+    """A model with fixed random weights; their values do not change the time."""
+    torch.manual_seed(0)
+    net = make_net(name, 3, scale).to(memory_format=torch.channels_last)
+    normalisation = Normalisation(np.full((3, 1, 1), 110, np.float32), np.full(3, 50, np.float32))
+    card = Card(name, scale, "nearest", ("red", "green", "blue"), "uint8")
+    save_model(Model(net.eval(), normalisation, card), path)
+    return net.eval().requires_grad_(False)
+
+
+def make_scene(path: Path, size: int, compress: str | None) -> None:
+    """A tiled three-band scene: one piece of a synthetic one, repeated."""
+    from geofcn.grid import Window
+
+    piece, _ = SyntheticScene(PIECE * 2).paint(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
+    profile = {"driver": "GTiff", "height": size, "width": size, "count": 3, "dtype": "uint8"}
+    profile |= {"crs": "EPSG:32632", "transform": rasterio.Affine(0.2, 0, 677e3, 0, -0.2, 5152e3)}
+    profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "photometric": "rgb"}
+    if compress:
+        profile |= {"compress": compress, "predictor": 2}
+    with rasterio.open(path, "w", **profile) as dataset:
+        for row in range(0, size, PIECE):
+            for col in range(0, size, PIECE):
+                part = piece[:, : min(PIECE, size - row), : min(PIECE, size - col)]
+                where = ((row, row + part.shape[1]), (col, col + part.shape[2]))
+                dataset.write(part, window=where)
+
+
+def plain_rate(scene: Path, net: torch.nn.Module, limit: int = 2048) -> float:
+    """Mpx/s of the plain way on the first rows and columns of the scene."""
+    net = net.to(memory_format=torch.contiguous_format)
+
+    def run() -> None:
+        with rasterio.open(scene) as source, torch.inference_mode():
+            profile = source.profile | {"count": 1, "photometric": None}
+            with rasterio.open(scene.with_name("plain.tif"), "w", **profile) as sink:
+                for row in range(0, limit, 128):
+                    for col in range(0, limit, 128):
+                        where = ((row, row + 128), (col, col + 128))
+                        tile = (source.read(window=where).astype(np.float32) - 110) / 50
+                        classes = net(torch.from_numpy(tile)[None]).argmax(1)[0]
+                        sink.write(classes.numpy().astype(np.uint8), 1, window=where)
+
+    rate = limit**2 / seconds(run) / 1e6
+    net.to(memory_format=torch.channels_last)
+    return rate
+
+
+class Clock:
+    """A geofcn.progress.Progress that remembers when each step began and ended."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[float]] = {}
+
+    def __call__(self, what: str, total: int, unit: str) -> Clock:
+        self.now = what
+        return self
+
+    def __enter__(self) -> Clock:
+        self.steps[self.now] = [time.perf_counter()]
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.steps[self.now].append(time.perf_counter())
+
+    def advance(self, amount: int, **figures: float) -> None:
+        """Not of interest here."""
+
+
+def infer_rates(scene: Path, model: Path, size: int, **options) -> tuple[float, float]:
+    """Mpx/s from the first read to the last shard, and to the verified COG."""
+    clock = Clock()
+    infer(
+        scene, scene.with_name("mask.tif"), model=model, overwrite=True, progress=clock, **options
+    )
+    end = time.perf_counter()
+    start, last_shard = clock.steps["inference"]
+    return size**2 / (last_shard - start) / 1e6, size**2 / (end - start) / 1e6
+
+
+def report(rows: dict[str, list[float]], bound: str) -> None:
+    """Print medians, and ratios to `bound` round by round."""
+    for name, values in rows.items():
+        ratios = [value / base for value, base in zip(values, rows[bound], strict=True)]
+        print(
+            f"{name:<34}{statistics.median(values):8.2f}   x{statistics.median(ratios):.2f} of "
+            f"{bound} ({min(ratios):.2f}-{max(ratios):.2f})",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    keep_freed_memory()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {sys.platform}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        nets = {net: make_model(folder / f"{net}.safetensors", net, 1) for net in FLOPS}
+        make_model(folder / "fcnn2-4.safetensors", "fcnn2", 4)
+        for kind, compress in (("deflate", "deflate"), ("uncompressed", None)):
+            make_scene(folder / f"{kind}.tif", options.size, compress)
+        rounds = []
+        for _ in range(options.rounds):
+            row = {}
+            rate = matrix_rate()
+            for net in FLOPS:
+                row[f"{net} bound"] = 1000 * rate / FLOPS[net]
+                row[f"{net} resident"] = resident_rate(nets[net])
+            row["fcnn2 plain, deflate"] = plain_rate(folder / "deflate.tif", nets["fcnn2"])
+            for kind in ("deflate", "uncompressed"):
+                shard, cog = infer_rates(
+                    folder / f"{kind}.tif", folder / "fcnn2.safetensors", options.size
+                )
+                row[f"fcnn2 {kind}, last shard"], row[f"fcnn2 {kind}, COG"] = shard, cog
+            shard, cog = infer_rates(
+                folder / "deflate.tif", folder / "fcnn2-4.safetensors", options.size
+            )
+            row["fcnn2 scale 4, last shard"], row["fcnn2 scale 4, COG"] = shard, cog
+            rounds.append(row)
+            print(f"round {len(rounds)} done", flush=True)
+        rows = {name: [row[name] for row in rounds] for name in rounds[0]}
+        for net in FLOPS:
+            part = {name: values for name, values in rows.items() if name.startswith(f"{net} ")}
+            report(
+                {n: v for n, v in part.items() if "bound" in n or "resident" in n}, f"{net} bound"
+            )
+        report(
+            {n: v for n, v in rows.items() if n.startswith("fcnn2") and "bound" not in n},
+            "fcnn2 resident",
+        )
+        report(
+            {n: v for n, v in rows.items() if n.startswith("fcnn2") and "bound" not in n},
+            "fcnn2 plain, deflate",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""geofcn infer"""
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.features import rasterize
+from rio_cogeo.cogeo import cog_validate
+
+import geofcn
+
+
+@pytest.fixture(scope="module")
+def outputs(geofcn_command, trained, tmp_path_factory):
+    """A folder with mask.tif, probability.tif and houses.gpkg of the sample."""
+    folder = tmp_path_factory.mktemp("outputs")
+    geofcn_command(
+        "infer", trained / "scene.tif", folder / "mask.tif", "--model",
+        trained / "run" / "best-f1.safetensors", "--probability", folder / "probability.tif",
+        "--polygons", folder / "houses.gpkg", "--outline", "raw",
+    )  # fmt: skip
+    return folder
+
+
+def test_mask_and_probability_lie_on_the_scene_and_are_valid_cogs(trained, outputs):
+    with rasterio.open(trained / "scene.tif") as scene:
+        for name in ("mask.tif", "probability.tif"):
+            with rasterio.open(outputs / name) as output:
+                assert output.crs == scene.crs
+                assert output.transform == scene.transform
+                assert output.shape == scene.shape
+                assert output.dtypes == ("uint8",)
+                assert output.nodata == 255
+                assert output.is_tiled
+                assert output.compression.name == "deflate"
+                assert "GEOFCN_MODEL_SHA256" in output.tags()
+            assert cog_validate(outputs / name, strict=True)[0]
+    with rasterio.open(outputs / "mask.tif") as mask:
+        assert mask.colormap(1)[1][:3] == (226, 61, 40)
+    with rasterio.open(outputs / "probability.tif") as probability:
+        assert probability.scales[0] == pytest.approx(1 / 254)
+
+
+def test_mask_is_that_of_one_pass_over_the_whole_scene(trained, outputs):
+    model = geofcn.load_model(trained / "run" / "best-f1.safetensors")
+    with rasterio.open(trained / "scene.tif") as scene:
+        image, valid = scene.read(), scene.dataset_mask() != 0
+    probability = model.predict(image, valid)
+    with rasterio.open(outputs / "mask.tif") as mask:
+        classes = mask.read(1)
+    near = np.abs(probability - model.card.threshold) < 1e-5
+    expected = np.where(valid, probability >= model.card.threshold, 255)
+    assert ((classes == expected) | near).all()
+    assert (classes == 1).any()
+    assert (classes == 0).any()
+    with rasterio.open(outputs / "probability.tif") as raster:
+        steps = raster.read(1)
+    assert (steps[~valid] == 255).all()
+    assert np.abs(steps[valid] / 254 - probability[valid]).max() < 0.5 / 254 + 1e-5
+
+
+def test_raw_polygons_burned_again_are_the_mask(outputs):
+    import geopandas
+
+    houses = geopandas.read_file(outputs / "houses.gpkg", layer="houses")
+    with rasterio.open(outputs / "mask.tif") as mask:
+        classes = mask.read(1)
+        burned = rasterize(houses.geometry, mask.shape, transform=mask.transform)
+        assert houses.crs == mask.crs
+    assert np.array_equal(burned, classes == 1)
+    assert houses.n_px.sum() == (classes == 1).sum()
+    assert houses.id.tolist() == list(range(1, len(houses) + 1))
+
+
+def test_polygonize_gives_the_polygons_of_the_same_run(geofcn_command, outputs, tmp_path):
+    import geopandas
+
+    geofcn_command(
+        "polygonize", outputs / "mask.tif", tmp_path / "again.gpkg", "--outline", "raw",
+        "--probability", outputs / "probability.tif",
+    )  # fmt: skip
+    first = geopandas.read_file(outputs / "houses.gpkg")
+    second = geopandas.read_file(tmp_path / "again.gpkg")
+    assert first.equals(second)
+
+
+@pytest.mark.parametrize("tile", [1, 100, 512, 100_000])
+def test_any_tile_gives_the_same_bytes(geofcn_command, trained, outputs, tmp_path, tile):
+    geofcn_command(
+        "infer", trained / "scene.tif", tmp_path / "mask.tif", "--model",
+        trained / "run" / "best-f1.safetensors", "--tile", tile, "-q",
+    )  # fmt: skip
+    assert (tmp_path / "mask.tif").read_bytes() == (outputs / "mask.tif").read_bytes()
+
+
+def test_threshold_and_float_probabilities(geofcn_command, trained, tmp_path):
+    geofcn_command(
+        "infer", trained / "scene.tif", tmp_path / "mask.tif", "--model",
+        trained / "run" / "best-f1.safetensors", "--probability", tmp_path / "p.tif",
+        "--probability-dtype", "float32", "--threshold", 0.9,
+    )  # fmt: skip
+    with rasterio.open(tmp_path / "p.tif") as raster, rasterio.open(tmp_path / "mask.tif") as mask:
+        probability, classes = raster.read(1), mask.read(1)
+        assert np.isnan(raster.nodata)
+    assert np.array_equal(np.isnan(probability), classes == 255)
+    assert np.array_equal(probability >= np.float32(0.9), classes == 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "word"),
+    [
+        (["{scene}", "{scene}"], 1, "input"),
+        (["{scene}", "{folder}/mask.png"], 1, ".tif"),
+        (["{scene}", "{folder}/no/mask.tif"], 1, "folder"),
+        (["{folder}/none.tif", "{folder}/m.tif"], 1, "none.tif"),
+        (["{scene}", "{folder}/m.tif", "--threshold", "2"], 2, "threshold"),
+        (["{scene}", "{folder}/m.tif", "--polygons", "{folder}/p.txt"], 1, ".gpkg"),
+        (["{scene}", "{folder}/m.tif", "--probability", "{folder}/m.tif"], 1, "two outputs"),
+        (["{labels}", "{folder}/m.tif"], 1, "band"),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_leaves_nothing(
+    geofcn_command, trained, tmp_path, given, code, word
+):
+    places = {
+        "scene": trained / "scene.tif",
+        "labels": trained / "labels.tif",
+        "folder": tmp_path,
+    }
+    before = (trained / "scene.tif").read_bytes()
+    arguments = [argument.format(**places) for argument in given]
+    model = trained / "run" / "best-f1.safetensors"
+    result = geofcn_command("infer", *arguments, "--model", model, "--overwrite", code=code)
+    assert word in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert (trained / "scene.tif").read_bytes() == before
+
+
+def test_an_existing_mask_is_kept_unless_told(geofcn_command, trained, outputs):
+    before = (outputs / "mask.tif").read_bytes()
+    model = trained / "run" / "best-f1.safetensors"
+    result = geofcn_command(
+        "infer", trained / "scene.tif", outputs / "mask.tif", "--model", model, code=1
+    )
+    assert "--overwrite" in result.stderr
+    assert (outputs / "mask.tif").read_bytes() == before
+
+
+def test_a_missing_model_names_the_way_out(geofcn_command, trained, tmp_path):
+    result = geofcn_command(
+        "infer", trained / "scene.tif", tmp_path / "m.tif", "--model", tmp_path / "no", code=1
+    )
+    assert "geofcn train" in result.stderr

@@ -1,0 +1,120 @@
+"""geofcn train"""
+
+import csv
+
+import pytest
+from matplotlib.image import imread
+from safetensors import safe_open
+
+import geofcn
+
+FILES = {
+    "best-f1.safetensors",
+    "best-accuracy.safetensors",
+    "last.safetensors",
+    "history.csv",
+    "loss.png",
+    "scores.png",
+    "overlay.png",
+}
+
+
+def test_a_run_holds_models_history_and_pictures(trained):
+    run = trained / "run"
+    assert {path.name for path in run.iterdir()} == FILES
+    with open(run / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "precision", "recall", "f1", "accuracy", "iou"} <= set(rows[0])
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert imread(run / "overlay.png").shape[:2] == (512, 512)
+    for name in ("loss.png", "scores.png"):
+        assert imread(run / name).size
+
+
+def test_the_model_carries_its_options(trained):
+    model = geofcn.load_model(trained / "run" / "best-f1.safetensors")
+    assert model.card.scale == 2
+    assert model.card.recipe["tile"] == 128
+    assert model.card.recipe["stride"] == 64
+    assert model.card.resolution == pytest.approx(0.2, rel=1e-2)
+    assert model.card.colours == ("red", "green", "blue")
+    with safe_open(trained / "run" / "best-f1.safetensors", framework="np") as file:
+        assert set(file.metadata()) == {"geofcn"}
+
+
+def test_vector_labels_in_another_crs_train_the_same(geofcn_command, trained, tmp_path):
+    import geopandas
+
+    houses = geopandas.read_file(trained / "labels.gpkg").to_crs("EPSG:4326")
+    houses.to_file(tmp_path / "houses.geojson")
+    options = "--epochs", 1, "--tile", 128, "--scale", 4, "--validate-fraction", 0
+    for name, labels in (("a", trained / "labels.tif"), ("b", tmp_path / "houses.geojson")):
+        geofcn_command("train", trained / "scene.tif", labels, "-o", tmp_path / name, *options)
+    rows = [(tmp_path / name / "history.csv").read_text().splitlines()[1] for name in "ab"]
+    first, second = ([float(value) for value in row.split(",")] for row in rows)
+    assert first == pytest.approx(second, rel=0.02)
+
+
+def test_a_run_is_not_overwritten_unless_told(geofcn_command, trained):
+    scene, labels = trained / "scene.tif", trained / "labels.tif"
+    result = geofcn_command("train", scene, labels, "-o", trained / "run", code=1)
+    assert "--overwrite" in result.stderr
+    assert {path.name for path in (trained / "run").iterdir()} == FILES
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--class-weights", "1;6"], "1,6"),
+        (["--scale", "3"], "auto"),
+        (["--tile", "130", "--scale", "8"], "multiple"),
+        (["--stride", "300"], "stride"),
+        (["--device", "cuda"], "cuda"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error_that_says_what_is_legal(
+    geofcn_command, trained, tmp_path, options, word
+):
+    result = geofcn_command(
+        "train",
+        trained / "scene.tif",
+        trained / "labels.tif",
+        "-o",
+        tmp_path / "r",
+        *options,
+        code=2,
+    )
+    assert word in result.stderr
+    assert not (tmp_path / "r").exists()
+
+
+def test_missing_labels_are_one_sentence(geofcn_command, trained, tmp_path):
+    result = geofcn_command(
+        "train", trained / "scene.tif", tmp_path / "none.gpkg", "-o", tmp_path / "r", code=1
+    )
+    assert result.stderr.count("\n") == 1
+    assert "none.gpkg" in result.stderr
+
+
+def test_two_scenes_and_a_validation_scene(geofcn_command, trained, tmp_path):
+    geofcn_command("sample", tmp_path / "other", "--size", 256, "--seed", 5)
+    other = tmp_path / "other" / "scene.tif", tmp_path / "other" / "labels.tif"
+    geofcn_command(
+        "train", trained / "scene.tif", trained / "labels.tif", "--and", *other,
+        "--validate", *other, "-o", tmp_path / "r", "--epochs", 1, "--tile", 128, "--scale", 4,
+    )  # fmt: skip
+    model = geofcn.load_model(tmp_path / "r" / "last.safetensors")
+    assert len(model.card.scenes) == 2
+
+
+def test_the_seed_recipe_is_reachable(geofcn_command, tmp_path):
+    geofcn_command("sample", tmp_path, "--size", 256)
+    geofcn_command(
+        "train", tmp_path / "scene.tif", tmp_path / "labels.tif", "-o", tmp_path / "r",
+        "--recipe", "seed", "--epochs", 1,
+    )  # fmt: skip
+    model = geofcn.load_model(tmp_path / "r" / "best-f1.safetensors")
+    assert model.normalisation.mean.shape == (3, 128, 128)
+    assert (model.card.net, model.card.scale, model.card.threshold) == ("fcnn2", 1, 0.5)
+    assert model.card.recipe["class_weights"] == [1.0, 6.0]

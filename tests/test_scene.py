@@ -1,0 +1,549 @@
+import os
+import pickle
+import warnings
+import zipfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.warp
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.transform import Affine, from_origin
+
+from geofcn import scene as scene_module
+from geofcn.errors import SceneError
+from geofcn.grid import Window, blocks
+from geofcn.scene import aligned, close_handles, ground_resolution, open_scene, undeclared_collar
+
+RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+
+
+def ramp(bands: int, height: int, width: int, dtype="uint16") -> np.ndarray:
+    return (np.arange(bands * height * width).reshape(bands, height, width) % 60_000).astype(dtype)
+
+
+# --- the frame ---
+
+
+def test_a_scene_knows_its_frame_without_reading(write_raster):
+    path = write_raster(
+        "a.tif", ramp(3, 40, 50), tiled=True, blockxsize=32, blockysize=16, compress="deflate"
+    )
+    scene = open_scene(path)
+    assert (scene.height, scene.width, scene.bands, scene.dtype) == (40, 50, (1, 2, 3), "uint16")
+    assert (scene.block_shape, scene.compression, scene.driver) == ((16, 32), "DEFLATE", "GTiff")
+    assert scene.colours == ("red", "green", "blue")
+    assert scene.crs == CRS.from_epsg(25832)
+    assert scene.transform == from_origin(500_000, 5_000_000, 0.2, 0.2)
+    assert scene.window == Window(0, 0, 40, 50)
+    assert scene.name == "a.tif"
+    assert not scene.declares_blank
+
+
+@given(st.data())
+def test_any_window_is_that_part_of_the_file(write_raster, tmp_path, data):
+    image = ramp(2, 23, 31)
+    path = tmp_path / "ramp.tif"
+    scene = open_scene(path if path.exists() else write_raster("ramp.tif", image))
+    row, col = data.draw(st.integers(0, 22)), data.draw(st.integers(0, 30))
+    height, width = data.draw(st.integers(1, 23 - row)), data.draw(st.integers(1, 31 - col))
+    window = Window(row, col, height, width)
+    pixels, valid = scene.read(window)
+    assert pixels.dtype == image.dtype
+    assert (pixels == image[:, *window.slices]).all()
+    assert valid.shape == window.shape and valid.all()
+
+
+def test_a_raster_without_georeference_opens_without_a_word(write_raster):
+    path = write_raster("plain.tif", ramp(1, 4, 4), crs=None, transform=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scene = open_scene(path)
+        scene.read(scene.window)
+        scene.read_reduced((2, 2))
+    assert scene.crs is None
+
+
+# --- blank pixels ---
+
+
+def holes(height=12, width=10) -> np.ndarray:
+    valid = np.ones((height, width), bool)
+    valid[2:5, 3:9] = valid[-1, 0] = False
+    return valid
+
+
+def check_blank(scene, valid):
+    assert scene.declares_blank
+    for window in (scene.window, Window(1, 2, 5, 4)):
+        assert (scene.read(window)[1] == valid[window.slices]).all()
+
+
+def test_nodata(write_raster):
+    valid = holes()
+    image = np.where(valid, np.uint8(7), np.uint8(0))
+    check_blank(open_scene(write_raster("a.tif", image, nodata=0)), valid)
+
+
+def test_a_pixel_is_nodata_only_when_every_band_is(write_raster):
+    image = np.full((2, 4, 4), 5, np.uint8)
+    image[0, 0, 0] = image[:, 1, 1] = 0
+    _, valid = open_scene(write_raster("a.tif", image, nodata=0)).read(Window(0, 0, 4, 4))
+    assert valid[0, 0] and not valid[1, 1] and valid.sum() == 15
+
+
+def test_alpha(write_raster):
+    valid = holes()
+    image = np.full((4, *valid.shape), 9, np.uint8)
+    image[3] = valid * 255
+    image[3, 0, 0] = 1  # nearly transparent is not transparent
+    scene = open_scene(write_raster("a.tif", image, colours=RGBA))
+    assert scene.bands == (1, 2, 3) and scene.colours == ("red", "green", "blue")
+    check_blank(scene, valid)
+    assert scene.read(scene.window)[0].shape == (3, *valid.shape)
+
+
+def test_alpha_may_stand_anywhere(write_raster):
+    image = np.stack([np.full((4, 4), value, np.uint8) for value in (255, 1, 2, 3)])
+    image[0, ~holes(4, 4)] = 0
+    scene = open_scene(write_raster("argb.tif", image, colours=[RGBA[3], *RGBA[:3]]))
+    assert scene.bands == (2, 3, 4)
+    assert scene.read(scene.window)[0][:, 0, 0].tolist() == [1, 2, 3]
+    check_blank(scene, holes(4, 4))
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 6])
+def test_alpha_is_a_mask_after_any_number_of_bands(write_raster, bands):
+    # GDAL's own mask knows it only as the second or the fourth.
+    image = np.full((bands + 1, 12, 10), 9, np.uint8)
+    image[-1] = holes() * 255
+    colours = [ColorInterp.undefined] * bands + [ColorInterp.alpha]
+    scene = open_scene(write_raster("a.tif", image, colours=colours, photometric="minisblack"))
+    assert scene.bands == tuple(range(1, bands + 1))
+    check_blank(scene, holes())
+
+
+@pytest.mark.parametrize("internal", [True, False])
+def test_mask_bands_inside_and_beside_the_file(write_raster, internal, monkeypatch):
+    valid = holes()
+    path = write_raster("a.tif", np.full((3, *valid.shape), 9, np.uint8))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=internal), rasterio.open(path, "r+") as file:
+        file.write_mask(valid)
+    assert path.with_suffix(".tif.msk").exists() is not internal
+    # An environment that would hide a .msk file is overruled.
+    monkeypatch.setenv("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
+    with rasterio.Env():
+        check_blank(open_scene(path), valid)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("nodata", [None, np.nan, -9999.0])
+def test_values_that_are_not_finite_are_blank_in_any_band(write_raster, poison, nodata):
+    valid = holes()
+    image = np.ones((2, *valid.shape), np.float32)
+    image[1, ~valid] = poison
+    scene = open_scene(write_raster("a.tif", image, nodata=nodata))
+    assert (scene.read(scene.window)[1] == valid).all()
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("uint8", 255), ("float32", -9999.9), ("int16", -1)])
+def test_a_nodata_value_of_ones_own(write_raster, dtype, value):
+    valid = holes()
+    image = np.ones((2, *valid.shape), dtype)
+    image[:, ~valid] = value
+    image[0, 0, 0] = value  # one band only
+    path = write_raster("a.tif", image)
+    check_blank(open_scene(path, nodata=value), valid)
+    scene = open_scene(path)
+    assert not scene.declares_blank and scene.read(scene.window)[1].all()
+
+
+def test_a_nodata_value_the_type_cannot_hold_is_nowhere(write_raster):
+    scene = open_scene(write_raster("a.tif", ramp(1, 4, 4, "uint8")), nodata=300)
+    assert scene.read(scene.window)[1].all()
+
+
+def test_both_nodata_values_are_blank(write_raster):
+    image = np.array([[1, 0, 255, 7]], np.uint8)
+    scene = open_scene(write_raster("a.tif", image, nodata=0), nodata=255)
+    assert scene.read(scene.window)[1].tolist() == [[True, False, False, True]]
+
+
+def test_a_raster_that_declares_nothing_has_no_blank_pixel(write_raster):
+    scene = open_scene(write_raster("black.tif", np.zeros((3, 8, 8), np.uint8)))
+    assert scene.read(scene.window)[1].all()
+
+
+def test_an_undeclared_collar_is_seen(write_raster):
+    image = np.full((3, 20, 20), 90, np.uint8)
+    assert undeclared_collar(open_scene(write_raster("none.tif", image))) is None
+    image[:, :, :3] = 0
+    assert undeclared_collar(open_scene(write_raster("black.tif", image))) == 0
+    assert undeclared_collar(open_scene(write_raster("told.tif", image, nodata=0))) is None
+    image[:, :, :3] = 255
+    assert undeclared_collar(open_scene(write_raster("white.tif", image))) == 255
+
+
+# --- lazy ---
+
+
+@pytest.mark.parametrize("size", [7, 16, 64])
+def test_the_lazy_scene_equals_the_file(write_raster, size):
+    image = ramp(3, 33, 20)
+    image[:, 4:9, 5:12] = 0
+    scene = open_scene(write_raster("a.tif", image, nodata=0))
+    lazy = scene.lazy(size)
+    assert lazy.shape == image.shape and lazy.dtype == image.dtype
+    assert max(lazy.chunksize[1:]) <= size
+    assert (lazy.compute(scheduler="threads") == image).all()
+    part = lazy[:, 10:14, 3:9]
+    assert (part.compute(scheduler="synchronous") == image[:, 10:14, 3:9]).all()
+
+
+def test_a_lazy_scene_has_zeros_where_it_is_blank(write_raster):
+    image = np.array([[[1, np.nan, np.inf, 4]]], np.float32)
+    lazy = open_scene(write_raster("a.tif", image)).lazy(2)
+    assert lazy.compute(scheduler="synchronous").tolist() == [[[1, 0, 0, 4]]]
+
+
+def test_the_lazy_scene_reads_only_what_is_wanted(write_raster, monkeypatch):
+    scene = open_scene(write_raster("a.tif", ramp(1, 40, 40)))
+    seen = []
+    read = scene_module.Scene.read
+    monkeypatch.setattr(
+        scene_module.Scene, "read", lambda self, window: seen.append(window) or read(self, window)
+    )
+    scene.lazy(10)[:, 10:20, 25:35].compute(scheduler="synchronous")
+    assert sorted(seen) == [Window(10, 20, 10, 10), Window(10, 30, 10, 10)]
+
+
+def test_the_reduced_scene_is_nearest_neighbour(write_raster):
+    image = np.kron(ramp(1, 4, 5), np.ones((6, 6), np.uint16)).astype(np.uint16)
+    scene = open_scene(write_raster("a.tif", image))
+    assert (scene.read_reduced((4, 5)) == image[:, ::6, ::6]).all()
+
+
+# --- threads and processes ---
+
+
+def test_many_threads_read_the_right_pixels(write_raster):
+    image = ramp(3, 256, 256)
+    path = write_raster(
+        "a.tif", image, tiled=True, blockxsize=32, blockysize=32, compress="deflate"
+    )
+    scene = open_scene(path)
+    windows = list(blocks(scene.window, 40)) * 6
+
+    def is_right(window: Window) -> bool:
+        return (scene.read(window)[0] == image[:, *window.slices]).all()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(is_right, windows))
+
+
+def _sum_of(scene) -> int:
+    return int(scene.read(scene.window)[0].sum())
+
+
+def test_a_scene_can_be_pickled_and_read_by_another_process(write_raster):
+    image = ramp(2, 20, 20)
+    scene = open_scene(write_raster("a.tif", image), nodata=3)
+    assert pickle.loads(pickle.dumps(scene)) == scene
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pixels, valid = pool.submit(scene.read, scene.window).result()
+    assert (pixels == image).all() and valid.all()
+
+
+def test_a_forked_process_opens_its_own_handle(write_raster):
+    image = ramp(1, 64, 64)
+    scene = open_scene(write_raster("a.tif", image, tiled=True, blockxsize=16, blockysize=16))
+    scene.read(Window(0, 0, 16, 16))
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        right = (scene.read(scene.window)[0] == image).all()
+        os.write(writer, b"1" if right else b"0")
+        os._exit(0)
+    assert (scene.read(scene.window)[0] == image).all()
+    os.waitpid(child, 0)
+    assert os.read(reader, 1) == b"1"
+
+
+def test_more_scenes_than_handles_are_kept(write_raster):
+    images = [np.full((1, 4, 4), i, np.uint8) for i in range(12)]
+    scenes = [open_scene(write_raster(f"{i}.tif", image)) for i, image in enumerate(images)]
+    for _ in range(2):
+        assert [_sum_of(scene) for scene in scenes] == [16 * i for i in range(12)]
+    assert len(scene_module._handles.cache) <= scene_module.HANDLES_PER_THREAD
+
+
+def test_an_aligned_scene_outlives_the_handle_of_its_source(write_raster):
+    image = ramp(1, 600, 600)
+    target = open_scene(write_raster("target.tif", image))
+    moved = write_raster("moved.tif", image, transform=from_origin(500_000.8, 5_000_000, 0.2, 0.2),
+                         tiled=True, blockxsize=64, blockysize=64, compress="deflate")  # fmt: skip
+    source = aligned(open_scene(moved), target)
+    others = [open_scene(write_raster(f"{i}.tif", ramp(1, 4, 4))) for i in range(9)]
+    for row in range(0, 600, 100):
+        window = Window(row, 100, 100, 90)
+        pixels, valid = source.read(window)
+        assert valid.all() and (pixels == image[:, row : row + 100, 96:186]).all()
+        for other in others[:7]:
+            other.read(other.window)
+
+
+def test_a_file_that_is_replaced_is_opened_anew(write_raster):
+    path = write_raster("a.tif", np.full((4, 4), 1, np.uint8))
+    assert _sum_of(open_scene(path)) == 16
+    path = write_raster("a.tif", np.full((4, 5), 2, np.uint8))
+    scene = open_scene(path)
+    assert scene.width == 5 and _sum_of(scene) == 40
+
+
+def test_handles_can_be_closed_and_come_back(write_raster):
+    scene = open_scene(write_raster("a.tif", np.ones((4, 4), np.uint8)))
+    close_handles()
+    close_handles()
+    assert _sum_of(scene) == 16
+
+
+# --- onto another grid ---
+
+
+def test_an_aligned_scene_is_blank_where_it_does_not_reach(write_raster):
+    target = open_scene(write_raster("t.tif", np.zeros((10, 10), np.uint8)))
+    small = write_raster(
+        "s.tif",
+        np.full((4, 4), 3, np.uint8),
+        transform=from_origin(500_000.4, 4_999_999.4, 0.2, 0.2),
+    )
+    source = aligned(open_scene(small), target)
+    pixels, valid = source.read(target.window)
+    expected = np.zeros((10, 10), bool)
+    expected[3:7, 2:6] = True
+    assert (valid == expected).all()
+    assert (pixels[0] == 3 * expected).all()
+
+
+@pytest.mark.parametrize("how", ["nodata", "alpha", "mask"])
+def test_an_aligned_scene_keeps_its_own_blank_pixels(write_raster, how):
+    valid = holes()
+    image = np.full((2, *valid.shape), 5, np.uint8)
+    moved = {"transform": from_origin(500_000.2, 5_000_000, 0.2, 0.2)}
+    if how == "nodata":
+        image[:, ~valid] = 0
+        path = write_raster("s.tif", image, nodata=0, **moved)
+    elif how == "alpha":
+        image[1] = valid * 255
+        path = write_raster("s.tif", image, colours=[ColorInterp.gray, ColorInterp.alpha], **moved)
+    else:
+        path = write_raster("s.tif", image, **moved)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+            file.write_mask(valid)
+    target = open_scene(write_raster("t.tif", np.zeros(valid.shape, np.uint8)))
+    _, known = aligned(open_scene(path), target).read(target.window)
+    assert (known[:, 1:] == valid[:, :-1]).all() and not known[:, 0].any()
+
+
+# --- what is refused ---
+
+
+def refused(path, message):
+    with pytest.raises(SceneError, match=message) as caught:
+        open_scene(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_folders_missing_files_and_archives_name_the_way_out(tmp_path, write_raster):
+    refused(tmp_path, "this is a folder")
+    refused(tmp_path / "none.tif", "no such file")
+    path = write_raster("a.tif", np.ones((4, 4), np.uint8))
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(path, "a.tif")
+    refused(archive, "zip://")
+    assert _sum_of(open_scene(f"zip://{archive}!a.tif")) == 16
+    assert _sum_of(open_scene(f"/vsizip/{archive}/a.tif")) == 16
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"this is text", b"II*\0\xff\xff\xff\xff"])
+def test_a_file_that_is_no_raster_is_refused(tmp_path, content):
+    path = tmp_path / "fake.tif"
+    path.write_bytes(content)
+    refused(path, "cannot be opened as a raster")
+
+
+@pytest.mark.parametrize(
+    "name", ["blank in name.tif", "quote'\".tif", "häuser.tif", "-dash.tif", "UPPER.TIF"]
+)
+def test_odd_names_are_names(write_raster, name):
+    assert _sum_of(open_scene(write_raster(name, np.ones((2, 2), np.uint8)))) == 4
+
+
+VRT = """<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
+<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">
+<SourceFilename relativeToVRT="0">{source}</SourceFilename>
+<ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>{width}</LineOffset>
+</VRTRasterBand></VRTDataset>"""
+
+
+@pytest.mark.parametrize("name", ["sly.tif", "sly.tiff", "sly.png", "sly.dat", "sly"])
+def test_a_vrt_under_another_name_reads_no_other_file(tmp_path, name):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("do not read me")
+    path = tmp_path / name
+    path.write_text(VRT.format(width=14, height=1, source=secret))
+    refused(path, "VRT|cannot be opened")
+
+
+def test_a_vrt_by_its_own_name_is_read(tmp_path, write_raster):
+    write_raster("a.tif", np.ones((4, 4), np.uint8))
+    path = tmp_path / "a.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1">'
+        '<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename></SimpleSource>'
+        "</VRTRasterBand></VRTDataset>"
+    )
+    assert _sum_of(open_scene(path)) == 16
+
+
+def test_a_raster_of_absurd_size_is_refused_before_anything_is_read(tmp_path):
+    path = tmp_path / "bomb.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="2000000000" rasterYSize="2000000000">'
+        '<VRTRasterBand dataType="Byte" band="1"/></VRTDataset>'
+    )
+    refused(path, "-srcwin")
+
+
+def test_a_huge_block_is_refused_before_anything_is_read(tmp_path):
+    path = tmp_path / "bomb.tif"
+    profile = {"driver": "GTiff", "height": 32_768, "width": 65_536, "count": 1, "dtype": "uint8"}
+    with rasterio.open(
+        path, "w", **profile, blockysize=32_768, sparse_ok=True, compress="deflate",
+        crs="EPSG:25832", transform=from_origin(0, 9, 1, 1),
+    ):  # fmt: skip
+        pass
+    assert path.stat().st_size < 2000
+    refused(path, "TILED=YES")
+
+
+def test_ground_control_points_alone_are_refused(tmp_path):
+    path = tmp_path / "gcp.tif"
+    points = [GroundControlPoint(r, c, c * 0.1, -r * 0.1) for r, c in ((0, 0), (0, 9), (9, 0))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(
+            path, "w", driver="GTiff", height=10, width=10, count=1, dtype="uint8"
+        ) as file:
+            file.gcps = points, CRS.from_epsg(25832)
+    refused(path, "gdalwarp")
+
+
+def test_mixed_and_complex_types_and_lone_alpha_are_refused(write_raster, tmp_path):
+    refused(write_raster("complex.tif", np.ones((4, 4), np.complex64)), "one real type")
+    refused(
+        write_raster("alpha.tif", np.ones((4, 4), np.uint8), colours=[ColorInterp.alpha]), "alpha"
+    )
+    path = tmp_path / "mixed.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1"/>'
+        '<VRTRasterBand dataType="UInt16" band="2"/></VRTDataset>'
+    )
+    refused(path, "uint8, uint16")
+
+
+# --- damage ---
+
+
+@pytest.mark.parametrize("setting", [None, "YES"])
+def test_a_file_cut_short_names_itself_and_the_window(write_raster, monkeypatch, setting):
+    if setting:  # GDAL would return zeros without a word
+        monkeypatch.setenv("GTIFF_IGNORE_READ_ERRORS", setting)
+    image = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype(np.uint8)
+    path = write_raster(
+        "cut.tif", image, tiled=True, blockxsize=16, blockysize=16, compress="deflate"
+    )
+    with rasterio.open(path) as file:
+        where = int(file.tags(ns="TIFF", bidx=1).get("BLOCK_OFFSET_3_3", 0))
+    where = where or path.stat().st_size - 40
+    path.write_bytes(path.read_bytes()[:where])
+    scene = open_scene(path)
+    assert (scene.read(Window(0, 0, 16, 16))[0] == image[:, :16, :16]).all()
+    with pytest.raises(SceneError, match=r"cut\.tif: cannot read rows 48-63, columns 48-63"):
+        scene.read(Window(48, 48, 16, 16))
+
+
+def test_a_damaged_tile_is_an_error_with_gdals_reason(write_raster):
+    image = np.random.default_rng(0).integers(0, 255, (1, 64, 64)).astype(np.uint8)
+    path = write_raster(
+        "bad.tif", image, tiled=True, blockxsize=16, blockysize=16, compress="deflate"
+    )
+    raw = bytearray(path.read_bytes())
+    raw[-200:-100] = b"\0" * 100
+    path.write_bytes(raw)
+    scene = open_scene(path)
+    with pytest.raises(
+        SceneError, match=r"bad\.tif: cannot read .*; the file is damaged"
+    ) as caught:
+        for window in blocks(scene.window, 16):
+            scene.read(window)
+    assert "See previous exception" not in str(caught.value), "the reason, not a pointer to it"
+
+
+# --- ground resolution ---
+
+
+def resolution_of(write_raster, crs, transform, size=10) -> float | None:
+    path = write_raster("g.tif", np.ones((size, size), np.uint8), crs=crs, transform=transform)
+    return ground_resolution(open_scene(path))
+
+
+def test_web_mercator_shrinks_with_the_latitude(write_raster):
+    # 46.4 degrees north is at y = 5,846,000 or so in EPSG:3857.
+    north = rasterio.warp.transform("EPSG:4326", "EPSG:3857", [11.0], [46.4])
+    transform = from_origin(north[0][0], north[1][0], 0.2, 0.2)
+    assert resolution_of(write_raster, "EPSG:3857", transform) == pytest.approx(0.138, abs=5e-4)
+
+
+def test_utm_is_nearly_true(write_raster):
+    transform = from_origin(500_000, 5_000_000, 0.2, 0.2)
+    assert resolution_of(write_raster, "EPSG:25832", transform) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_degrees(write_raster):
+    # A degree is 111.32 km along the equator and 110.57 km across it.
+    transform = from_origin(10, 0, 1e-5, 1e-5)
+    expected = np.sqrt(1.1132 * 1.1057)
+    assert resolution_of(write_raster, "EPSG:4326", transform) == pytest.approx(expected, rel=1e-3)
+
+
+def test_feet(write_raster):
+    transform = from_origin(6_000_000, 2_000_000, 1, 1)  # California zone 3, US survey feet
+    assert resolution_of(write_raster, "EPSG:2227", transform) == pytest.approx(0.3048, rel=1e-3)
+
+
+def test_rotated_and_oblong_pixels(write_raster):
+    turned = Affine.translation(500_000, 5_000_000) @ Affine.rotation(30) @ Affine.scale(0.1, -0.4)
+    assert resolution_of(write_raster, "EPSG:25832", turned) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_no_crs_no_resolution(write_raster):
+    assert resolution_of(write_raster, None, from_origin(0, 0, 0.2, 0.2)) is None
+
+
+def test_a_local_crs_has_no_resolution(write_raster):
+    local = 'LOCAL_CS["site plan",UNIT["metre",1]]'
+    assert resolution_of(write_raster, CRS.from_wkt(local), from_origin(0, 0, 0.2, 0.2)) is None
+
+
+def test_a_scene_beyond_the_projections_range_has_no_resolution(write_raster):
+    transform = from_origin(1e12, 1e12, 0.2, 0.2)
+    assert resolution_of(write_raster, "EPSG:25832", transform) is None
