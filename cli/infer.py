@@ -7,6 +7,18 @@ import click
 from geofcn_cli import options
 
 
+class CreationOption(click.ParamType):
+    """NAME=VALUE, as GDAL's tools take it."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value, param, context):
+        option, equals, setting = value.partition("=")
+        if not (option and equals):
+            self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
+        return option.upper(), setting
+
+
 @click.command()
 @click.argument("scene", type=options.PATH)
 @click.argument("mask", type=options.PATH)
@@ -63,6 +75,22 @@ from geofcn_cli import options
     help="Compute on the dask.distributed cluster at this address (tcp://host:port), whose workers "
     "read SCENE by the same path.",
 )
+@click.option(
+    "--verify",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Compute N windows again with a far larger context and print what differs.",
+)
+@click.option(
+    "--co",
+    "creation",
+    type=CreationOption(),
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of GDAL's COG driver for the rasters; may be given several times.",
+)
 @options.outline
 @options.simplify
 @options.min_area
@@ -79,9 +107,15 @@ def infer(progress, scene, mask, outline, tolerance, min_area, **given):
     from geofcn.infer import infer as infer_scene
     from geofcn.polygonize import Outline
 
-    infer_scene(
+    given["creation"] = dict(given["creation"])
+    seen = infer_scene(
         scene, mask, outline=Outline(outline, tolerance, min_area), progress=progress, **given
     )
     for path in (mask, given["probability"], given["polygons"]):
         if path:
             click.echo(path)
+    if seen:
+        click.echo(
+            f"verified {seen.pixels} pixels: {seen.differing} differ, largest difference in "
+            f"probability {seen.largest:.1e}"
+        )

@@ -154,7 +154,7 @@ def _pitched_house(place: Place, a: float, b: float, rng) -> tuple[Polygon, list
             edge = wing.at(s * c, 0, s * math.pi / 2)
             face(edge, rise, (0, 0), (s * d, 0), (s * d, c), (-s * c, c))
     surfaces += _chimneys(place, 0.8 * (a - hip), 0.6 * b, eave + rise * b, rng)
-    if rng.random() < 0.18 and a - hip > 24:
+    if rng.random() < 0.13 and a - hip > 24:
         # On the side that faces down the picture, where the sun is.
         turn = 0 if math.cos(place.angle) < 0 else math.pi
         edge = place.at(0, 0, turn).at(0, -b)
@@ -219,7 +219,9 @@ def draw_lot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
 def _car(place: Place, rng: np.random.Generator) -> Iterator[Surface]:
     """A car, its length along u."""
     a, b = rng.uniform(10, 12.5), rng.uniform(4.4, 5)
-    yield Surface(rng.choice(CARS), place.box(-a, -b, a, b).buffer(1.2), tint=draw_tint(rng), height=6)
+    yield Surface(
+        rng.choice(CARS), place.box(-a, -b, a, b).buffer(1.2), tint=draw_tint(rng), height=6
+    )
     yield _slab("glass", place, 0.25 * a, 1 - b, 0.5 * a, b - 1, height=6)
     yield _slab("glass", place, -0.85 * a, 1.2 - b, -0.65 * a, b - 1.2, height=6)
 

@@ -5,40 +5,38 @@
 dask's tasks each read a few compute windows with their halo and predict them. One writer turns
 every finished row band into a shard. When all shards stand, one pass over them writes the rasters
 and feeds the polygons.
-
-A compute window always has the same size and place, whatever the options: float rounding depends on
-the shape of a pass and on torch's threads, so both are fixed and the bytes do not depend on how the
-work is cut.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from geofcn import __version__, rasterout, vectorout
+from geofcn import rasterout, vectorout
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
-from geofcn.grid import Window, blocks, origins, round_up, row_bands
-from geofcn.model import Model, Predictor, compute_window
-from geofcn.modelfile import load_model, model_digest
-from geofcn.pixels import classify, quantise
+from geofcn.grid import origins, round_up, row_bands, sample_windows
+from geofcn.job import Job, one_torch_thread, run_remote_task, run_task, side_by_side, tasks_of
+from geofcn.model import Predictor, compute_window
+from geofcn.modelfile import load_model
+from geofcn.pixels import HOUSE, classify
 from geofcn.polygonize import SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
-from geofcn.scene import Scene, open_scene, undeclared_collar
-from geofcn.shards import Shards, pack, unpack
+from geofcn.scene import Scene, absolute, open_scene, undeclared_collar
+from geofcn.shards import Shards, unpack
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 
+# Windows that are computed again for --verify: their side, and the context around them, in pixels.
+VERIFIED = 256
+CONTEXT = 512
 # Tasks under way or waiting for the writer, at the least.
 AHEAD = 8
 
@@ -46,57 +44,14 @@ log = logging.getLogger("geofcn")
 
 
 @dataclass(frozen=True)
-class Job:
-    """What decides the pixels, as every task gets it.
-
-    dtype      of the probability raster, or None where none is wanted
-    steps      whether uint8 probabilities are needed (for the raster or the polygons' score)
-    window     side of a compute window, in pixels of the scene
+class Verification:
+    """What windows computed again show: pixels compared, how many have another class in the mask,
+    and the largest difference in probability.
     """
 
-    scene: Scene
-    model: Model
-    threshold: float
-    dtype: str | None
-    steps: bool
-    window: int
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        """The model ready to predict windows; made once in every process."""
-        return Predictor(self.model)
-
-    def fingerprint(self) -> dict:
-        """Everything that decides a byte of a shard."""
-        return {
-            "geofcn": __version__,
-            "torch": torch.__version__,
-            "scene": [self.scene.path, *self.scene.identity, *self.scene.bands],
-            "nodata": repr(self.scene.nodata),
-            "model": model_digest(self.model),
-            "net": [self.model.card.net, self.model.card.scale, self.model.card.upsample],
-            "threshold": self.threshold,
-            "arrays": [self.dtype, self.steps],
-            "window": self.window,
-        }
-
-    def tags(self) -> dict[str, str]:
-        """Of the outputs: the model, and the options that change a pixel."""
-        tags = {
-            "GEOFCN_MODEL_SHA256": model_digest(self.model),
-            "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
-        }
-        if self.scene.nodata is not None:
-            tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
-        return tags
-
-
-@dataclass(frozen=True)
-class Task:
-    """Some compute windows of one row band, next to each other."""
-
-    band: int
-    window: Window
+    pixels: int
+    differing: int
+    largest: float
 
 
 def infer(
@@ -114,9 +69,11 @@ def infer(
     allow_no_crs: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    creation: Mapping[str, str] | None = None,
+    verify: int = 0,
     overwrite: bool = False,
     progress: Progress = silent,
-) -> None:
+) -> Verification | None:
     """Predict a whole scene; the result is that of one pass over it, whatever its size.
 
     mask         GeoTIFF to write: uint8, 0 background, 1 house, 255 blank
@@ -127,6 +84,8 @@ def infer(
     nodata       a pixel with this value in every band is blank, besides what the file declares
     workers      processes on this machine to compute in; default: threads of this process
     scheduler    address of a dask.distributed scheduler whose workers read the scene by its path
+    creation     options of GDAL's COG driver for the rasters, as {"COMPRESS": "ZSTD"}
+    verify       windows to compute again with a far larger context; what they show is returned
 
     A killed job goes on where it was when it is started again. Raises a GeofcnError that says in
     one sentence what is wrong.
@@ -142,8 +101,9 @@ def infer(
         log.warning("%s: left by another job; its work is deleted.", folder)
     with open_engine(workers, scheduler) as engine:
         _predict(job, tile, shards, engine, progress)
-    _write_outputs(job, shards, targets, outline, progress)
+    _write_outputs(job, shards, targets, outline, creation, progress)
     shards.remove()
+    return verify_mask(job, targets["mask"], verify, progress) if verify else None
 
 
 def _job(
@@ -158,7 +118,7 @@ def _job(
     threshold = loaded.card.threshold if threshold is None else threshold
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold {threshold}: give a probability from 0 to 1.")
-    fitting = loaded.fit(open_scene(scene, nodata))
+    fitting = loaded.fit(open_scene(absolute(scene), nodata))
     steps = dtype == "uint8" or polygons is not None
     return Job(fitting, loaded, threshold, dtype or None, steps, compute_window(loaded))
 
@@ -206,7 +166,7 @@ def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Prog
     if len(missing) < len(bands):
         log.warning("%d of %d row bands are done already.", len(bands) - len(missing), len(bands))
     width = round_up(tile, job.window)
-    tasks = [task for number in missing for task in _tasks(number, bands[number], width)]
+    tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
     # Enough for one row band, so that the writer's bands come without a wait in between.
     ahead = max(AHEAD, len(origins(job.scene.width, width)))
     run = run_remote_task if engine.remote else run_task
@@ -215,67 +175,29 @@ def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Prog
         results = zip(tasks, engine.stream(run, job, tasks, ahead), strict=True)
         for number, parts in groupby(results, key=lambda pair: pair[0].band):
             arrays = [unpack(part) if engine.remote else part for _, part in parts]
-            shards.save(number, _side_by_side(arrays))
+            shards.save(number, side_by_side(arrays))
             bar.advance(bands[number].pixels)
 
 
-def _tasks(number: int, band: Window, width: int) -> Iterator[Task]:
-    for col in origins(band.width, width):
-        yield Task(number, Window(band.row, col, band.height, width).intersect(band))
-
-
-def _side_by_side(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-
-
-def run_task(job: Job, task: Task) -> dict[str, np.ndarray]:
-    """Predict a task's pixels: `mask`, and `steps` and `probability` where the job wants them."""
-    return _side_by_side(
-        [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
-    )
-
-
-def run_remote_task(job: Job, task: Task) -> bytes:
-    """run_task in a process of its own; the arrays travel compressed."""
-    with one_torch_thread():
-        return pack(run_task(job, task))
-
-
-def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
-    prediction = job.predictor.window(job.scene, window)
-    probability, valid = prediction.probability, prediction.valid
-    arrays = {"mask": classify(probability, valid, job.threshold)}
-    if job.steps:
-        arrays["steps"] = quantise(probability, valid)
-    if job.dtype == "float32":
-        arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
-    return arrays
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let every worker thread run its own pass: faster than all of them sharing one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _write_outputs(
-    job: Job, shards: Shards, targets: dict[str, Path], outline: Outline, progress: Progress
+    job: Job,
+    shards: Shards,
+    targets: dict[str, Path],
+    outline: Outline,
+    creation: Mapping[str, str] | None,
+    progress: Progress,
 ) -> None:
     """One pass over the shards writes every output."""
     scene = job.scene
     frame = rasterout.Frame(scene.height, scene.width, scene.crs, scene.transform)
     with ExitStack() as stack:
         bar = stack.enter_context(progress("writing", scene.window.pixels, "px"))
-        writers = {"mask": rasterout.mask_writer(targets["mask"], frame, tags=job.tags())}
+        given = {"tags": job.tags(), "options": creation}
+        writers = {"mask": rasterout.mask_writer(targets["mask"], frame, **given)}
         if "probability" in targets:
             kind = "steps" if job.dtype == "uint8" else "probability"
             writers[kind] = rasterout.probability_writer(
-                targets["probability"], frame, job.dtype, tags=job.tags()
+                targets["probability"], frame, job.dtype, **given
             )
         for writer in writers.values():
             stack.enter_context(writer)
@@ -285,7 +207,7 @@ def _write_outputs(
                 arrays = shards.load(number)
                 for name, writer in writers.items():
                     writer.write(band, arrays[name])
-                yield arrays["mask"] == 1, arrays.get("steps")
+                yield arrays["mask"] == HOUSE, arrays.get("steps")
                 bar.advance(band.pixels)
 
         if "polygons" in targets:
@@ -293,3 +215,26 @@ def _write_outputs(
         else:
             for _ in bands():
                 pass
+
+
+def verify_mask(job: Job, mask: Path, count: int, progress: Progress) -> Verification:
+    """Compute `count` windows spread over the scene with the plain net and CONTEXT pixels around
+    them, and compare the mask that was written, and the probabilities of the tiled way.
+    """
+    written = open_scene(mask)
+    stride = job.model.geometry.stride
+    plain = Predictor(job.model, merge=False)
+    size = round_up(VERIFIED, stride)
+    windows = list(sample_windows(job.scene.height, job.scene.width, size, count))
+    differing, largest = 0, 0.0
+    with progress("verifying", len(windows), "windows") as bar, one_torch_thread():
+        for window in windows:
+            context = window.grow(round_up(CONTEXT, stride)).clip(*job.scene.window.shape)
+            inner = window.relative_to(context).slices
+            far = plain.window(job.scene, context)
+            tiled = job.predictor.window(job.scene, window)
+            expected = classify(far.probability, far.valid, job.threshold)[inner]
+            differing += np.count_nonzero(written.read(window)[0][0] != expected)
+            largest = max(largest, np.abs(far.probability[inner] - tiled.probability).max())
+            bar.advance(1)
+    return Verification(sum(window.pixels for window in windows), int(differing), float(largest))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +22,12 @@ from rasterio.warp import transform_bounds
 from geofcn.errors import LabelsError, SceneError
 from geofcn.grid import Window, sample_windows
 from geofcn.pixels import BACKGROUND, BLANK, HOUSE
-from geofcn.scene import Scene, aligned, open_scene
+from geofcn.scene import Scene, aligned, open_scene, stamp
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")
 # A grid is the same as the scene's when no corner is further off than this, in pixels.
 SAME_GRID = 1e-3
+VERTEX_STEPS = 1024
 
 log = logging.getLogger("geofcn")
 
@@ -52,13 +53,16 @@ class RasterLabels:
 
 @dataclass(frozen=True)
 class VectorLabels:
-    """Polygons burned onto the scene's grid: a pixel is a house when its centre lies in one."""
+    """Polygons burned onto the scene's grid: a pixel is a house when its centre lies in one.
+
+    crs, transform  of the scene
+    identity        changes when the file is replaced: polygons are kept once they are read
+    """
 
     path: str
     crs: CRS | None
     transform: Affine
-    height: int
-    width: int
+    identity: tuple
 
     def read(self, window: Window) -> np.ndarray:
         """(rows, columns) uint8 classes of a window that lies on the scene."""
@@ -105,7 +109,7 @@ def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
         raster = _open_raster(name)
         _check_values(raster)
         return RasterLabels(_on_grid(raster, scene))
-    labels = VectorLabels(name, scene.crs, scene.transform, scene.height, scene.width)
+    labels = VectorLabels(name, scene.crs, scene.transform, stamp(name))
     polygons, tree = _polygons(labels)
     if len(tree.query(shapely.box(0, 0, scene.width, scene.height))) == 0:
         raise LabelsError(
@@ -155,19 +159,30 @@ def _on_grid(raster: Scene, scene: Scene) -> Scene:
     offset = max(abs(a - b) for c in corners for a, b in zip(shift * c, c, strict=True))
     if offset <= SAME_GRID and (raster.height, raster.width) == (scene.height, scene.width):
         return raster
+    if raster.crs != scene.crs:
+        raise LabelsError(
+            f"{raster.path}: {scene.name} has no CRS, so labels on another grid cannot be brought "
+            "onto it; give the scene its CRS, for instance with `gdal_edit.py -a_srs`."
+        )
     log.warning("%s: on another grid than %s; it is aligned to it.", raster.name, scene.name)
     return _overlapping(raster, scene)
 
 
 def _overlapping(raster: Scene, scene: Scene) -> Scene:
     """`raster` on the scene's grid. Raises LabelsError when they do not meet."""
-    left, bottom, right, top = array_bounds(raster.height, raster.width, raster.transform)
+    left, bottom, right, top = _bounds(raster)
     if raster.crs != scene.crs:
         left, bottom, right, top = transform_bounds(raster.crs, scene.crs, left, bottom, right, top)
-    west, south, east, north = array_bounds(scene.height, scene.width, scene.transform)
+    west, south, east, north = _bounds(scene)
     if left >= east or right <= west or bottom >= north or top <= south:
         raise LabelsError(f"{raster.path}: it does not overlap {scene.name}; check its CRS.")
     return aligned(raster, scene)
+
+
+def _bounds(raster: Scene) -> tuple[float, float, float, float]:
+    """West, south, east and north, also of a raster that is upside down or mirrored."""
+    left, bottom, right, top = array_bounds(raster.height, raster.width, raster.transform)
+    return min(left, right), min(bottom, top), max(left, right), max(bottom, top)
 
 
 @lru_cache(maxsize=8)
@@ -179,6 +194,8 @@ def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
         raise LabelsError(
             f"{labels.path}: these labels cannot be read ({error}); give a GeoTIFF or polygons."
         ) from error
+    if "geometry" not in frame:
+        raise LabelsError(f"{labels.path}: it is a table without shapes; give polygons of houses.")
     if frame.crs is not None and labels.crs is not None:
         frame = frame.to_crs(labels.crs.to_wkt())
     elif labels.crs is not None:
@@ -191,6 +208,14 @@ def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
     areal = geometry[(kinds == 3) | (kinds == 6)]
     if len(areal) == 0:
         raise LabelsError(f"{labels.path}: it holds no polygons; give the outlines of the houses.")
-    into = ~labels.transform
-    areal = shapely.transform(areal, lambda xy: np.column_stack(into * (xy[:, 0], xy[:, 1])))
+    areal = shapely.transform(areal, partial(_to_pixels, ~labels.transform))
     return areal, shapely.STRtree(areal)
+
+
+def _to_pixels(into: Affine, points: np.ndarray) -> np.ndarray:
+    """Map coordinates (n, 2) to (column, row), rounded to 1/VERTEX_STEPS of a pixel.
+
+    Such coordinates lose no digit when a window's corner is subtracted from them: an edge that
+    meets the centre of a pixel does so in every window.
+    """
+    return np.rint(np.column_stack(into * points.T) * VERTEX_STEPS) / VERTEX_STEPS

@@ -95,6 +95,7 @@ COATS = {
     "leaves": Coat((86, 106, 63), 0.12, 0.15, crest=1),
     "needles": Coat((52, 76, 53), 0.12, 0.15, crest=1),
 }
+GROUND = Surface("rough grass", Polygon())  # what lies where nothing else does
 RANK = {material: rank for rank, material in enumerate(COATS)}
 
 
@@ -114,7 +115,7 @@ def paint(
     """
     wide, near = scope(window), window.grow(1)
     surfaces = sorted(surfaces, key=lambda surface: RANK[surface.material])
-    looks = _looks([Surface("rough grass", Polygon()), *surfaces], trees)
+    looks = _looks([GROUND, *surfaces], trees)
     ids = burn([surface.shape for surface in surfaces], wide, numbered=True)
     foliage = _noise(wide, 5, 16 * seed)
     rows, height = _relief(ids, looks, foliage, wide)
@@ -140,29 +141,29 @@ def burn(shapes: Sequence[Polygon], window: Window, numbered: bool = False) -> n
 
 
 def _looks(surfaces: Sequence[Surface], trees: Sequence[Tree]) -> dict[str, np.ndarray]:
-    """Name -> one value for every surface, then for every tree: (n,) float32, colours (n, 3)."""
+    """Name -> float32 (n, ...), a value for every surface and then for every tree."""
     things = [*surfaces, *trees]
     coats = [COATS[thing.material] for thing in things]
-    shade = np.array([[lambert(surface.place.vector(0, 1), surface.rise)] for surface in surfaces])
-    shade = np.concatenate([shade, np.ones((len(trees), 1))])
-    tint = shade * np.array([thing.tint for thing in things])
-    axis = np.zeros((len(things), 5))
-    axis[: len(surfaces)] = [
-        (*one.place.vector(0, 1), -np.dot(one.place.vector(0, 1), (one.place.x, one.place.y)),
-         one.height, one.rise)
-        for one in surfaces
-    ]  # fmt: skip
+    # Trees are raised later: here they are as level as the ground.
+    levels = [*surfaces, *[GROUND] * len(trees)]
+    axes = np.array([level.place.vector(0, 1) for level in levels])
+    origins = np.array([(level.place.x, level.place.y) for level in levels])
+    shade = [lambert(axis, level.rise) for axis, level in zip(axes, levels, strict=True)]
+    tint = np.array([thing.tint for thing in things]) * np.array(shade)[:, None]
     looks = {
         "colour": tint * [coat.colour for coat in coats],
         "rows": tint * [coat.rows or coat.colour for coat in coats],
         "frequency": [1 / coat.period if coat.period else 0 for coat in coats],
         **{name: [getattr(coat, name) for coat in coats] for name in ("mottle", "grain", "crest")},
-        **dict(zip(("x", "y", "offset", "height", "rise"), axis.T, strict=True)),
+        "axis": axes,
+        "offset": -(axes * origins).sum(axis=1),
+        "height": [level.height for level in levels],
+        "rise": [level.rise for level in levels],
     }
     return {name: np.asarray(values, np.float32) for name, values in looks.items()}
 
 
-def lambert(axis: tuple[float, float], rise: float) -> float:
+def lambert(axis: Sequence[float], rise: float) -> float:
     """Light on a plane that rises along `axis`, relative to level ground; a third is sky light."""
     direct = max(0, 1 - rise * float(np.dot(axis, SUN)) / SUN_SLOPE) / math.hypot(1, rise)
     return 0.3 + 0.7 * direct
@@ -175,8 +176,8 @@ def _relief(ids, looks, foliage, window: Window) -> tuple[np.ndarray, np.ndarray
     """Row pattern (0 between two rows, 1 on a row) and height of the surfaces."""
     x = np.arange(window.col, window.right, dtype=np.float32)
     y = np.arange(window.row, window.bottom, dtype=np.float32)[:, None]
-    t = looks["x"][ids] * x
-    t += looks["y"][ids] * y
+    t = looks["axis"][ids, 0] * x
+    t += looks["axis"][ids, 1] * y
     t += looks["offset"][ids]
     rows = t * looks["frequency"][ids]
     rows -= np.floor(rows)

@@ -28,7 +28,7 @@ from geofcn.errors import OutputError
 from geofcn.grid import Window
 from geofcn.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 
-BLOCK = 512
+BLOCK = 256
 # Row bands start on multiples of 512 rows, which can be halved so often.
 MAX_LEVELS = 9
 # Scratch files are read once, right after they are written.

@@ -98,11 +98,10 @@ class Scene:
         false where blank. Raises SceneError when the file cannot be read there.
         """
         with self._reading(window) as (dataset, where):
+            valid = _declared(dataset, where) if self.masked else np.ones(window.shape, bool)
+            if not valid.any():
+                return np.zeros((len(self.bands), *window.shape), self.dtype), valid
             image = dataset.read(self.bands, window=where)
-            if self.masked:
-                valid = _declared(dataset, where)
-            else:
-                valid = np.ones(window.shape, bool)
         if image.dtype.kind == "f":
             valid &= np.isfinite(image).all(axis=0)
         if self.nodata is not None:
@@ -164,7 +163,7 @@ def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
 def _handle(path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
     """This thread's own open dataset of `path`; the least recently used ones are closed."""
     # A handle inherited over fork reads wrong pixels: the process is part of the key.
-    key = (os.getpid(), path, _stamp(path), grid)
+    key = (os.getpid(), path, stamp(path), grid)
     cache: OrderedDict = _handles.__dict__.setdefault("cache", OrderedDict())
     if key in cache:
         cache.move_to_end(key)
@@ -182,7 +181,7 @@ def close_handles() -> None:
         dataset.close()
 
 
-def _stamp(path: str) -> tuple:
+def stamp(path: str) -> tuple:
     """What changes when the file at `path` is replaced; empty for a path that is no local file."""
     try:
         status = Path(path).stat()
@@ -263,8 +262,13 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
             colours=tuple(colours[band - 1].name for band in bands),
             nodata=nodata,
             masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
-            identity=_stamp(name),
+            identity=stamp(name),
         )
+
+
+def absolute(path: str | os.PathLike) -> str:
+    """A local file's path from the root, so that workers elsewhere find it; others as they are."""
+    return os.path.abspath(path) if Path(path).exists() else os.fspath(path)
 
 
 def _why_not_open(path: str, error: Exception) -> str:

@@ -46,7 +46,7 @@ STRIP_PIXELS = 1 << 21
 """A band is swept in strips of about so many pixels, which bounds memory and suits the cache."""
 
 HELD_PER_RIPE = 4
-"""Finished polygons leave the pool once they are this part of it: linear time in all."""
+"""Finished polygons leave the pool once one corner in so many is theirs: linear time in all."""
 
 FIXED_POINT = 1 << 30
 """Floats are summed as integers, multiples of 1 / FIXED_POINT: the same sum in any order."""
@@ -128,8 +128,9 @@ class Sweep:
         Finished polygons may be held back for a later call as long as they are less than a quarter
         of the corners in memory. Raises ValueError for arrays that are not as described.
         """
-        band = self._checked(band, values, valid)
-        found = [_no_polygons(self._sum_type)]
+        self._check(band, values, valid)
+        band = band.view(np.int8)
+        found = []
         rows = max(1, STRIP_PIXELS // self._width)
         for top in range(0, len(band), rows):
             strip = slice(top, top + rows)
@@ -137,7 +138,7 @@ class Sweep:
             self._sweep(band[strip], tables)
             if 0 < self._pool.held <= HELD_PER_RIPE * self._pool.ripe:
                 found.append(self._harvest())
-        return Polygons.concatenate(found)
+        return Polygons.concatenate(found or [_no_polygons(self._sum_type)])
 
     def finish(self) -> Polygons:
         """The polygons that are left, after the last row; nothing may be pushed after it."""
@@ -145,24 +146,23 @@ class Sweep:
         self._sweep(blank, [] if self._sum_type is None else [_integral(blank)])
         return self._harvest()
 
-    def _checked(
-        self, band: np.ndarray, values: np.ndarray | None, valid: np.ndarray | None
-    ) -> np.ndarray:
-        """`band` as int8 of 0 and 1."""
+    def _check(self, band: np.ndarray, values: np.ndarray | None, valid: np.ndarray | None) -> None:
+        """Raise ValueError unless the arrays are as `push` describes them."""
         if band.ndim != 2 or band.shape[1] != self._width:
             raise ValueError(f"a band of shape {band.shape} in a mask of {self._width} columns")
         if band.dtype not in (np.bool_, np.uint8):
             raise ValueError(f"a band of {band.dtype}, not of bool or uint8")
         if band.dtype == np.uint8 and band.size and band.max() > 1:
-            raise ValueError("a band with values other than 0 and 1")
+            raise ValueError("a band with other values than 0 and 1")
         for array in (values, valid):
             if array is not None and array.shape != band.shape:
                 raise ValueError(f"values of shape {array.shape} for a band of {band.shape}")
+        if valid is not None and (values is None or valid.dtype != np.bool_):
+            raise ValueError("`valid` is a bool array that goes with `values`")
         sum_type = None if values is None else _sum_type(values.dtype)
         if self._row and sum_type is not self._sum_type:
             raise ValueError("values come with every band or with none, and are of one kind")
         self._sum_type = sum_type
-        return band.view(np.int8)
 
     def _sweep(self, pixels: np.ndarray, tables: Sequence[np.ndarray]) -> None:
         """Move the frontier to the lower border of a strip of pixels, (rows, width) int8."""
@@ -286,7 +286,7 @@ class _Frontier:
     last       (c,) its last segment
     owner      (c,) its component, an index into the arrays that follow
     component  (k,) the components' numbers in the pool
-    totals     (k, 4) int64, see `_totals`
+    totals     (k, 4) int64, see `_sum_by_component`
     """
 
     crossing: np.ndarray
@@ -328,6 +328,7 @@ class _Strip:
 
     @classmethod
     def open(cls, above: np.ndarray, pixels: np.ndarray, frontier: _Frontier) -> _Strip:
+        """The strip `pixels`, and its items."""
         edges, border = _find_edges(above, pixels), _changes(pixels[-1])
         chains = np.zeros(len(frontier.first), np.int64)
         bottom = np.full(len(border) // 2, len(pixels))
@@ -378,18 +379,19 @@ def _find_verticals(strip: _Strip) -> _Verticals:
     An end is the number of its item, complemented if it is the head: a pair is a head and a tail,
     so the lesser leads to the greater.
     """
-    edges, crossings = strip.edges, strip.gates + strip.frontier.chain
-    crossings[0::2] ^= -1
-    bars = np.repeat(np.arange(strip.first_edge, len(strip)), 2)
-    bars[0::2] ^= -(~edges.east).astype(np.int64)
-    bars[1::2] ^= -edges.east.astype(np.int64)
-    later = 2 * edges.saddle[~edges.east[edges.saddle]] + 1  # on one point, the end whose
-    bars[later], bars[later + 1] = bars[later + 1], bars[later]  # vertical edge goes up is first
-    gates = np.repeat(np.arange(strip.gates), 2)
-    gates[1::2] ^= -1
-    ends = np.concatenate([crossings, bars, gates])
-    bar_columns = np.column_stack([edges.left, edges.right]).ravel()
-    columns = np.concatenate([strip.frontier.crossing, bar_columns, strip.border])
+    edges, chain = strip.edges, strip.gates + strip.frontier.chain
+    chain[0::2] = ~chain[0::2]
+    item = np.arange(strip.first_edge, len(strip))
+    edge = _interleave(np.where(edges.east, item, ~item), np.where(edges.east, ~item, item))
+    # Of two ends on one point, that whose vertical edge goes up must come first. It is the second
+    # one in reading order where a saddle's left edge runs west, along the top of the lower pixel.
+    later = 2 * edges.saddle[~edges.east[edges.saddle]] + 1
+    edge[later], edge[later + 1] = edge[later + 1], edge[later]
+    gate = _interleave(np.arange(strip.gates), ~np.arange(strip.gates))
+    ends = np.concatenate([chain, edge, gate])
+    columns = np.concatenate(
+        [strip.frontier.crossing, _interleave(edges.left, edges.right), strip.border]
+    )
     order = _stable_argsort(columns)
     upper, lower = ends[order[0::2]], ends[order[1::2]]
     successor = np.empty(len(strip), np.int64)
@@ -414,6 +416,7 @@ class _Cycles:
 
     @classmethod
     def find(cls, successor: np.ndarray) -> _Cycles:
+        """The cycles of the permutation `successor`."""
         number = len(successor)
         leader, way = _to_leaders(successor, np.ones(number, np.int64))
         leads = leader == np.arange(number)
@@ -429,7 +432,7 @@ def _to_leaders(successor: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np
     """The least item of each item's cycle, and the way to it; `step` is the way to the successor.
 
     By contraction: pointer jumping leads each item to the next VALLEY, an item less than both its
-    neighbours. Every other item at most is a valley, and the valleys form cycles of their own.
+    neighbours. The valleys, at most every other item, form cycles of their own.
     """
     items = np.arange(len(successor))
     valley = successor >= items
@@ -533,7 +536,9 @@ def _sum_by_component(
     line, head, tail = strip.line, strip.head, strip.tail
     corners = np.where(np.arange(len(strip)) < strip.first_edge, 0, 2)
     measures = [corners, line * (head - tail)]
-    measures += [table[line, head] - table[line, tail] for table in tables]
+    measures += [
+        np.subtract(table[line, head], table[line, tail], dtype=np.int64) for table in tables
+    ]
     if len(measures) == 3:
         measures.append(measures[1])  # all values are valid
     totals = np.zeros((len(label), 4), np.int64)
@@ -548,8 +553,8 @@ def _sum_by_component(
 
 def _corners(edges: _Edges, row: int) -> np.ndarray:
     """(e, 2) tail and head of the edges of a strip whose first row is `row`."""
-    base = (edges.line + row) << ROW_SHIFT
-    return np.column_stack([base + edges.tail, base + edges.head]).astype(CORNER, copy=False)
+    row = (edges.line + row).astype(CORNER) << ROW_SHIFT
+    return np.column_stack([row + edges.tail, row + edges.head])
 
 
 def _mark_saddles(
@@ -711,14 +716,17 @@ class _Pool:
         number[fresh] = np.arange(self.components, self.components + len(fresh))
         self.components += len(fresh)
         number = number[label]
-        self._unions.append((known, number[: len(known)]))
+        united = np.flatnonzero(number[: len(known)] != known)
+        if len(united):
+            self._unions.append((known[united], number[united]))
         return number
 
     def finish_components(self, component: np.ndarray, totals: np.ndarray) -> None:
         """Note that components are finished, with these totals, (f, 4)."""
-        self._finished.append(component)
-        self._totals.append(totals)
-        self.ripe += int(totals[:, 0].sum())
+        if len(component):
+            self._finished.append(component)
+            self._totals.append(totals)
+            self.ripe += int(totals[:, 0].sum())
 
     def add_segments(
         self,
@@ -727,13 +735,14 @@ class _Pool:
         component: np.ndarray,
         links: tuple[np.ndarray, np.ndarray],
     ) -> None:
-        """Append segments, and links (segments, their successors) between any that are held."""
-        self.segments += len(size)
-        self.held += len(corners)
-        self._corners.append(corners)
-        self._sizes.append(size)
-        self._owners.append(component)
-        self._links.append(links)
+        """Append segments, and links between any that are held: (segments, their successors)."""
+        if len(size):
+            self.segments += len(size)
+            self.held += len(corners)
+            self._corners.append(corners)
+            self._sizes.append(size)
+            self._owners.append(component)
+            self._links.append(links)
 
     def take_finished(self, frontier: _Frontier) -> tuple[_Segments, np.ndarray, _Frontier]:
         """Take out the finished components: their segments, their totals (p, 4).
@@ -888,24 +897,25 @@ def _sum_type(dtype: np.dtype) -> type:
 
 
 def _tables(values: np.ndarray, valid: np.ndarray | None, rows: slice) -> list[np.ndarray]:
-    """The integrals over some rows: of the valid values and, if not all are, of `valid`."""
-    values = values[rows]
-    if valid is not None:
-        valid = valid[rows]
-        values = np.where(valid, values, 0)
+    """The integrals over some rows: of the valid values and, unless all are, of `valid`."""
+    layers = [values[rows]]
+    if valid is not None and not valid[rows].all():
+        layers = [np.where(valid[rows], values[rows], 0), valid[rows]]
     if values.dtype.kind == "f":
-        if not (values.min() >= 0 and values.max() <= 1):
+        if not (layers[0].min() >= 0 and layers[0].max() <= 1):
             raise ValueError("values of floats must lie between 0 and 1")
-        values = np.rint(values * FIXED_POINT).astype(np.int64)
-    return [_integral(layer) for layer in (values, valid) if layer is not None]
+        layers[0] = np.rint(layers[0] * FIXED_POINT).astype(np.int64)
+    return [_integral(layer) for layer in layers]
 
 
 def _integral(layer: np.ndarray) -> np.ndarray:
-    """T (rows + 1, columns + 1) int64, T[y, x] being the sum of layer[:y, :x]."""
+    """T (rows + 1, columns + 1) of integers, T[y, x] being the sum of layer[:y, :x]."""
     height, width = layer.shape
-    table = np.zeros((height + 1, width + 1), np.int64)
-    np.cumsum(layer, axis=1, out=table[1:, 1:])
-    np.cumsum(table, axis=0, out=table)
+    narrow = layer.dtype.itemsize == 1 and layer.size < 1 << 23  # the sum is less than 2**31
+    table = np.zeros((height + 1, width + 1), np.int32 if narrow else np.int64)
+    np.cumsum(layer, axis=1, dtype=table.dtype, out=table[1:, 1:])
+    for row in range(2, height + 1):  # several times as fast as cumsum over axis 0
+        table[row] += table[row - 1]
     return table
 
 
@@ -915,6 +925,11 @@ def _stable_argsort(keys: np.ndarray) -> np.ndarray:
     if len(keys) and keys.max() >> 16:
         order = order[np.argsort((keys >> 16).astype(np.uint16)[order], kind="stable")]
     return order
+
+
+def _interleave(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a[0], b[0], a[1], b[1] ..."""
+    return np.column_stack([a, b]).ravel()
 
 
 def _offsets(sizes: np.ndarray) -> np.ndarray:

@@ -123,8 +123,6 @@ def write_sample(
     Returns the three paths. Memory does not depend on `size`. Raises OutputError where one of them
     exists (unless `overwrite`) or cannot be written, UsageError for a size that is too small.
     """
-    if size < LEAST_SIZE:
-        raise UsageError(f"{size}: a sample needs at least {LEAST_SIZE} pixels a side.")
     scene = SyntheticScene(size, seed)
     folder = _made_folder(Path(folder))
     image_path = rasterout.check_target(folder / "scene.tif", overwrite)

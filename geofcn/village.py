@@ -45,6 +45,7 @@ VILLAGE = 0.34  # half the side of a village, share of its cell's
 
 CROPS = ("meadow", "dark meadow", "mown meadow", "hay", "wheat", "soil", "potatoes", "vineyard")
 
+Road = tuple[LineString, float]  # and half its width
 Spot = tuple[float, float, float]  # x, y and radius of what may become a tree
 
 
@@ -110,6 +111,10 @@ def _rng(*key: int) -> np.random.Generator:
     return np.random.default_rng([part % 2**32 for part in key])
 
 
+def _distance(one: Place, other: Place) -> float:
+    return math.hypot(one.x - other.x, one.y - other.y)
+
+
 # --- roads ------------------------------------------------------------------------------------
 
 
@@ -124,13 +129,12 @@ class Plan:
 
     quad: Polygon
     centre: Place
-    roads: list[tuple[LineString, float]]
+    roads: list[Road]
 
 
 def _plan(size: int, seed: int, row: int, col: int) -> Plan:
     side, origin = pitch(size), _origin(size, seed)
-    centre = _centre(side, seed, row, col)
-    centre = replace(centre, x=centre.x - origin[0], y=centre.y - origin[1])
+    centre = _centre(size, origin, seed, row, col)
     nw, ne, sw, se = (
         (np.array([j, i]) + _rng(seed, 2, i, j).uniform(-STRAY, STRAY, 2)) * side - origin
         for i in (row, row + 1)
@@ -152,14 +156,15 @@ def _origin(size: int, seed: int) -> tuple[float, float]:
     """Where in its world a scene begins: small ones have a building plot in their middle."""
     if size >= CELL:
         return 0.0, 0.0
-    x, y = _centre(pitch(size), seed, 0, 0).point(92, 80)
+    x, y = _centre(size, (0, 0), seed, 0, 0).point(92, 80)
     return x - size / 2, y - size / 2
 
 
-def _centre(side: float, seed: int, row: int, col: int) -> Place:
+def _centre(size: int, origin: tuple[float, float], seed: int, row: int, col: int) -> Place:
     rng = _rng(seed, 1, row, col)
-    x, y = (np.array([col, row]) + 0.5 + rng.uniform(-0.05, 0.05, 2)) * side
-    return Place(x, y, rng.uniform(-0.4, 0.4))
+    x, y = (np.array([col, row]) + 0.5 + rng.uniform(-0.05, 0.05, 2)) * pitch(size) - origin
+    # A house that stands askew would not fit into the smallest scenes.
+    return Place(x, y, rng.uniform(-0.4, 0.4) * min(1, size / CELL))
 
 
 def _crossing(a: np.ndarray, b: np.ndarray, heading: float, rng: np.random.Generator) -> Place:
@@ -172,13 +177,13 @@ def _road(*stops: Place) -> LineString:
     t = np.linspace(0, 1, 17)[:, None]
     points = [stops[0].point(-4, 0)]
     for p, q in pairwise(stops):
-        reach = math.hypot(q.x - p.x, q.y - p.y)
+        reach = _distance(p, q)
         bend = (t**3 - 2 * t**2 + t) * p.vector(reach, 0) + (t**3 - t**2) * q.vector(reach, 0)
         points += [*((p.x, p.y) + (3 * t**2 - 2 * t**3) * (q.x - p.x, q.y - p.y) + bend)][:-1]
     return LineString([*points, stops[-1].point(0, 0), stops[-1].point(4, 0)])
 
 
-def _side_streets(main: LineString, centre: Place, radius: float, rng) -> Iterator:
+def _side_streets(main: LineString, centre: Place, radius: float, rng) -> Iterator[Road]:
     """Copies of the main street beside it, as far as the village reaches."""
     count = int(radius // STREET_SPACING)
     for number in [n for n in range(-count, count + 1) if n]:
@@ -191,7 +196,7 @@ def _side_streets(main: LineString, centre: Place, radius: float, rng) -> Iterat
             yield shapely.affinity.translate(piece, x, y), 10.5
 
 
-def _used(roads, houses: list[House]):
+def _used(roads: list[Road], houses: list[House]) -> list[Road]:
     """The through roads, and the side streets as far as they lead from the lane to a house."""
     doors = np.array([Point(house.place.x, house.place.y) for house in houses])
     lane, used = roads[1][0], list(roads[:2])
@@ -241,11 +246,10 @@ def _houses(plan: Plan, size: int, rng: np.random.Generator) -> list[House]:
     for _ in range(30):
         fronts = [edge.at(0, 62) for edge in _roadside(plan, rng)]
         fronts = [front for front in fronts if ground.contains(Point(front.x, front.y))]
-        for front in sorted(fronts, key=lambda one: math.hypot(one.x - centre.x, one.y - centre.y)):
+        for front in sorted(fronts, key=lambda front: _distance(front, centre)):
             if budget < 1500:
                 return houses
-            places = (other.place for other in houses)
-            if any(math.hypot(front.x - one.x, front.y - one.y) < 58 for one in places):
+            if any(_distance(front, other.place) < 58 for other in houses):
                 continue
             house, gap = draw_house(front.at(0, -62), rng), rng.uniform(9, 26)
             if (
@@ -360,13 +364,13 @@ def _parcel_spots(parcels: list[Polygon], rng) -> Iterator[Spot]:
             for along in start + np.arange(0, rng.uniform(150, 500), rng.uniform(13, 36)):
                 x, y = rim.interpolate(along % rim.length).coords[0] + rng.normal(0, 3, 2)
                 yield x, y, rng.uniform(6, 19)
-        elif kind < 0.6:  # around one of its corners
+        elif kind < 0.55:  # around one of its corners
             reach = rng.uniform(70, 150)
             spots = np.stack(np.meshgrid(*[np.arange(-reach, reach, 19)] * 2), -1).reshape(-1, 2)
             spots += rng.normal(0, 5, spots.shape)
             for x, y in spots[np.hypot(*spots.T) < reach] + rim.coords[0]:
                 yield x, y, rng.uniform(11, 20)
-        elif kind < 0.85:
+        elif kind < 0.85:  # anywhere
             x0, y0, x1, y1 = parcel.bounds
             for _ in range(rng.integers(1, 4)):
                 yield rng.uniform(x0, x1), rng.uniform(y0, y1), rng.uniform(9, 20)

@@ -12,7 +12,7 @@ def test_json(geofcn_command, trained):
     assert facts["ground_resolution_m"] == pytest.approx(0.2, rel=1e-2)
     assert 0 < facts["blank_share"] < 0.2
     assert facts["layout"] == "tiles"
-    assert facts["compression"] == "deflate"
+    assert facts["compression"] == "DEFLATE"
 
 
 def test_with_a_model(geofcn_command, trained):

@@ -427,7 +427,7 @@ def test_a_huge_block_is_refused_before_anything_is_read(tmp_path):
     path = tmp_path / "bomb.tif"
     profile = {"driver": "GTiff", "height": 32_768, "width": 65_536, "count": 1, "dtype": "uint8"}
     with rasterio.open(
-        path, "w", **profile, blockysize=32_768, sparse_ok=True, compress="deflate",
+        path, "w", **profile, tiled=True, blockxsize=32_768, blockysize=32_768, sparse_ok=True, compress="deflate",
         crs="EPSG:25832", transform=from_origin(0, 9, 1, 1),
     ):  # fmt: skip
         pass

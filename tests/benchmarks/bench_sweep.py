@@ -1,6 +1,7 @@
 """How fast, and in how much memory, a mask becomes polygons.
 
     python tests/benchmarks/bench_sweep.py [--kinds KIND ...] [--rounds N]
+    python tests/benchmarks/bench_sweep.py --worst
     python tests/benchmarks/bench_sweep.py --memory
 
 Kinds: houses (10,000 x 10,000 pixels), noisy (the same, with noise along the walls and islands),
@@ -8,6 +9,9 @@ speckle (5,000 x 5,000, with 2 % of the pixels inverted). The sweep reads a tile
 bands and makes shapely polygons; rasterio.features.shapes works on the whole of the same file, with
 shapely polygons and without (`dicts`). Rounds are interleaved, medians are printed. Figures to
 meet: 4 times `shapes` on houses, 8 times on speckle, 2.5 times `dicts` on noisy masks.
+
+--worst sweeps the cases that break sweeps with a loop over rings or holes, and noisy houses: the
+time per corner may be at most 4 times that of the houses.
 
 --memory sweeps houses of 40,000 x 40,000 pixels, made on the way; at most 300 MB in all.
 """
@@ -159,6 +163,31 @@ def compare(kind: str, rounds: int) -> None:
     )
 
 
+def measure_worst_cases(rounds: int) -> None:
+    """Print the time per corner of masks with as many polygons, or holes, as there can be."""
+    row, column = np.indices((2_000, 2_000), dtype=np.int32)
+    masks = {
+        "noisy houses": make_mask("noisy"),
+        "checkerboard": (row + column) % 2 == 0,
+        "1e6 holes": (row % 2 == 0) | (column % 2 == 0),
+        "coin flips": np.random.default_rng(0).random(row.shape) < 0.6,
+    }
+    seconds, corners = {name: [] for name in masks}, {}
+    for _ in range(rounds):
+        for name, mask in masks.items():
+            start = time.perf_counter()
+            sweep = Sweep(mask.shape[1])
+            parts = [sweep.push(mask[top : top + BAND]) for top in range(0, len(mask), BAND)]
+            corners[name] = len(Polygons.concatenate([*parts, sweep.finish()]).coords)
+            seconds[name].append(time.perf_counter() - start)
+    each = {name: statistics.median(times) / corners[name] for name, times in seconds.items()}
+    for name, time_per_corner in each.items():
+        print(
+            f"{name:13} {corners[name]:10,} corners, {time_per_corner * 1e6:.3f} us each, "
+            f"{time_per_corner / each['noisy houses']:.2f} x noisy houses"
+        )
+
+
 def measure_memory() -> None:
     """Print the largest memory of this process while it sweeps a large mask."""
     sweep, count, seconds = Sweep(MEMORY_SIZE), 0, 0.0
@@ -177,11 +206,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--rounds", type=int, default=3, help="how often each way runs")
-    parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
+    parser.add_argument("--worst", action="store_true", help="time the worst cases instead")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead")
     options = parser.parse_args()
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
     if options.memory:
         measure_memory()
+        return
+    if options.worst:
+        measure_worst_cases(options.rounds)
         return
     for kind in options.kinds:
         compare(kind, options.rounds)

@@ -1,0 +1,124 @@
+"""One inference as its workers see it: what decides the pixels, and how a task computes some.
+
+A compute window always has the same size and place, whatever the options: float rounding depends on
+the shape of a pass and on torch's threads, so both are fixed and the bytes do not depend on how the
+work is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from geofcn import __version__
+from geofcn.grid import Window, blocks, origins
+from geofcn.model import Model, Predictor
+from geofcn.modelfile import model_digest
+from geofcn.pixels import classify, quantise
+from geofcn.scene import Scene
+from geofcn.shards import pack
+
+
+@dataclass(frozen=True)
+class Job:
+    """What decides the pixels, as every task gets it.
+
+    dtype      of the probability raster, or None where none is wanted
+    steps      whether uint8 probabilities are needed (for the raster or the polygons' score)
+    window     side of a compute window, in pixels of the scene
+    """
+
+    scene: Scene
+    model: Model
+    threshold: float
+    dtype: str | None
+    steps: bool
+    window: int
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The model ready to predict windows; made once in every process."""
+        return Predictor(self.model)
+
+    def fingerprint(self) -> dict:
+        """Everything that decides a byte of a shard."""
+        return {
+            "geofcn": __version__,
+            "torch": torch.__version__,
+            "scene": [self.scene.path, *self.scene.identity, *self.scene.bands],
+            "nodata": repr(self.scene.nodata),
+            "model": model_digest(self.model),
+            "net": [self.model.card.net, self.model.card.scale, self.model.card.upsample],
+            "threshold": self.threshold,
+            "arrays": [self.dtype, self.steps],
+            "window": self.window,
+        }
+
+    def tags(self) -> dict[str, str]:
+        """Of the outputs: the model, and the options that change a pixel."""
+        tags = {
+            "GEOFCN_MODEL_SHA256": model_digest(self.model),
+            "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
+        }
+        if self.scene.nodata is not None:
+            tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
+        return tags
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some compute windows of one row band, next to each other."""
+
+    band: int
+    window: Window
+
+
+def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:
+    """Row band `number` cut into tasks of `width` columns."""
+    for col in origins(band.width, width):
+        yield Task(number, Window(band.row, col, band.height, width).intersect(band))
+
+
+def side_by_side(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays of windows next to each other, joined name by name."""
+    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+
+def run_task(job: Job, task: Task) -> dict[str, np.ndarray]:
+    """Predict a task's pixels: `mask`, and `steps` and `probability` where the job wants them."""
+    return side_by_side(
+        [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
+    )
+
+
+def run_remote_task(job: Job, task: Task) -> bytes:
+    """run_task in a process of its own; the arrays travel compressed."""
+    with one_torch_thread():
+        return pack(run_task(job, task))
+
+
+def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
+    prediction = job.predictor.window(job.scene, window)
+    probability, valid = prediction.probability, prediction.valid
+    arrays = {"mask": classify(probability, valid, job.threshold)}
+    if job.steps:
+        arrays["steps"] = quantise(probability, valid)
+    if job.dtype == "float32":
+        arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
+    return arrays
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let every worker thread run its own pass: faster than all of them sharing one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,316 @@
+import itertools
+import logging
+
+import geopandas
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.features import rasterize
+from rasterio.transform import Affine, from_origin
+
+from geofcn.errors import LabelsError, SceneError
+from geofcn.grid import Window, blocks
+from geofcn.labels import _to_pixels, open_labels, open_source
+from geofcn.pixels import BLANK, HOUSE
+from geofcn.scene import open_scene
+
+WEST, NORTH = 500_000, 5_000_000
+COUNTER = itertools.count()
+
+
+@pytest.fixture
+def scene(write_raster):
+    """20 rows, 30 columns, blank nowhere."""
+    return open_scene(write_raster("scene.tif", np.full((3, 20, 30), 9, np.uint8)))
+
+
+@pytest.fixture
+def messages(caplog):
+    caplog.set_level(logging.INFO, "geofcn")
+    return caplog
+
+
+def pattern(height=20, width=30) -> np.ndarray:
+    labels = np.zeros((height, width), np.uint8)
+    labels[3:9, 4:11] = labels[12:18, 20:24] = 1
+    return labels
+
+
+def on_the_ground(*boxes) -> list:
+    """Boxes (column, row, column, row) in pixels of the scene, as polygons in its CRS."""
+    return [
+        shapely.box(WEST + c0 * 0.2, NORTH - r1 * 0.2, WEST + c1 * 0.2, NORTH - r0 * 0.2)
+        for c0, r0, c1, r1 in boxes
+    ]
+
+
+PATTERN_BOXES = (4, 3, 11, 9), (20, 12, 24, 18)
+
+
+def refused(path, scene, message):
+    with pytest.raises(LabelsError, match=message) as caught:
+        open_labels(path, scene)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- rasters ---
+
+
+def test_a_raster_on_the_scenes_grid_is_taken_as_it_is(scene, write_raster, messages):
+    labels = open_labels(write_raster("l.tif", pattern()), scene)
+    for window in (scene.window, Window(5, 6, 7, 8)):
+        found = labels.read(window)
+        assert found.dtype == np.uint8
+        assert (found == pattern()[window.slices]).all()
+    assert messages.text == ""
+
+
+def test_a_grid_off_by_a_thousandth_of_a_pixel_is_the_same(scene, write_raster, messages):
+    nearly = from_origin(WEST + 0.2e-4, NORTH, 0.2, 0.2)
+    labels = open_labels(write_raster("l.tif", pattern(), transform=nearly), scene)
+    assert (labels.read(scene.window) == pattern()).all()
+    assert messages.text == ""
+
+
+def test_255_is_a_house_with_a_message(scene, write_raster, messages):
+    labels = open_labels(write_raster("l.tif", pattern() * 255), scene)
+    assert (labels.read(scene.window) == pattern()).all()
+    assert "255 is taken as house" in messages.text
+
+
+def test_declared_nodata_is_unknown(scene, write_raster):
+    classes = pattern()
+    classes[0, :5] = 255
+    labels = open_labels(write_raster("l.tif", classes, nodata=255), scene)
+    assert (labels.read(scene.window) == classes).all()
+    assert labels.read(scene.window)[0, 0] == BLANK
+
+
+def test_several_values_cannot_be_told_apart(scene, write_raster):
+    classes = pattern()
+    classes[0, 0], classes[0, 1] = 2, 7
+    refused(write_raster("l.tif", classes), scene, r"several values besides 0 \(1, 2, 7\)")
+
+
+@pytest.mark.parametrize("shift", [(2, 0), (0, -3), (-5, 4)])
+def test_a_shifted_grid_is_aligned_with_a_notice(scene, write_raster, messages, shift):
+    cols, rows = shift
+    transform = from_origin(WEST + cols * 0.2, NORTH - rows * 0.2, 0.2, 0.2)
+    labels = open_labels(write_raster("l.tif", pattern(), transform=transform), scene)
+    found = labels.read(scene.window)
+    expected = np.full((20, 30), BLANK, np.uint8)
+    for r in range(20):
+        for c in range(30):
+            if 0 <= r - rows < 20 and 0 <= c - cols < 30:
+                expected[r, c] = pattern()[r - rows, c - cols]
+    assert (found == expected).all()
+    assert "aligned" in messages.text
+    assert (labels.read(Window(4, 3, 9, 11)) == expected[4:13, 3:14]).all()
+
+
+def test_a_larger_grid_is_cut_to_the_scene(scene, write_raster):
+    larger = np.zeros((60, 70), np.uint8)
+    larger[20:40, 30:60] = pattern()
+    transform = from_origin(WEST - 30 * 0.2, NORTH + 20 * 0.2, 0.2, 0.2)
+    labels = open_labels(write_raster("l.tif", larger, transform=transform), scene)
+    assert (labels.read(scene.window) == pattern()).all()
+
+
+def test_a_coarser_grid_is_nearest_neighbour(scene, write_raster):
+    coarse = np.random.default_rng(0).integers(0, 2, (4, 6)).astype(np.uint8)
+    labels = open_labels(
+        write_raster("l.tif", coarse, transform=from_origin(WEST, NORTH, 1, 1)), scene
+    )
+    assert (labels.read(scene.window) == np.kron(coarse, np.ones((5, 5), np.uint8))).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_grid_upside_down_or_mirrored_overlaps_all_the_same(write_raster, sign):
+    # Once refused as lying elsewhere: its "top" is below its "bottom".
+    transform = Affine(-0.2 * sign, 0, WEST, 0, 0.2 * sign, NORTH)
+    scene = open_scene(write_raster("s.tif", np.ones((20, 30), np.uint8), transform=transform))
+    moved = transform @ Affine.translation(2, 1)
+    labels = open_labels(write_raster("l.tif", pattern(), transform=moved), scene)
+    found = labels.read(scene.window)
+    assert (found[1:, 2:] == pattern()[:-1, :-2]).all()
+    assert (found[0] == BLANK).all() and (found[:, :2] == BLANK).all()
+
+
+def test_a_rotated_grid_is_aligned(write_raster):
+    turned = Affine.translation(WEST, NORTH) @ Affine.rotation(30) @ Affine.scale(0.2, -0.2)
+    scene = open_scene(write_raster("s.tif", np.ones((20, 30), np.uint8), transform=turned))
+    moved = turned @ Affine.translation(3, 2)
+    labels = open_labels(write_raster("l.tif", pattern(), transform=moved), scene)
+    assert (labels.read(scene.window)[2:, 3:] == pattern()[:-2, :-3]).all()
+
+
+def test_another_crs_is_reprojected_with_a_notice(scene, write_raster, messages):
+    # The same ground in the neighbouring UTM zone, labelled generously around one large house.
+    east = geopandas.GeoSeries(on_the_ground((0, 0, 30, 20)), crs="EPSG:25832").to_crs("EPSG:25833")
+    west, _, _, north = east.total_bounds
+    classes = np.zeros((80, 80), np.uint8)
+    classes[:, 38:] = 1
+    path = write_raster(
+        "l.tif", classes, crs="EPSG:25833", transform=from_origin(west - 3, north + 3, 0.2, 0.2)
+    )
+    found = open_labels(path, scene).read(scene.window)
+    assert "reprojected" in messages.text
+    assert set(np.unique(found)) == {0, 1}
+    # The zones' norths differ by 4 degrees or so: the edge slants, but there is one.
+    assert (np.diff(found.astype(int), axis=1) >= 0).all()
+
+
+def test_labels_elsewhere_are_refused(scene, write_raster):
+    far = {"transform": from_origin(WEST + 9_000, NORTH, 0.2, 0.2)}
+    refused(write_raster("l.tif", pattern(), **far), scene, "does not overlap scene.tif")
+    near = {"transform": from_origin(WEST + 30 * 0.2, NORTH, 0.2, 0.2)}
+    refused(write_raster("n.tif", pattern(), **near), scene, "does not overlap")
+    refused(write_raster("z.tif", pattern(), crs="EPSG:25833"), scene, "does not overlap")
+
+
+def test_labels_without_crs_need_the_scenes_size(scene, write_raster, messages):
+    path = write_raster("l.tif", pattern(), crs=None, transform=None)
+    assert (open_labels(path, scene).read(scene.window) == pattern()).all()
+    assert "no CRS" in messages.text
+    path = write_raster("m.tif", pattern(40, 30), crs=None, transform=None)
+    refused(path, scene, "its place is unknown")
+
+
+def test_a_scene_without_crs_takes_labels_on_its_grid_only(write_raster):
+    bare = open_scene(write_raster("s.tif", np.ones((20, 30), np.uint8), crs=None))
+    same = open_labels(write_raster("l.tif", pattern()), bare)
+    assert (same.read(bare.window) == pattern()).all()
+    moved = from_origin(WEST + 0.4, NORTH, 0.2, 0.2)
+    refused(write_raster("m.tif", pattern(), transform=moved), bare, "has no CRS")
+    both = open_labels(write_raster("b.tif", pattern(), transform=moved, crs=None), bare)
+    assert (both.read(bare.window)[:, 2:] == pattern()[:, :-2]).all()
+
+
+def test_files_that_are_no_labels_are_label_errors(scene, tmp_path):
+    refused(tmp_path / "none.tif", scene, "no such file")
+    refused(tmp_path / "none.gpkg", scene, "cannot be read")
+    (tmp_path / "text.geojson").write_text("not json")
+    refused(tmp_path / "text.geojson", scene, "cannot be read")
+
+
+def test_a_source_is_a_scene_with_its_labels(write_raster):
+    source = open_source(
+        write_raster("s.tif", np.full((20, 30), 7, np.uint8)), write_raster("l.tif", pattern()), 7
+    )
+    assert not source.scene.read(source.scene.window)[1].any()
+    assert (source.labels.read(source.scene.window) == pattern()).all()
+    with pytest.raises(SceneError):
+        open_source("none.tif", "none-either.tif")
+
+
+# --- vectors ---
+
+
+@pytest.mark.parametrize("name", ["l.gpkg", "l.shp", "l.fgb", "l.geojson"])
+def test_vectors_of_any_format_are_burned(scene, write_vectors, name):
+    labels = open_labels(write_vectors(name, on_the_ground(*PATTERN_BOXES)), scene)
+    for window in (scene.window, Window(5, 6, 7, 8), Window(0, 0, 2, 2)):
+        found = labels.read(window)
+        assert found.dtype == np.uint8
+        assert (found == pattern()[window.slices]).all()
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", "EPSG:25833"])
+def test_vectors_in_any_crs_are_brought_onto_the_scene(scene, write_vectors, crs):
+    shapes = geopandas.GeoSeries(on_the_ground(*PATTERN_BOXES), crs="EPSG:25832").to_crs(crs)
+    labels = open_labels(write_vectors("l.gpkg", shapes, crs), scene)
+    assert (labels.read(scene.window) == pattern()).all()
+
+
+def test_parts_and_holes(scene, write_vectors):
+    ring, spot = on_the_ground((2, 2, 12, 12), (5, 5, 8, 8))
+    other = on_the_ground((20, 2, 24, 6))[0]
+    several = shapely.MultiPolygon([ring.difference(spot), other])
+    found = open_labels(write_vectors("l.gpkg", [several]), scene).read(scene.window)
+    assert found.sum() == 100 - 9 + 16 and found[6, 6] == 0
+
+
+def test_only_polygons_count(scene, write_vectors):
+    point, line = shapely.Point(WEST + 1, NORTH - 1), shapely.LineString([(WEST, NORTH), (WEST + 5, NORTH - 3)])
+    mixed = write_vectors("m.geojson", [point, line, *on_the_ground((0, 0, 4, 4))])
+    assert open_labels(mixed, scene).read(scene.window).sum() == 16
+    refused(write_vectors("p.gpkg", [point]), scene, "no polygons")
+
+
+def test_a_table_without_shapes_is_refused(scene, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("name,height\na,3\n")
+    refused(path, scene, "table without shapes")
+
+
+def test_vectors_elsewhere_are_refused(scene, write_vectors):
+    far = on_the_ground((900, 900, 910, 910))
+    refused(write_vectors("l.gpkg", far), scene, r"none of its 1 polygons lies on scene\.tif")
+
+
+def test_vectors_without_crs_are_refused(scene, write_vectors):
+    refused(write_vectors("l.shp", on_the_ground((0, 0, 4, 4)), crs=None), scene, "states no CRS")
+
+
+def test_vectors_that_are_replaced_are_read_anew(scene, write_vectors):
+    path = write_vectors("l.geojson", on_the_ground((0, 0, 4, 4)))
+    assert open_labels(path, scene).read(scene.window).sum() == 16
+    path = write_vectors("l.geojson", on_the_ground((0, 0, 4, 4), (10, 10, 12, 12)))
+    assert open_labels(path, scene).read(scene.window).sum() == 20
+
+
+# Vertices anywhere, also on pixel corners and centres, where rounding decides.
+numbers = st.one_of(st.integers(-5, 35).map(lambda n: n / 2), st.floats(-5, 35), st.integers(-15, 99).map(lambda n: n / 3))
+triangles = st.lists(st.tuples(numbers, numbers), min_size=3, max_size=3)
+
+
+@settings(max_examples=60)
+@given(shapes=st.lists(triangles, min_size=1, max_size=5), size=st.integers(1, 31))
+def test_burning_by_windows_is_burning_the_whole(write_raster, write_vectors, shapes, size):
+    flat = {"crs": None, "transform": Affine.translation(0, 1e-9)}
+    scene = open_scene(write_raster("flat.tif", np.ones((20, 30), np.uint8), **flat))
+    polygons = [shapely.Polygon(points) for points in shapes]
+    polygons.append(shapely.box(-0.2, -0.2, 0.2, 0.2))  # on the scene, on no pixel's centre
+    labels = open_labels(write_vectors(f"{next(COUNTER)}.fgb", polygons, crs=None), scene)
+    found = np.full((20, 30), 9, np.uint8)
+    for window in blocks(scene.window, size):
+        found[window.slices] = labels.read(window)
+    assert (found == labels.read(scene.window)).all()
+
+
+@pytest.mark.parametrize("corner", [0, 1_000, 70_000])
+def test_an_edge_through_pixel_centres_is_the_same_in_every_window(corner):
+    """Once a pixel in some hundred polygons with round coordinates depended on the window."""
+    random = np.random.default_rng(corner)
+    for _ in range(120):
+        points = random.integers(-50, 350, (4, 2)) / random.choice([2, 3, 5, 7, 10]) + corner
+        polygon = shapely.Polygon(_to_pixels(Affine.identity(), points))
+        images = []
+        for size in (7, 30):
+            image = np.zeros((30, 30), np.uint8)
+            for window in blocks(Window(0, 0, 30, 30), size):
+                place = Affine.translation(corner + window.col, corner + window.row)
+                image[window.slices] = rasterize(
+                    [(polygon, HOUSE)], out_shape=window.shape, transform=place
+                )
+            images.append(image)
+        assert (images[0] == images[1]).all()
+
+
+# --- the real scene ---
+
+
+def test_the_same_houses_in_three_crs_give_nearly_the_same_raster(real_data):
+    folder = real_data / "karezza"
+    scene = open_scene(folder / "scene.tif")
+    window = Window(256, 512, 1280, 1280)
+    truth = open_labels(folder / "labels.tif", scene).read(window)
+    assert 0.05 < truth.mean() < 0.3
+    for name in ("labels.gpkg", "labels_utm32.gpkg", "labels_wgs84.geojson"):
+        found = open_labels(folder / name, scene).read(window)
+        assert (found != truth).mean() < 5e-4, name
+        overlap = np.count_nonzero(found & truth) / np.count_nonzero(found | truth)
+        assert overlap > 0.995, name

@@ -1,0 +1,70 @@
+import matplotlib.image
+import numpy as np
+import pytest
+
+from geofcn.plots import loss_plot, overlay_plot, picture_of, save_picture, scores_plot
+
+
+def row(epoch: int, f1: float) -> dict:
+    return {"epoch": epoch, "precision": 0.5, "recall": 0.6, "f1": f1, "accuracy": 0.9, "iou": 0.3}
+
+
+def is_a_picture(path) -> bool:
+    image = matplotlib.image.imread(path)
+    return image.ndim == 3 and min(image.shape[:2]) > 200 and image[..., :3].std() > 0.01
+
+
+@pytest.mark.parametrize("losses", [[0.5], [3, 2, 1, 0.5, 0.4, 0.3], [0.0, 0.0], [1e9, 1e-9]])
+def test_any_losses_are_drawn(tmp_path, losses):
+    loss_plot(losses, 2, tmp_path / "loss.png")
+    assert is_a_picture(tmp_path / "loss.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["loss.png"]
+
+
+@pytest.mark.parametrize("f1", [[0.7], [0.1, 0.8, 0.4], [np.nan, 0.2], [np.nan, np.nan]])
+def test_any_scores_are_drawn(tmp_path, f1):
+    scores_plot([row(i + 1, value) for i, value in enumerate(f1)], tmp_path / "scores.png")
+    assert is_a_picture(tmp_path / "scores.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["scores.png"]
+
+
+def test_the_overlay_is_the_scene_with_red_houses_pixel_by_pixel(tmp_path):
+    image = np.stack([np.full((3, 5), value, np.uint8) for value in (40, 80, 120)])
+    houses = np.zeros((3, 5), bool)
+    houses[1, 2] = True
+    overlay_plot(image, houses, tmp_path / "o.png")
+    found = (matplotlib.image.imread(tmp_path / "o.png")[..., :3] * 255).round().astype(int)
+    assert found.shape == (3, 5, 3)
+    assert (found[~houses] == [40, 80, 120]).all()
+    red, green, blue = found[1, 2]
+    assert red > 140 and green < 70 and blue < 80
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 8])
+def test_a_picture_has_three_colours_whatever_the_bands(bands):
+    image = np.arange(bands * 6).reshape(bands, 2, 3).astype(np.uint8)
+    picture = picture_of(image)
+    assert picture.shape == (2, 3, 3) and picture.dtype == np.uint8
+    expected = image[:3] if bands >= 3 else image[[0, 0, 0]]
+    assert (picture == np.moveaxis(expected, 0, -1)).all()
+
+
+def test_deep_pixels_are_stretched_between_their_percentiles():
+    image = np.linspace(1000, 9000, 300).reshape(3, 10, 10).astype(np.uint16)
+    picture = picture_of(image)
+    assert picture.min() == 0 and picture.max() == 255
+    assert 100 < picture.mean() < 155
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 5.0])
+def test_flat_and_missing_pixels_are_no_trouble(value):
+    with np.errstate(all="raise"):
+        assert picture_of(np.full((1, 4, 4), value, np.float32)).shape == (4, 4, 3)
+
+
+def test_a_picture_is_replaced_in_one_step(tmp_path):
+    path = tmp_path / "a.png"
+    for value in (0, 255):
+        save_picture(np.full((2, 2, 3), value, np.uint8), path)
+        assert (matplotlib.image.imread(path)[..., 0] * 255 == value).all()
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
