@@ -11,7 +11,7 @@ from geofcn_cli import options
 @click.argument("folder", metavar="DIR", type=options.PATH)
 @click.option(
     "--size",
-    type=click.IntRange(min=64),
+    type=click.IntRange(min=128),
     default=1536,
     show_default=True,
     metavar="PX",

@@ -136,7 +136,8 @@ def write_sample(
         rasterout.RasterWriter(labels_path, frame, classes) as labels_file,
         progress("painting", size * size, "pixels") as step,
     ):
-        for window in blocks(Window(0, 0, size, size), rasterout.BLOCK):
+        # Several blocks at once: what stands around a window is painted with it.
+        for window in blocks(Window(0, 0, size, size), 4 * rasterout.BLOCK):
             image_file.write(window, scene.paint(window)[0])
             labels_file.write(window, scene.labels(window))
             step.advance(window.pixels)

@@ -104,6 +104,8 @@ def train(
     model = _untrained(sources, plan, selection.normalisation, target)
     judge = _judge(judged, held_out, plan)
     tiles = TileSet(sources, plan, selection.places)
+    # Only now, when a training can start: an older run outlives a refusal.
+    _empty(folder)
     history = _fit(model, tiles, plan, judge, folder, progress)
 
     plots.scores_plot([asdict(row) for row in history], folder / "scores.png")
@@ -121,22 +123,25 @@ def _untrained(
 
 
 def _run_folder(folder: Path, overwrite: bool) -> Path:
-    """The run's folder, made if need be and emptied of an older run's files."""
+    """The run's folder, made if need be. Raises OutputError where it must not or cannot be used."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: this is a file; give the name of a folder.")
-    present = [name for name in RUN_FILES if (folder / name).exists()]
-    if present and not overwrite:
+    if not overwrite and any((folder / name).exists() for name in RUN_FILES):
         raise OutputError(f"{folder}: it holds a run already; give --overwrite or another -o.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in present:
-            (folder / name).unlink()
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise OutputError(f"{folder}: it cannot be written ({error}); give another -o.") from error
     return folder
+
+
+def _empty(folder: Path) -> None:
+    """Remove an older run's files: none of them must be taken for this run's."""
+    for name in RUN_FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _refuse_unlike(sources: Sequence[Source]) -> None:

@@ -243,7 +243,9 @@ def _houses(plan: Plan, size: int, rng: np.random.Generator) -> list[House]:
     budget = max(HOUSE_SHARE * min(size, pitch(size)) ** 2, LEAST_HOUSES)
     houses: list[House] = []
     # One walk through the village is enough for all but the smallest scenes.
-    for _ in range(30):
+    for walk in range(500):
+        if walk >= 30 and houses:
+            break
         fronts = [edge.at(0, 62) for edge in _roadside(plan, rng)]
         fronts = [front for front in fronts if ground.contains(Point(front.x, front.y))]
         for front in sorted(fronts, key=lambda front: _distance(front, centre)):

@@ -192,18 +192,19 @@ def test_swapped_classes_are_pointed_out(source, caplog):
 # --- validation blocks ---
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
-    height=st.integers(20, 150),
-    width=st.integers(20, 150),
-    tile=st.sampled_from([4, 8]),
+    height=st.integers(20, 90),
+    width=st.integers(20, 90),
+    tile=st.sampled_from([6, 8]),
     fraction=st.sampled_from([0.05, 0.15, 0.4]),
     seed=st.integers(0, 3),
 )
 def test_held_out_blocks_keep_a_tile_of_distance_and_the_rest_is_trained_on(
     source, height, width, tile, fraction, seed
 ):
-    pair = source(np.ones((1, height, width), np.uint8), some_houses(height, width, seed))
+    labels = some_houses(height, width, seed)
+    pair = source(np.ones((1, height, width), np.uint8), labels)
     recipe = replace(BANDS8, tile=tile, stride=tile // 2)
     held = held_out_blocks(pair, tile, fraction)
     owners = np.zeros((height, width), int)
@@ -215,18 +216,19 @@ def test_held_out_blocks_keep_a_tile_of_distance_and_the_rest_is_trained_on(
     near = np.zeros((height, width), bool)
     for block in held:
         near[block.grow(tile).clip(height, width).slices] = True
-    free = [w for w in training_windows(height, width, tile, tile // 2)
-            if not near[w.clip(height, width).slices].any()]  # fmt: skip
-    if not free:
+
+    def is_free(window: Window) -> bool:
+        inside = window.clip(height, width)
+        kept = 2 * inside.pixels >= window.pixels or labels[inside.slices].any()
+        return bool(kept) and not near[inside.slices].any()
+
+    free = [w for w in training_windows(height, width, tile, tile // 2) if is_free(w)]
+    if any(labels[w.slices].any() for w in free):
+        selection = select([pair], recipe, [(0, block) for block in held])
+        assert [window for _, window in selection.places] == free
+    else:
         with pytest.raises(LabelsError):
             select([pair], recipe, [(0, block) for block in held])
-        return
-    try:
-        selection = select([pair], recipe, [(0, block) for block in held])
-    except LabelsError:  # the few that are left may hold one class
-        assert len(free) < 10
-        return
-    assert [window for _, window in selection.places] == free
 
 
 def test_about_the_fraction_is_held_out(source):

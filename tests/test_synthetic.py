@@ -15,6 +15,7 @@ from rasterio.features import rasterize
 from geofcn import village
 from geofcn.errors import OutputError, UsageError
 from geofcn.grid import Window
+from geofcn.rasterout import BLOCK
 from geofcn.synthetic import SyntheticScene, write_sample
 
 SMALL = SyntheticScene(600, 5)
@@ -135,7 +136,7 @@ def test_scene_file_holds_the_picture(sample, painted):
         np.testing.assert_array_equal(scene.read(), image)
         np.testing.assert_array_equal(scene.dataset_mask() > 0, valid)
         assert scene.nodata == 0
-        assert scene.block_shapes == [(512, 512)] * 3
+        assert scene.block_shapes == [(BLOCK, BLOCK)] * 3
         assert scene.compression.name == "deflate"
         assert (scene.crs, scene.transform) == (SMALL.crs, SMALL.transform)
 
