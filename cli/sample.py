@@ -12,7 +12,7 @@ from geofcn_cli import options
 @click.option(
     "--size",
     type=click.IntRange(min=128),
-    default=1536,
+    default=2048,
     show_default=True,
     metavar="PX",
     help="Pixels a side.",

@@ -1,6 +1,6 @@
 """The verbs from Python: train on a scene, infer it, polygonize and score the result.
 
-    python examples/python_api.py SCENE LABELS FOLDER
+python examples/python_api.py SCENE LABELS FOLDER
 """
 
 import sys

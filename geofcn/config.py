@@ -18,7 +18,7 @@ GDAL_OPTIONS = {
 }
 
 # The default scale brings the ground resolution nearest to this (metres per net pixel).
-NET_RESOLUTION = 0.55
+NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 UPSAMPLES = ("nearest", "bilinear")
 

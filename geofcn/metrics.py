@@ -107,8 +107,5 @@ class ScoreCurve:
         also where there is no house to find.
         """
         steps = sorted(range(1, self.STEPS + 1), key=lambda step: abs(step - 0.5 - self.STEPS / 2))
-        if self.houses.any():
-            best = max(steps, key=lambda step: self.at(step).f1)
-        else:
-            best = steps[0]
+        best = max(steps, key=lambda step: self.at(step).f1) if self.houses.any() else steps[0]
         return (best - 0.5) / self.STEPS, self.at(best)

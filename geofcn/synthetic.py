@@ -108,7 +108,7 @@ def _touch(bounds: np.ndarray, window: Window) -> np.ndarray:
 
 def write_sample(
     folder: str | os.PathLike,
-    size: int = 1536,
+    size: int = 2048,
     seed: int = 0,
     *,
     overwrite: bool = False,

@@ -57,6 +57,12 @@ STALE_SUFFIXES = {".shp": (".qix", ".sbn", ".sbx", ".qpj", ".cpg", ".prj", ".shp
 STALE_ENDINGS = {".gpkg": ("-journal", "-wal", "-shm")}
 # GDAL stamps a GeoPackage with the time; equal polygons must make equal files.
 NO_DATE = "1970-01-01T00:00:00.000Z"
+GDAL_OPTIONS = {
+    "OGR_CURRENT_DATE": NO_DATE,
+    # Bytes for a GeoPackage's spatial index in the making; by default a tenth of all memory.
+    "OGR_GPKG_MAX_RAM_USAGE_RTREE": "64000000",
+}
+REASON_LENGTH = 160
 
 log = logging.getLogger("geofcn")
 
@@ -122,7 +128,8 @@ def write_polygons(
     columns     the file's columns in order: name -> Arrow type ("int64", "float64", "string")
     layer       the layer's name, where the format has layers
 
-    Memory is bounded by a batch, not by their number, and the file does not depend on how the
+    Memory is bounded by a batch, not by their number (but FlatGeobuf's index takes 60 bytes a
+    polygon), and the file does not depend on how the
     polygons are cut into batches. Exteriors are turned counterclockwise (clockwise in a
     Shapefile). A `score` column brings a QGIS style: inside a GeoPackage, else beside the file as
     .qml (an existing .qml is left alone). Raises OutputError as `check_target` does, and where the
@@ -275,7 +282,7 @@ def _write_ogr(
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DECIMALS)}
     elif kind == ".shp":
         options = {"DBF_DATE_LAST_UPDATE": NO_DATE[:10]}
-    with _fixed_date(), warnings.catch_warnings():
+    with _gdal_options(), warnings.catch_warnings():
         if crs is None:
             warnings.filterwarnings("ignore", "'crs' was not provided")
         pyogrio.write_arrow(
@@ -292,14 +299,13 @@ def _write_ogr(
 
 
 @contextmanager
-def _fixed_date() -> Iterator[None]:
-    option = "OGR_CURRENT_DATE"
-    before = pyogrio.get_gdal_config_option(option)
-    pyogrio.set_gdal_config_options({option: NO_DATE})
+def _gdal_options() -> Iterator[None]:
+    before = {option: pyogrio.get_gdal_config_option(option) for option in GDAL_OPTIONS}
+    pyogrio.set_gdal_config_options(GDAL_OPTIONS)
     try:
         yield
     finally:
-        pyogrio.set_gdal_config_options({option: before})
+        pyogrio.set_gdal_config_options(before)
 
 
 def _write_parquet(partial: Path, reader: pa.RecordBatchReader, crs: pyproj.CRS | None) -> None:
@@ -343,6 +349,11 @@ def _verify(partial: Path, count: int) -> None:
             found = _count_geometry(reader)
     if found != count:
         raise OSError(f"{found} of {count} polygons read back")
+    if count and partial.suffix in (".gpkg", ".fgb"):
+        # GDAL gives up an index without a word where it finds no room for it.
+        layer = pyogrio.list_layers(partial)[0, 0]
+        if not pyogrio.read_info(partial, layer=layer)["capabilities"]["fast_spatial_filter"]:
+            raise OSError("no spatial index was made")
 
 
 def _count_geometry(batches: Iterable[pa.RecordBatch]) -> int:
@@ -407,6 +418,9 @@ def _sync(path: Path) -> None:
 
 def _failed(target: Path, error: Exception) -> OutputError:
     reason = str(error).strip().rstrip(".") or type(error).__name__
+    if len(reason) > REASON_LENGTH:
+        # GDAL quotes whole SQL scripts; what went wrong stands at the end.
+        reason = f"... {reason[-REASON_LENGTH:]}"
     free = shutil.disk_usage(target.parent).free / 2**30
     return OutputError(
         f"{target}: writing failed ({reason}); {free:.1f} GB are free in its folder: make room or "

@@ -10,7 +10,6 @@ import pytest
 import rasterio
 import torch
 from click.testing import CliRunner, Result
-from geofcn_cli.main import main
 from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
@@ -19,6 +18,7 @@ from geofcn.model import Card, Model
 from geofcn.nets import make_net
 from geofcn.pixels import Normalisation
 from geofcn.scene import close_handles
+from geofcn_cli.main import main
 
 # Machines are shared and slow: no deadlines. Files made by a test's fixture are never changed by
 # its examples. CI draws the same examples every time.
@@ -30,6 +30,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("geofcn")
+
+# Nets are tiny here: threads that wait for each other cost more than they bring, 50 times so on a
+# busy machine.
+torch.set_num_threads(1)
 
 UTM = "EPSG:25832"
 TRANSFORM = from_origin(500_000, 5_000_000, 0.2, 0.2)

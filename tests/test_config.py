@@ -122,9 +122,9 @@ def test_a_recipe_comes_back_from_json_as_it_went(recipe):
     ("resolution", "scale"),
     [
         (None, 1),
-        (0.1, 4),  # 0.4 is nearer to 0.55 than 0.8, by ratio
-        (0.138, 4),  # 0.552
-        (0.2, 2),  # 0.4 (x 1.375) against 0.8 (x 1.455)
+        (0.1, 8),  # 0.8 is nearer to 0.7 than 0.4, by ratio
+        (0.138, 4),  # 0.552 (x 1.27) against 1.104 (x 1.58)
+        (0.2, 4),  # 0.8 (x 1.14) against 0.4 (x 1.75)
         (0.55, 1),
         (10.0, 1),
         (0.01, 8),

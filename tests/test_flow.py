@@ -1,4 +1,3 @@
-import itertools
 import threading
 
 import pytest
@@ -27,7 +26,8 @@ def test_work_ahead_is_bounded_by_two_groups():
 
     def items():
         nonlocal pulled
-        for pulled in itertools.count(1):
+        while True:
+            pulled += 1
             yield pulled
 
     for consumed, _ in enumerate(Threads(2).stream(max, 0, items(), 4)):

@@ -234,7 +234,10 @@ def test_parts_and_holes(scene, write_vectors):
 
 
 def test_only_polygons_count(scene, write_vectors):
-    point, line = shapely.Point(WEST + 1, NORTH - 1), shapely.LineString([(WEST, NORTH), (WEST + 5, NORTH - 3)])
+    point, line = (
+        shapely.Point(WEST + 1, NORTH - 1),
+        shapely.LineString([(WEST, NORTH), (WEST + 5, NORTH - 3)]),
+    )
     mixed = write_vectors("m.geojson", [point, line, *on_the_ground((0, 0, 4, 4))])
     assert open_labels(mixed, scene).read(scene.window).sum() == 16
     refused(write_vectors("p.gpkg", [point]), scene, "no polygons")
@@ -263,7 +266,11 @@ def test_vectors_that_are_replaced_are_read_anew(scene, write_vectors):
 
 
 # Vertices anywhere, also on pixel corners and centres, where rounding decides.
-numbers = st.one_of(st.integers(-5, 35).map(lambda n: n / 2), st.floats(-5, 35), st.integers(-15, 99).map(lambda n: n / 3))
+numbers = st.one_of(
+    st.integers(-5, 35).map(lambda n: n / 2),
+    st.floats(-5, 35),
+    st.integers(-15, 99).map(lambda n: n / 3),
+)
 triangles = st.lists(st.tuples(numbers, numbers), min_size=3, max_size=3)
 
 

@@ -13,7 +13,7 @@ FLOORS = {
     1: "scene rasterout vectorout ground shards nets flow plots village painting",
     2: "model labels stats synthetic polygonize",
     3: "modelfile samples",
-    4: "scoring",
+    4: "scoring job",
     5: "train infer evaluate info",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}

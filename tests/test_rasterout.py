@@ -58,11 +58,11 @@ def test_a_mask_is_all_that_a_gis_needs(tmp_path):
         assert (file.read(1) == mask).all()
         assert (file.count, file.dtypes, file.nodata) == (1, ("uint8",), BLANK)
         assert (file.crs, file.transform) == (CRS_UTM, TRANSFORM)
-        assert file.profile["tiled"] and file.block_shapes == [(512, 512)]
+        assert file.profile["tiled"] and file.block_shapes == [(rasterout.BLOCK,) * 2]
         assert file.compression.value.lower() == "deflate"
         assert file.descriptions == ("house",)
         assert file.tags()["GEOFCN_MODEL"] == "abc"
-        assert file.overviews(1) == [2, 4]
+        assert file.overviews(1)[:2] == [2, 4]
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         colours = file.colormap(1)
     for value in (BACKGROUND, HOUSE, BLANK):
@@ -103,8 +103,7 @@ def test_any_size_of_mask_comes_back(tmp_path, height, width, rows):
     with rasterio.open(path) as file:
         assert (file.read(1) == mask).all()
         expected = mask
-        for level, factor in enumerate(file.overviews(1)):
-            assert factor == 2 ** (level + 1)
+        for level in range(len(file.overviews(1))):
             expected = halve_mask(rasterout._even(expected))
             with rasterio.open(path, overview_level=level) as reduced:
                 assert (reduced.read(1) == expected).all()
@@ -280,7 +279,9 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 @pytest.mark.parametrize("step", ["fsync", "replace", "write"])
 def test_a_full_disk_is_an_output_error_that_names_the_room_left(tmp_path, monkeypatch, step):
     def fail(*args, **options):
-        raise RasterioIOError("write failed") from FULL if step == "write" else FULL
+        if step == "write":
+            raise RasterioIOError("write failed") from FULL
+        raise FULL
 
     if step == "fsync":
         monkeypatch.setattr(rasterout.os, "fsync", fail)

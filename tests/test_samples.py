@@ -162,7 +162,11 @@ def test_progress_counts_every_candidate(source):
         def advance(self, amount, **figures):
             seen.append(amount)
 
-    select([source(*six_tiles())], SEED8, progress=lambda what, total, unit: seen.append(total) or Bar())
+    select(
+        [source(*six_tiles())],
+        SEED8,
+        progress=lambda what, total, unit: seen.append(total) or Bar(),
+    )
     assert seen == [6] + [1] * 6
 
 
@@ -285,5 +289,8 @@ def test_tiles_that_fit_are_read_once(source, monkeypatch):
     read = tiles._read
     monkeypatch.setattr(tiles, "_read", lambda place: reads.append(place) or read(place))
     for _ in range(3):
-        assert sum((tile.labels == HOUSE).sum() for tile in tiles(range(40))) == some_houses(64, 40).sum()
+        assert (
+            sum((tile.labels == HOUSE).sum() for tile in tiles(range(40)))
+            == some_houses(64, 40).sum()
+        )
     assert sorted(reads) == sorted(places)

@@ -426,10 +426,9 @@ def test_a_raster_of_absurd_size_is_refused_before_anything_is_read(tmp_path):
 def test_a_huge_block_is_refused_before_anything_is_read(tmp_path):
     path = tmp_path / "bomb.tif"
     profile = {"driver": "GTiff", "height": 32_768, "width": 65_536, "count": 1, "dtype": "uint8"}
-    with rasterio.open(
-        path, "w", **profile, tiled=True, blockxsize=32_768, blockysize=32_768, sparse_ok=True, compress="deflate",
-        crs="EPSG:25832", transform=from_origin(0, 9, 1, 1),
-    ):  # fmt: skip
+    profile |= {"tiled": True, "blockxsize": 32_768, "blockysize": 32_768, "sparse_ok": True}
+    profile |= {"compress": "deflate", "crs": "EPSG:25832", "transform": from_origin(0, 9, 1, 1)}
+    with rasterio.open(path, "w", **profile):
         pass
     assert path.stat().st_size < 2000
     refused(path, "TILED=YES")

@@ -7,14 +7,16 @@ from geofcn.labels import open_source
 from geofcn.metrics import Confusion, ScoreCurve
 from geofcn.pixels import Normalisation
 from geofcn.samples import Tile
-from geofcn.scoring import judge_tiles, judge_windows
 from geofcn.scene import open_scene
+from geofcn.scoring import judge_tiles, judge_windows
 
 
 class SignNet:
     """Stands in for a model: a value above its mean image is a house, its mean is a tie."""
 
-    normalisation = Normalisation(np.array([[[5, 6]]], np.float32).repeat(2, 1), np.ones(1, np.float32))
+    normalisation = Normalisation(
+        np.array([[[5, 6]]], np.float32).repeat(2, 1), np.ones(1, np.float32)
+    )
 
     def logits(self, prepared: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.concatenate([-prepared, prepared]))

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ def test_moments_are_numpys_over_the_whole_however_it_is_split(cuts, seed, offse
     valid = random.random((20, 5)) < 0.7
     total = BandMoments.of(image[:, :0], valid[:0])
     edges = [0, *sorted(cuts), 20]
-    for top, bottom in zip(edges, edges[1:], strict=False):
+    for top, bottom in pairwise(edges):
         total += BandMoments.of(image[:, top:bottom], valid[top:bottom])
     values = image[:, valid].astype(np.float64)
     assert total.count == valid.sum()

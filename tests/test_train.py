@@ -135,7 +135,9 @@ def numbered(write_raster):
 def order_of(source, plan, epoch) -> list[int]:
     places = [(0, w) for w in training_windows(24, 16, plan.tile, plan.stride)]
     tiles = TileSet([source], plan, places)
-    return [int(image[0].max()) for images, _ in batches(tiles, PLAIN, plan, epoch) for image in images]
+    return [
+        int(image[0].max()) for images, _ in batches(tiles, PLAIN, plan, epoch) for image in images
+    ]
 
 
 def test_the_seeds_tiles_come_in_column_order_in_every_epoch(numbered):
@@ -217,7 +219,9 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     with open(run / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2]
-    assert [float(row["loss"]) for row in rows] == pytest.approx([r.loss for r in history], rel=1e-5)
+    assert [float(row["loss"]) for row in rows] == pytest.approx(
+        [r.loss for r in history], rel=1e-5
+    )
     model = load_model(run / "last.safetensors")
     plan = make_recipe(recipe, {"tile": 32, "epochs": 2})
     assert model.card.net == "fcnn2" and model.card.colours == ("red", "green", "blue")
@@ -273,7 +277,9 @@ def test_the_net_is_made_right_after_the_seed_is_set(village, tmp_path, monkeypa
     monkeypatch.setattr(
         train_module,
         "_fit",
-        lambda model, *rest: first.append(copy.deepcopy(model.net.state_dict())) or fit(model, *rest),
+        lambda model, *rest: (
+            first.append(copy.deepcopy(model.net.state_dict())) or fit(model, *rest)
+        ),
     )
     torch.manual_seed(5)
     train(scene, labels, tmp_path / "a", recipe="seed", **QUICK)
@@ -416,7 +422,7 @@ def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatc
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(train_module.Path, "touch", denied)
-    with pytest.raises(OutputError, match="cannot be written.*Permission denied"):
+    with pytest.raises(OutputError, match=r"cannot be written.*Permission denied"):
         train(*pair, tmp_path / "locked", **QUICK)
 
 
