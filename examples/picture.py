@@ -21,20 +21,18 @@ folder, picture = Path(sys.argv[1]), Path(sys.argv[2])
 
 with rasterio.open(folder / "scene.tif") as dataset:
     scene = np.moveaxis(dataset.read(), 0, -1)
+    scene[dataset.dataset_mask() == 0] = 255
     extent = plotting_extent(dataset)
 with rasterio.open(folder / "mask.tif") as dataset:
     mask = dataset.read(1)
     colours = dataset.colormap(1)
-houses = geopandas.read_file(folder / "houses.gpkg")
+houses = geopandas.read_file(folder / "houses.gpkg", layer="houses")
 
-# The mask in its own colours, on white; what is blank stays white.
-painted = np.full((*mask.shape, 3), 255, np.uint8)
-painted[mask == 0] = (238, 236, 230)
-painted[mask == 1] = colours[1][:3]
+palette = np.array([colours[value][:3] for value in range(256)], np.uint8)
 
 figure, panels = plt.subplots(1, 3, figsize=(15, 5.2), layout="constrained")
 panels[0].imshow(scene, extent=extent)
-panels[1].imshow(painted, extent=extent)
+panels[1].imshow(palette[mask], extent=extent)
 panels[2].imshow(scene, extent=extent, alpha=0.55)
 houses.plot(ax=panels[2], facecolor="#e23d2833", edgecolor="#d11507", linewidth=1.1)
 titles = ("scene.tif", "mask.tif", f"houses.gpkg, {len(houses)} polygons")

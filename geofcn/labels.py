@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
     if Path(name).suffix.lower() in RASTER_SUFFIXES:
         raster = _open_raster(name)
         _check_values(raster)
-        return RasterLabels(_on_grid(raster, scene))
+        return RasterLabels(_with_background(_on_grid(raster, scene)))
     labels = VectorLabels(name, scene.crs, scene.transform, stamp(name))
     polygons, tree = _polygons(labels)
     if len(tree.query(shapely.box(0, 0, scene.width, scene.height))) == 0:
@@ -123,6 +123,19 @@ def _open_raster(path: str) -> Scene:
         return open_scene(path)
     except SceneError as error:
         raise LabelsError(str(error)) from error
+
+
+def _with_background(raster: Scene) -> Scene:
+    """`raster` with its zeros as background, where it declares them nodata as many tools do."""
+    if raster.declared != 0:
+        return raster
+    if raster.grid is not None:
+        raise LabelsError(
+            f"{raster.path}: it lies on another grid and declares 0 nodata, so background and "
+            "unknown cannot be told apart; remove that with `gdal_edit.py -unsetnodata`."
+        )
+    log.warning("%s: it declares 0 nodata; 0 is taken as background.", raster.name)
+    return replace(raster, masked=False)
 
 
 def _check_values(raster: Scene) -> None:

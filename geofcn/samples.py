@@ -102,16 +102,14 @@ def select(
     labelled, or when it comes within a tile of a `held_out` window of its source. Raises
     LabelsError where that leaves nothing to learn.
     """
+    blocked = _cells_near(held_out, recipe.tile)
     places = [
         (number, window)
         for number, source in enumerate(sources)
         for window in training_windows(
             source.scene.height, source.scene.width, recipe.tile, recipe.stride
         )
-        if not any(
-            number == other and window.intersect(block.grow(recipe.tile)).pixels
-            for other, block in held_out
-        )
+        if blocked.isdisjoint(_cells(number, window, recipe.tile))
     ]
     kept, statistic, houses, labelled = [], None, 0, 0
     with progress("choosing tiles", len(places), "tiles") as step:
@@ -129,6 +127,18 @@ def select(
     share = houses / labelled if labelled else 0.0
     _refuse_one_class(sources, share, labelled)
     return Selection(tuple(kept), len(places), share, statistic.normalisation())
+
+
+def _cells(number: int, window: Window, size: int) -> Iterator[tuple[int, int, int]]:
+    """The cells of `size` x `size` pixels that a window of source `number` touches."""
+    for row in range(window.row // size, (window.bottom - 1) // size + 1):
+        for col in range(window.col // size, (window.right - 1) // size + 1):
+            yield number, row, col
+
+
+def _cells_near(held_out: Sequence[tuple[int, Window]], size: int) -> set[tuple[int, int, int]]:
+    """The cells of the held-out blocks, which are made of whole ones, and those around them."""
+    return {cell for number, block in held_out for cell in _cells(number, block.grow(size), size)}
 
 
 def _statistic(recipe: Recipe, tile: Tile) -> MeanImage | BandMoments:

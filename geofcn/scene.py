@@ -57,6 +57,7 @@ class Scene:
     dtype           of the pixels
     transform       pixel corners (column, row) to CRS units
     nodata          the value that is blank when every band has it, besides what the file declares
+    declared        the nodata value that the file itself declares for its first band
     grid            the frame the file is brought onto as it is read (nearest neighbour), if any
     """
 
@@ -72,6 +73,7 @@ class Scene:
     compression: str | None
     colours: tuple[str, ...]
     nodata: float | None = None
+    declared: float | None = None
     masked: bool = False
     grid: Grid | None = None
     identity: tuple = field(default=(), repr=False)
@@ -261,6 +263,7 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
             compression=dataset.compression.value if dataset.compression else None,
             colours=tuple(colours[band - 1].name for band in bands),
             nodata=nodata,
+            declared=dataset.nodata,
             masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
             identity=stamp(name),
         )
@@ -268,7 +271,7 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
 
 def absolute(path: str | os.PathLike) -> str:
     """A local file's path from the root, so that workers elsewhere find it; others as they are."""
-    return os.path.abspath(path) if Path(path).exists() else os.fspath(path)
+    return os.fspath(Path(path).absolute() if Path(path).exists() else path)
 
 
 def _why_not_open(path: str, error: Exception) -> str:

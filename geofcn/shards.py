@@ -99,6 +99,6 @@ class Shards:
     def _failed(self, error: OSError) -> OutputError:
         reason = error.strerror or error
         return OutputError(
-            f"{self.folder}: unfinished work cannot be kept there ({reason}); make room and run the "
-            "same command again."
+            f"{self.folder}: unfinished work cannot be kept there ({reason}); make room and run "
+            "the same command again."
         )

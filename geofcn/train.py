@@ -18,7 +18,7 @@ from torch import nn
 
 from geofcn import plots
 from geofcn.config import Recipe, make_recipe, scale_for
-from geofcn.errors import OutputError, TrainingError, UsageError
+from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
 from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.labels import Source, open_source
 from geofcn.model import Card, Model, Predictor, net_geometry
@@ -26,7 +26,7 @@ from geofcn.modelfile import load_model, save_model
 from geofcn.nets import make_net, pick_device
 from geofcn.pixels import BLANK, Normalisation
 from geofcn.progress import Progress, silent
-from geofcn.samples import Tile, TileSet, held_out_blocks, select
+from geofcn.samples import Selection, Tile, TileSet, held_out_blocks, select
 from geofcn.scene import Scene, ground_resolution
 from geofcn.scoring import Judge, Verdict, judge_tiles, judge_windows
 
@@ -98,7 +98,7 @@ def train(
     folder = _run_folder(Path(run), overwrite)
 
     held_out = [] if validate else _held_out(sources, plan)
-    selection = select(sources, plan, held_out, progress)
+    selection, held_out = _select(sources, plan, held_out, bool(validate), progress)
     log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
     plan = _with_class_weights(plan, selection.house_share)
     model = _untrained(sources, plan, selection.normalisation, target)
@@ -111,6 +111,28 @@ def train(
     plots.scores_plot([asdict(row) for row in history], folder / "scores.png")
     _overlay(sources[0].scene, folder, progress)
     return history
+
+
+def _select(
+    sources: Sequence[Source],
+    plan: Recipe,
+    held_out: list[tuple[int, Window]],
+    validated: bool,
+    progress: Progress,
+) -> tuple[Selection, list[tuple[int, Window]]]:
+    """The tiles to train on, and the windows kept for scores: none where the scene is too small."""
+    if held_out:
+        try:
+            return select(sources, plan, held_out, progress), held_out
+        except LabelsError as error:
+            log.info("%s", error)
+    if plan.validate_fraction and not validated:
+        log.warning(
+            "%s: too small, or with too few houses, to keep a part for validation; it is scored on "
+            "what it is trained on.",
+            sources[0].scene.name,
+        )
+    return select(sources, plan, [], progress), []
 
 
 def _untrained(
@@ -145,13 +167,15 @@ def _empty(folder: Path) -> None:
 
 
 def _refuse_unlike(sources: Sequence[Source]) -> None:
+    """Raise UsageError unless all scenes have the same bands, in the same order, of one type."""
     first = sources[0].scene
     for source in sources[1:]:
         scene = source.scene
-        if (scene.dtype, len(scene.bands)) != (first.dtype, len(first.bands)):
+        if (scene.dtype, scene.colours) != (first.dtype, first.colours):
             raise UsageError(
-                f"{scene.path}: it has {len(scene.bands)} {scene.dtype} band(s), {first.name} has "
-                f"{len(first.bands)} {first.dtype}; train on scenes of one kind."
+                f"{scene.path}: its bands are {', '.join(scene.colours)} ({scene.dtype}), those of "
+                f"{first.name} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
+                "kind."
             )
 
 

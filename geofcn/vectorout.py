@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 import pyogrio
 import pyproj
 import shapely
+from pyproj.exceptions import ProjError
 
 from geofcn.errors import OutputError
 
@@ -128,13 +129,12 @@ def write_polygons(
     columns     the file's columns in order: name -> Arrow type ("int64", "float64", "string")
     layer       the layer's name, where the format has layers
 
-    Memory is bounded by a batch, not by their number (but FlatGeobuf's index takes 60 bytes a
-    polygon), and the file does not depend on how the
-    polygons are cut into batches. Exteriors are turned counterclockwise (clockwise in a
-    Shapefile). A `score` column brings a QGIS style: inside a GeoPackage, else beside the file as
-    .qml (an existing .qml is left alone). Raises OutputError as `check_target` does, and where the
-    file cannot be written or reads back with another number of polygons; an error raised by
-    `batches` passes through. Neither leaves anything behind.
+    Memory is bounded by a batch, not by the number of polygons (but FlatGeobuf's index takes 60
+    bytes for each), and the file does not depend on how they are cut into batches. Exteriors are
+    turned counterclockwise (clockwise in a Shapefile). A `score` column brings a QGIS style: inside
+    a GeoPackage, else beside the file as .qml (an existing .qml is left alone). Raises OutputError
+    as `check_target` does, and where the file cannot be written or reads back with another number
+    of polygons; an error raised by `batches` passes through. Neither leaves anything behind.
     """
     target = check_target(path, overwrite)
     kind = target.suffix.lower()
@@ -143,7 +143,7 @@ def write_polygons(
         _shapefile_names(target, columns) if kind == ".shp" else {name: name for name in columns}
     )
     schema = _schema(columns, names, with_bbox=kind == ".parquet")
-    prepare = _preparer(kind, crs)
+    prepare = _preparer(target, crs)
     source = _Source(_record_batch(batch, names, schema, prepare) for batch in batches)
     reader = pa.RecordBatchReader.from_batches(schema, _regroup(source, schema))
     with _partial_folder(target) as folder:
@@ -240,17 +240,24 @@ def _regroup(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[p
     yield from pa.Table.from_batches(held, schema).combine_chunks().to_batches()
 
 
-def _preparer(kind: str, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np.ndarray]:
-    """What a format asks of polygons: its ring order, and degrees for GeoJSON."""
+def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np.ndarray]:
+    """What the target's format asks of polygons: its ring order, and degrees for GeoJSON."""
+    kind = target.suffix.lower()
     if kind != ".geojson" or crs is None:
         return lambda geometry: shapely.orient_polygons(geometry, exterior_cw=kind == ".shp")
-    transformer = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
 
     def degrees(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        transformer = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
         return transformer.transform(x, y, errcheck=True)
 
     def prepare(geometry: np.ndarray) -> np.ndarray:
-        return shapely.orient_polygons(shapely.transform(geometry, degrees, interleaved=False))
+        try:
+            return shapely.orient_polygons(shapely.transform(geometry, degrees, interleaved=False))
+        except ProjError as error:
+            raise OutputError(
+                f"{target}: the polygons have no place in degrees, which GeoJSON demands "
+                f"({error}); write a .gpkg."
+            ) from error
 
     return prepare
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from geofcn_cli.main import VERBS, main
 
 README = Path(__file__).resolve().parents[1] / "README.md"

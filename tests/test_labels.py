@@ -293,7 +293,8 @@ def test_an_edge_through_pixel_centres_is_the_same_in_every_window(corner):
     """Once a pixel in some hundred polygons with round coordinates depended on the window."""
     random = np.random.default_rng(corner)
     for _ in range(120):
-        points = random.integers(-50, 350, (4, 2)) / random.choice([2, 3, 5, 7, 10]) + corner
+        parts = random.choice([3, 5, 7, 10])
+        points = random.integers(-5 * parts, 35 * parts, (4, 2)) / parts + corner
         polygon = shapely.Polygon(_to_pixels(Affine.identity(), points))
         images = []
         for size in (7, 30):
@@ -321,3 +322,17 @@ def test_the_same_houses_in_three_crs_give_nearly_the_same_raster(real_data):
         assert (found != truth).mean() < 5e-4, name
         overlap = np.count_nonzero(found & truth) / np.count_nonzero(found | truth)
         assert overlap > 0.995, name
+
+
+def test_labels_that_declare_zero_nodata_have_background_all_the_same(write_raster, caplog):
+    scene = open_scene(write_raster("scene.tif", np.full((3, 8, 8), 9, np.uint8)))
+    truth = np.zeros((8, 8), np.uint8)
+    truth[2:4, 2:5] = 1
+    labels = open_labels(write_raster("labels.tif", truth, nodata=0), scene)
+    assert np.array_equal(labels.read(scene.window), truth)
+    assert "0 is taken as background" in caplog.text
+    moved = write_raster(
+        "moved.tif", truth, nodata=0, transform=from_origin(500_000.2, 5_000_000, 0.2, 0.2)
+    )
+    with pytest.raises(LabelsError, match="unsetnodata"):
+        open_labels(moved, scene)

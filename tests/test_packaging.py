@@ -26,7 +26,7 @@ def test_the_wheel_holds_every_module_of_both_packages(tmp_path):
 
 def test_packages_are_flat():
     for folder in ("geofcn", "cli"):
-        assert not [path for path in (ROOT / folder).glob("*/*.py")], folder
+        assert not list((ROOT / folder).glob("*/*.py")), folder
 
 
 def test_the_command_is_installed():

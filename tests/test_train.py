@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
+from rasterio.enums import ColorInterp
 
 import geofcn
 from geofcn import flow
@@ -225,7 +226,7 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     model = load_model(run / "last.safetensors")
     plan = make_recipe(recipe, {"tile": 32, "epochs": 2})
     assert model.card.net == "fcnn2" and model.card.colours == ("red", "green", "blue")
-    assert model.card.scale == model.card.recipe["scale"] == (1 if recipe == "seed" else 2)
+    assert model.card.scale == model.card.recipe["scale"] == (1 if recipe == "seed" else 4)
     assert model.card.recipe == {**plan.to_json(), "scale": model.card.scale}
     assert model.card.scenes == ("village.tif",)
     assert model.card.resolution == pytest.approx(0.2, rel=1e-3)
@@ -471,3 +472,23 @@ def test_windows_of_the_overlay_tile_the_reduced_scene(village, tmp_path, monkey
     reduced = matplotlib.image.imread(run / "overlay.png")
     assert reduced.shape[:2] == (54, 54), "every third pixel"
     assert Window(0, 0, 54, 54).pixels == reduced.shape[0] * reduced.shape[1]
+
+
+def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path, caplog):
+    scene, labels = village(64)
+    history = geofcn.train(scene, labels, tmp_path / "run", tile=64, scale=1, epochs=1)
+    assert len(history) == 1
+    assert "too small" in caplog.text
+
+
+def test_scenes_with_their_bands_in_another_order_are_not_mixed(village, write_raster, tmp_path):
+    scene, labels = village(64)
+    with rasterio.open(scene) as dataset:
+        swapped = write_raster(
+            "swapped.tif",
+            dataset.read([3, 2, 1]),
+            photometric="minisblack",
+            colours=[ColorInterp.blue, ColorInterp.green, ColorInterp.red],
+        )
+    with pytest.raises(UsageError, match="blue, green, red"):
+        geofcn.train(scene, labels, tmp_path / "run", others=[(swapped, labels)], tile=64, epochs=1)

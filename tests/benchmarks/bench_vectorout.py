@@ -55,9 +55,10 @@ def measure(count: int, ending: str) -> None:
         seconds = time.perf_counter() - start
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        rate, grown, size = count / seconds, peak - before, path.stat().st_size
         print(
-            f"{ending:9} {count / seconds:9,.0f} polygons/s, peak memory +{(peak - before) / 1e6:.0f}"
-            f" MB, file {path.stat().st_size / 1e6:.0f} MB",
+            f"{ending:9} {rate:9,.0f} polygons/s, peak memory +{grown / 1e6:.0f} MB, "
+            f"file {size / 1e6:.0f} MB",
             flush=True,
         )
 

@@ -1,0 +1,501 @@
+"""What is written is re-opened: geometry, order, columns, CRS, geometry type, index, style."""
+
+import json
+import logging
+import resource
+import sqlite3
+import struct
+import xml.etree.ElementTree as ET
+from contextlib import closing
+
+import geopandas
+import numpy as np
+import pyarrow.parquet as pq
+import pyogrio
+import pyproj
+import pytest
+import rasterio.crs
+import shapely
+
+from geofcn import vectorout
+from geofcn.errors import OutputError
+from geofcn.vectorout import DRIVERS, FOOTPRINT_COLUMNS, Batch, check_target, write_polygons
+
+CRS = "EPSG:25832"
+WEST, SOUTH = 680_000.0, 5_140_000.0
+ONLY_ID = {"id": "int64"}
+RING_BOX = shapely.Polygon(
+    [(0, 0), (0, 6), (6, 6), (6, 0)], [[(2, 2), (4, 2), (4, 4), (2, 4)]]
+)  # clockwise, with a hole
+
+
+def houses(count):
+    """`count` clockwise squares with a hole, 10 m apart, in a row."""
+    return np.array(
+        [shapely.affinity.translate(RING_BOX, WEST + 10 * i, SOUTH) for i in range(count)],
+        dtype=object,
+    )
+
+
+def columns(ids):
+    return {
+        "id": ids,
+        "area_m2": ids + 32.5,
+        "perimeter_m": ids + 0.25,
+        "score": np.where(ids == 1, np.nan, ids / 8),
+        "n_px": ids * 7,
+        "status": np.array(["squared", "größer"] * len(ids), dtype=object)[: len(ids)],
+    }
+
+
+def batches(count, size=2):
+    geometry, values = houses(count), columns(np.arange(count))
+    for start in range(0, count, size):
+        part = slice(start, start + size)
+        yield Batch(geometry[part], {name: array[part] for name, array in values.items()})
+
+
+def read(path, **options):
+    if path.suffix == ".parquet":
+        return geopandas.read_parquet(path, **options)
+    layer = pyogrio.list_layers(path)[0, 0]
+    return geopandas.read_file(path, layer=layer, **options)
+
+
+@pytest.fixture(params=list(DRIVERS))
+def path(request, tmp_path):
+    folder = tmp_path / "Häuser 家 'n' co"
+    folder.mkdir()
+    return folder / f"-my häuser{request.param}"
+
+
+def test_every_format_gives_back_what_was_written(path):
+    assert write_polygons(path, batches(5), CRS) == 5
+    found = read(path).sort_values("id", ignore_index=True)  # an index may reorder FlatGeobuf
+    expected = columns(np.arange(5))
+    if path.suffix == ".shp":
+        expected["perimeter"] = expected.pop("perimeter_m")
+    assert set(found.columns) == {*expected, "geometry"}
+    for name, values in expected.items():
+        if name == "status":
+            assert list(found[name]) == list(values)
+        else:
+            np.testing.assert_array_equal(found[name].to_numpy(float), values.astype(float))
+    assert found.score.isna().sum() == 1
+    if path.suffix == ".geojson":
+        assert found.crs == "EPSG:4326"
+        found = found.to_crs(CRS)
+        apart = shapely.symmetric_difference(found.geometry.to_numpy(), houses(5))
+        assert shapely.area(apart).max() < 0.01
+    else:
+        assert found.crs == CRS
+        assert shapely.equals_exact(found.geometry, houses(5), 0, normalize=True).all()
+
+
+def test_every_format_but_flatgeobuf_keeps_the_order(path):
+    write_polygons(path, batches(5), CRS)
+    if path.suffix == ".fgb":
+        assert sorted(read(path).id) == list(range(5))
+    else:
+        assert list(read(path).id) == list(range(5))
+
+
+def test_nothing_but_the_outputs_is_left(path):
+    write_polygons(path, batches(3), CRS)
+    stem = path.stem
+    expected = {path.name} if path.suffix == ".gpkg" else {path.name, f"{stem}.qml"}
+    if path.suffix == ".shp":
+        expected |= {f"{stem}{part}" for part in (".shx", ".dbf", ".prj", ".cpg")}
+    assert {entry.name for entry in path.parent.iterdir()} == expected
+
+
+def test_no_polygons_make_an_empty_layer_with_its_columns(path):
+    assert write_polygons(path, iter(()), CRS) == 0
+    found = read(path)
+    assert len(found) == 0
+    if path.suffix == ".geojson":  # it names columns in features only
+        assert found.crs == "EPSG:4326"
+        return
+    assert found.crs == CRS
+    names = [name[:10].rstrip("_") if path.suffix == ".shp" else name for name in FOOTPRINT_COLUMNS]
+    assert list(found.columns) == [*names, "geometry"]
+    if path.suffix != ".parquet":
+        assert (
+            pyogrio.read_info(path, layer=pyogrio.list_layers(path)[0, 0])["geometry_type"]
+            == "Polygon"
+        )
+
+
+def test_batches_of_no_polygons_are_passed_over(path):
+    nothing = Batch(houses(0), columns(np.arange(0)))
+    assert write_polygons(path, [nothing, *batches(2), nothing], CRS) == 2
+    assert len(read(path)) == 2
+
+
+def test_geometry_type_is_polygon(path):
+    write_polygons(path, batches(2), CRS)
+    if path.suffix == ".parquet":
+        geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
+        assert geo["columns"]["geometry"]["geometry_types"] == ["Polygon"]
+    else:
+        assert (
+            pyogrio.read_info(path, layer=pyogrio.list_layers(path)[0, 0])["geometry_type"]
+            == "Polygon"
+        )
+
+
+def test_other_columns_are_written_as_given(path):
+    values = {"id": np.array([4, 2]), "verdict": np.array(["hit", None], dtype=object)}
+    batch = Batch(houses(2), values)
+    write_polygons(path, [batch], CRS, columns={"id": "int64", "verdict": "string"})
+    found = read(path).sort_values("id", ignore_index=True)
+    assert list(found.columns) == ["id", "verdict", "geometry"]
+    assert list(found.id) == [2, 4]
+    assert found.verdict[1] == "hit"
+    assert found.verdict[0] in (None, "") or found.verdict.isna()[0]
+
+
+def test_without_score_there_is_no_style(path):
+    write_polygons(path, [Batch(houses(1), {"id": np.array([1])})], CRS, columns=ONLY_ID)
+    assert not list(path.parent.glob("*.qml"))
+    if path.suffix == ".gpkg":
+        assert pyogrio.list_layers(path)[:, 0].tolist() == ["houses"]
+
+
+def test_without_crs_coordinates_stay_as_they_are(path):
+    write_polygons(path, batches(2), None)
+    if path.suffix == ".geojson":
+        text = json.loads(path.read_text(encoding="utf-8"))
+        assert "crs" not in text
+        corner = np.min(text["features"][0]["geometry"]["coordinates"][0], axis=0)
+        assert corner.tolist() == [WEST, SOUTH]
+        return
+    found = read(path).sort_values("id", ignore_index=True)
+    assert found.crs is None or found.crs.name.startswith("Undefined")
+    assert shapely.equals_exact(found.geometry, houses(2), 0, normalize=True).sum() == 2
+
+
+@pytest.mark.parametrize("crs", [pyproj.CRS(CRS), rasterio.crs.CRS.from_epsg(25832)])
+def test_crs_of_pyproj_and_of_rasterio_are_understood(tmp_path, crs):
+    path = tmp_path / "a.fgb"
+    write_polygons(path, batches(1), crs)
+    assert read(path).crs == CRS
+
+
+def test_a_crs_without_a_code_survives(tmp_path):
+    crs = pyproj.CRS("+proj=laea +lat_0=46.5 +lon_0=11 +datum=WGS84 +units=m")
+    for ending in (".gpkg", ".parquet", ".shp"):
+        path = tmp_path / f"a{ending}"
+        write_polygons(path, batches(1), crs)
+        found = read(path).crs
+        there = pyproj.Transformer.from_crs(found, "OGC:CRS84", always_xy=True)
+        np.testing.assert_allclose(there.transform(0, 0), (11, 46.5), atol=1e-9)
+
+
+# --- independence of the batches -----------------------------------------------------------------
+
+
+def test_the_file_does_not_depend_on_the_batches(path, monkeypatch):
+    monkeypatch.setattr(vectorout, "GROUP_ROWS", 4)
+    contents = []
+    for size in (1, 3, 4, 11):
+        write_polygons(path, batches(11, size), CRS, overwrite=True)
+        contents.append(path.read_bytes())
+    assert contents == contents[:1] * 4
+    assert read(path).sort_values("id").n_px.tolist() == [7 * i for i in range(11)]
+
+
+# --- the formats' own rules ----------------------------------------------------------------------
+
+
+def signed_areas(rings):
+    """Twice the signed areas of closed rings: positive when counterclockwise."""
+    for ring in rings:
+        x, y = np.asarray(ring, float).T
+        yield np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])
+
+
+def wkb_rings(path):
+    table = pq.read_table(path) if path.suffix == ".parquet" else pyogrio.read_arrow(path)[1]
+    name = next(n for n in table.column_names if n in ("geometry", "geom", "wkb_geometry"))
+    for polygon in shapely.from_wkb(table[name].to_pylist()):
+        yield [ring.coords for ring in (polygon.exterior, *polygon.interiors)]
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".fgb", ".parquet"])
+def test_exteriors_are_counterclockwise_and_holes_clockwise(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    write_polygons(path, batches(2), CRS, columns=ONLY_ID)
+    for exterior, hole in wkb_rings(path):
+        outer, inner = signed_areas([exterior, hole])
+        assert outer > 0 > inner
+
+
+def test_shapefile_exteriors_are_clockwise_in_its_bytes(tmp_path):
+    path = tmp_path / "a.shp"
+    write_polygons(path, batches(1), CRS)
+    record = path.read_bytes()[108:]
+    kind, parts, points = struct.unpack("<i32xii", record[:44])
+    assert (kind, parts, points) == (5, 2, 10)
+    starts = struct.unpack("<2i", record[44:52])
+    ring = np.frombuffer(record[52 : 52 + 160], "<f8").reshape(10, 2)
+    outer, inner = signed_areas([ring[: starts[1]], ring[starts[1] :]])
+    assert outer < 0 < inner
+
+
+def test_shapefile_names_are_cut_with_a_notice(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, logger="geofcn"):
+        write_polygons(tmp_path / "a.shp", batches(1), CRS)
+    assert "perimeter_m is perimeter" in caplog.text
+    assert (tmp_path / "a.cpg").read_text() == "UTF-8"
+
+
+def test_shapefile_names_that_would_collide_are_refused(tmp_path):
+    two = {"perimeter_of_m": "float64", "perimeter_of_ft": "float64"}
+    with pytest.raises(OutputError, match=r"same first 10 letters.*\.gpkg"):
+        write_polygons(tmp_path / "a.shp", iter(()), CRS, columns=two)
+    assert not list(tmp_path.iterdir())
+
+
+def test_geojson_is_in_degrees_with_nine_decimals(tmp_path):
+    path = tmp_path / "a.geojson"
+    write_polygons(path, batches(1), CRS)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    ring = np.array(document["features"][0]["geometry"]["coordinates"][0])
+    there = pyproj.Transformer.from_crs(CRS, "OGC:CRS84", always_xy=True)
+    lon, lat = there.transform(WEST, SOUTH)
+    assert np.abs(ring - (lon, lat)).sum(axis=1).min() < 1e-9
+    assert 11 < lon < 12 and 46 < lat < 47
+    assert document["name"] == "houses"
+    assert "crs" not in document
+    decimals = [len(repr(value).split(".")[1]) for value in ring.ravel().tolist()]
+    assert max(decimals) in (8, 9)
+
+
+def test_coordinates_that_have_no_degrees_are_an_error(tmp_path):
+    away = Batch(shapely.box([1e30], [1e30], [2e30], [2e30]), {"id": np.array([0])})
+    with pytest.raises(OutputError, match=r"a\.geojson: the polygons have no place in degrees"):
+        write_polygons(tmp_path / "a.geojson", [away], CRS, columns=ONLY_ID)
+    assert not list(tmp_path.iterdir())
+
+
+def test_geoparquet_is_1_1_with_a_bbox_to_filter_by(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectorout, "GROUP_ROWS", 4)
+    path = tmp_path / "a.parquet"
+    write_polygons(path, batches(10), CRS)
+    geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
+    column = geo["columns"]["geometry"]
+    assert geo["version"] == "1.1.0"
+    assert column["orientation"] == "counterclockwise"
+    assert pyproj.CRS.from_json_dict(column["crs"]) == CRS
+    assert column["covering"]["bbox"]["xmin"] == ["bbox", "xmin"]
+    assert pq.read_metadata(path).num_row_groups == 3
+    bbox = pq.read_table(path)["bbox"][3].as_py()
+    assert bbox == {
+        "xmin": WEST + 30,
+        "ymin": SOUTH,
+        "xmax": WEST + 36,
+        "ymax": SOUTH + 6,
+    }
+    found = read(path, bbox=(WEST + 17, SOUTH, WEST + 33, SOUTH + 1))
+    assert list(found.id) == [2, 3]
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".fgb"])
+def test_spatial_index_is_there(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    write_polygons(path, batches(10), CRS)
+    assert pyogrio.read_info(path, layer=pyogrio.list_layers(path)[0, 0])["capabilities"][
+        "fast_spatial_filter"
+    ]
+    assert list(read(path, bbox=(WEST + 17, SOUTH, WEST + 33, SOUTH + 1)).id) == [2, 3]
+
+
+def test_layer_name_is_the_callers(tmp_path):
+    path = tmp_path / "a.gpkg"
+    write_polygons(path, batches(1), CRS, layer="my roofs")
+    assert pyogrio.list_layers(path)[:, 0].tolist() == ["my roofs", "layer_styles"]
+
+
+# --- the style -----------------------------------------------------------------------------------
+
+
+def check_style(text):
+    """Five classes from 0 to 1 without a gap, one more for no score; each has its symbol."""
+    renderer = ET.fromstring(text.split("\n", 1)[1]).find("renderer-v2")
+    assert renderer.get("type") == "graduatedSymbol"
+    assert '"score"' in renderer.get("attr")
+    bounds = [(float(r.get("lower")), float(r.get("upper"))) for r in renderer.iter("range")]
+    assert bounds == [(0, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1), (-1, -1)]
+    symbols = {symbol.get("name") for symbol in renderer.iter("symbol")}
+    assert symbols == {r.get("symbol") for r in renderer.iter("range")}
+
+
+def test_geopackage_holds_its_style_as_qgis_saves_it(tmp_path):
+    path = tmp_path / "a.gpkg"
+    write_polygons(path, batches(1), CRS)
+    with closing(sqlite3.connect(path)) as database:
+        (row,) = database.execute(
+            "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
+        )
+        geometry = database.execute("SELECT column_name FROM gpkg_geometry_columns").fetchone()[0]
+        kind = database.execute(
+            "SELECT data_type FROM gpkg_contents WHERE table_name = 'layer_styles'"
+        ).fetchone()
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert row[:3] == ("houses", geometry, 1)
+    assert kind == ("attributes",)
+    check_style(row[3])
+
+
+def test_other_formats_have_their_style_beside_them(tmp_path):
+    write_polygons(tmp_path / "a.fgb", batches(1), CRS)
+    check_style((tmp_path / "a.qml").read_text(encoding="utf-8"))
+
+
+def test_a_style_that_is_there_is_left_alone(tmp_path):
+    (tmp_path / "a.qml").write_text("mine")
+    write_polygons(tmp_path / "a.fgb", batches(1), CRS)
+    assert (tmp_path / "a.qml").read_text() == "mine"
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def test_an_unknown_ending_names_the_legal_ones(tmp_path):
+    with pytest.raises(OutputError, match=r"a\.kml.*\.gpkg, \.geojson, \.fgb, \.parquet, \.shp"):
+        check_target(tmp_path / "a.kml", overwrite=False)
+
+
+def test_endings_may_be_in_capitals(tmp_path):
+    for ending in DRIVERS:
+        path = tmp_path / f"A{ending.upper()}"
+        assert write_polygons(path, batches(2), CRS) == 2
+        assert path.exists()
+    assert len(pyogrio.read_dataframe(tmp_path / "A.SHP")) == 2
+
+
+def test_an_existing_file_is_refused_before_a_batch_is_asked_for(path):
+    path.write_text("precious")
+
+    def never():
+        raise AssertionError("asked for a batch")
+        yield
+
+    with pytest.raises(OutputError, match=r"exists already; give --overwrite"):
+        write_polygons(path, never(), CRS)
+    assert path.read_text() == "precious"
+    assert len(list(path.parent.iterdir())) == 1
+
+
+def test_overwrite_replaces(path):
+    write_polygons(path, batches(5), CRS)
+    write_polygons(path, batches(2), CRS, overwrite=True)
+    assert len(read(path)) == 2
+
+
+def test_overwriting_leaves_no_stale_journal_or_index(tmp_path):
+    for name in ("a.gpkg", "a.gpkg-wal", "a.gpkg-journal", "a.shp", "a.qix", "a.sbn"):
+        (tmp_path / name).write_bytes(b"stale")
+    write_polygons(tmp_path / "a.gpkg", batches(2), CRS, overwrite=True)
+    write_polygons(tmp_path / "a.shp", batches(2), CRS, overwrite=True)
+    names = {entry.name for entry in tmp_path.iterdir()}
+    assert not names & {"a.gpkg-wal", "a.gpkg-journal", "a.qix", "a.sbn"}
+    assert len(read(tmp_path / "a.gpkg")) == len(read(tmp_path / "a.shp")) == 2
+
+
+def test_the_input_itself_is_refused_even_through_a_link(tmp_path):
+    source, link = tmp_path / "a.gpkg", tmp_path / "b.gpkg"
+    source.write_text("labels")
+    link.symlink_to(source)
+    with pytest.raises(OutputError, match="the input itself"):
+        check_target(link, True, source)
+
+
+def test_folders_that_will_not_do_are_named(tmp_path):
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        check_target(tmp_path / "none" / "a.gpkg", overwrite=False)
+    (tmp_path / "b.gpkg").mkdir()
+    with pytest.raises(OutputError, match="this is a folder"):
+        check_target(tmp_path / "b.gpkg", overwrite=True)
+
+
+def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(vectorout.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OutputError, match=r"nothing can be written in .* \(Permission denied\)"):
+        check_target(tmp_path / "a.gpkg", overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["a!b/c.gpkg", "a;b.shp"])
+def test_names_that_would_be_taken_for_urls_are_refused(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    with pytest.raises(OutputError, match="must not hold"):
+        check_target(path, overwrite=False)
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError("upstream"), KeyboardInterrupt(), RuntimeError("no")])
+def test_an_error_of_the_callers_passes_through_and_leaves_nothing(path, error, monkeypatch):
+    monkeypatch.setattr(vectorout, "GROUP_ROWS", 2)
+
+    def failing():
+        yield from batches(6)
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        write_polygons(path, failing(), CRS)
+    assert caught.value is error
+    assert not list(path.parent.iterdir())
+
+
+def test_a_failed_overwrite_keeps_the_old_file(path):
+    write_polygons(path, batches(3), CRS)
+
+    def failing():
+        yield from batches(1)
+        raise ValueError("upstream")
+
+    with pytest.raises(ValueError, match="upstream"):
+        write_polygons(path, failing(), CRS, overwrite=True)
+    assert len(read(path)) == 3
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.97])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(path, share):
+    many = [Batch(houses(1), columns(np.arange(1)))] * 1500
+    write_polygons(path, many, CRS)
+    size = path.stat().st_size
+    for entry in path.parent.iterdir():
+        entry.unlink()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size * share), hard))
+    try:
+        with pytest.raises(OutputError) as caught:
+            write_polygons(path, many, CRS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    message = str(caught.value)
+    assert message.startswith(f"{path}: writing failed (")
+    assert "\n" not in message and len(message) < 500
+    assert not list(path.parent.iterdir())
+
+
+def test_what_a_killed_run_left_is_removed(path):
+    left = path.with_name(f".{path.name}.partial")
+    left.mkdir()
+    (left / path.name).write_bytes(b"half")
+    write_polygons(path, batches(2), CRS)
+    assert len(read(path)) == 2
+    assert not left.exists()
+
+
+def test_gdal_settings_are_put_back(tmp_path):
+    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
+    write_polygons(tmp_path / "a.gpkg", batches(1), CRS)
+    assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == before
