@@ -140,9 +140,8 @@ def _may_be(one: str, other: str) -> bool:
 
 
 def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
-    """A normalised image as a batch of one, where and how the net computes fastest."""
-    device = next(net.parameters()).device
-    return torch.from_numpy(prepared)[None].to(device, memory_format=torch.channels_last)
+    """A normalised image as a batch of one, where the net is."""
+    return torch.from_numpy(prepared)[None].to(next(net.parameters()).device)
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ class FCNN(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """All layers up to the last activation."""
+        # oneDNN's convolutions are twice as fast with the bands innermost.
+        x = x.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.conv1(x), inplace=True)
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
         x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
@@ -80,7 +82,7 @@ class Scaled(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.net(F.avg_pool2d(x, self.scale))
+        x = self.net(block_mean(x, self.scale))
         return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
@@ -131,7 +133,7 @@ class Merged(nn.Module):
         """(batch, bands, rows, columns) to (batch, 1, rows, columns)."""
         if self.scale == 1:
             return self.tail(self.net.features(x))
-        x = self.tail(self.net.features(F.avg_pool2d(x, self.scale)))
+        x = self.tail(self.net.features(block_mean(x, self.scale)))
         return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
@@ -173,6 +175,15 @@ def _differing_border(net: nn.Module, merged: Merged, bands: int) -> int:
     error = (merged(image) - expected).abs()[0, 0] > 1e-9 * expected.abs().max()
     where = error.nonzero()
     return int(torch.minimum(where, side - 1 - where).amin(dim=1).max()) + 1 if len(where) else 0
+
+
+def block_mean(x: Tensor, size: int) -> Tensor:
+    """Means of `size` x `size` pixels of (batch, bands, rows, columns).
+
+    Strided sums of a contiguous image take a quarter of avg_pool2d's time.
+    """
+    rows = sum(x[:, :, row::size] for row in range(size))
+    return sum(rows[..., col::size] for col in range(size)) / size**2
 
 
 def he_normal(net: nn.Module) -> None:

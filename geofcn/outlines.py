@@ -1,19 +1,394 @@
-"""One finished polygon, cleaned."""
+"""Finished polygons made clean: simplified, or squared where they are houses with right angles.
+
+Everything here is in pixels, on whole arrays of polygons. What becomes of a polygon never depends
+on the others of its array, to the last bit: the only sums that run across polygons are integer.
+
+Squaring in short. Douglas-Peucker leaves an outline's few edges. Their lengths squared, at four
+times their angles, add up to one dominant direction (Duda and Hart's circular mean: four times an
+angle is the same for all edges of a rectangle). Each edge then runs along it, across it, or
+obliquely; edges of one direction that follow each other are one run, and runs too short for a wall
+are absorbed by a neighbour. Every run becomes the line that leaves as much of the RAW outline's
+area on its left as on its right, and each corner is where two lines meet.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 
+RAW, SIMPLIFIED, SQUARED = "raw", "simplified", "squared"
+METHODS = ("raw", "simplify", "square")
+# A clean outline that agrees less with the raw one (intersection over union) is not used.
+MIN_AGREEMENT = 0.80
+
+# The shortest wall, and the shortest oblique one, in tolerances.
+MIN_RUN = 2.0
+MIN_OBLIQUE_RUN = 5.0
+# An edge within 15 degrees of the dominant direction, or of its normal, speaks for it; one more
+# than 20 degrees from both is oblique.
+ALIGNED = np.tan(np.radians(15))
+OBLIQUE = np.tan(np.radians(20))
+# An outline has a dominant direction when the edges' sum is at least this long (1: a rectangle,
+# 0: no direction at all) and this share of its length is aligned.
+MIN_STRENGTH = 0.5
+MIN_ALIGNED = 0.6
+# Share of its bounding circle that a round outline fills at least; a square fills 0.64.
+ROUND = 0.8
+# Two lines that meet at an angle of a smaller sine make no corner.
+MIN_SINE = 0.2
+
 
 def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Outlines and what was done to each, in pixel coordinates."""
-    status = np.full(len(polygons), "raw", object)
-    if method == "raw":
-        return polygons, status
+    """Clean outlines of finished polygons, and what was done to each.
+
+    polygons   (n,) valid shapely Polygons in integer pixel corner coordinates
+    method     "raw": as they are; "simplify": Douglas-Peucker; "square": right angles where an
+               outline has them, else simplified
+    tolerance  of Douglas-Peucker, in pixels
+
+    Returns (n,) valid Polygons with as many holes, and (n,) strings: "squared", "simplified", or
+    "raw" where nothing else was valid and agreed with the raw outline to MIN_AGREEMENT. Raises
+    ValueError for an unknown method, or when asked to square coordinates that are not integers.
+    """
+    if method not in METHODS:
+        raise ValueError(f"an outline is one of {', '.join(METHODS)}, not {method!r}")
+    polygons = np.asarray(polygons, dtype=object)
+    cleaned, status = polygons.copy(), np.full(len(polygons), RAW, dtype=object)
+    if method == "raw" or not len(polygons):
+        return cleaned, status
     simple = shapely.simplify(polygons, tolerance, preserve_topology=True)
-    common = shapely.area(shapely.intersection(simple, polygons))
-    union = shapely.area(simple) + shapely.area(polygons) - common
-    good = shapely.is_valid(simple) & ~shapely.is_empty(simple) & (common >= 0.8 * union)
-    status[good] = "simplified"
-    return np.where(good, simple, polygons), status
+    good = _acceptable(simple, polygons)
+    cleaned[good], status[good] = simple[good], SIMPLIFIED
+    if method == "square":
+        which, square = _square(polygons, simple, tolerance)
+        good = _acceptable(square, polygons[which])
+        cleaned[which[good]], status[which[good]] = square[good], SQUARED
+    return cleaned, status
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of valid polygons, pair by pair, from 0 to 1."""
+    common = shapely.area(shapely.intersection(first, second))
+    return common / (shapely.area(first) + shapely.area(second) - common)
+
+
+def _acceptable(cleaned: np.ndarray, raw: np.ndarray) -> np.ndarray:
+    """Where the clean outlines are valid, not empty, and near enough to the raw ones."""
+    good = shapely.is_valid(cleaned) & ~shapely.is_empty(cleaned)
+    good[good] = agreement(cleaned[good], raw[good]) >= MIN_AGREEMENT
+    return good
+
+
+# --- squaring ------------------------------------------------------------------------------------
+
+
+def _square(raw: np.ndarray, simple: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Outlines with right angles, maybe invalid, and before them the numbers of their polygons.
+
+    A hole that has no four walls is taken from `simple`; a polygon whose exterior has none, or no
+    dominant direction, is left out.
+    """
+    direction, squarable = _dominant_direction(raw, tolerance)
+    which = np.flatnonzero(squarable)
+    edges, boundary = _edges(simple[which]), _Boundary.of(raw[which])
+    if not len(which):
+        return which, raw[which]
+    runs = _runs(edges, boundary, direction[which], tolerance)
+    corners, ring = _corners(runs, boundary)
+    return _assemble(which, simple, corners, ring)
+
+
+class _Edges(NamedTuple):
+    """All edges of an array of polygons, ring after ring.
+
+    start, vector   (m, 2) integer pixels
+    ring, polygon   (m,) the ring, counted over all polygons, and the polygon it belongs to
+    """
+
+    start: np.ndarray
+    vector: np.ndarray
+    ring: np.ndarray
+    polygon: np.ndarray
+
+
+def _edges(polygons: np.ndarray) -> _Edges:
+    rings, polygon = shapely.get_rings(polygons, return_index=True)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    points = _whole(points)
+    inside = ring[1:] == ring[:-1]
+    start, vector = points[:-1][inside], np.diff(points, axis=0)[inside]
+    ring = ring[:-1][inside]
+    return _Edges(start, vector, ring, polygon[ring])
+
+
+def _whole(points: np.ndarray) -> np.ndarray:
+    whole = points.astype(np.int64)
+    if not np.array_equal(whole, points):
+        raise ValueError("only outlines in integer pixel coordinates can be squared")
+    return whole
+
+
+def _dominant_direction(raw: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) unit vectors along the outlines' main walls, and (n,) where there are such walls.
+
+    Twice the tolerance evens out ragged outlines, which have no long edges otherwise.
+    """
+    coarse = shapely.simplify(raw, 2 * tolerance, preserve_topology=True)
+    edges, count = _edges(coarse), len(raw)
+    # Each edge at four times its angle, as long as its length squared: doubled twice, in integers
+    # and exactly rounded operations.
+    x, y = edges.vector.T.astype(np.float64)
+    square = x * x + y * y
+    cos2, sin2 = x * x - y * y, 2 * x * y
+    cos4, sin4 = (cos2 * cos2 - sin2 * sin2) / square, 2 * cos2 * sin2 / square
+
+    def total(values: np.ndarray) -> np.ndarray:
+        return np.bincount(edges.polygon, values, minlength=count)
+
+    def mean_direction(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        along, across = total(weight * cos4), total(weight * sin4)
+        angle = np.arctan2(across, along) / 4
+        return np.column_stack([np.cos(angle), np.sin(angle)]), np.hypot(along, across)
+
+    direction, length = mean_direction(np.ones(len(x)))
+    aligned = _slope(edges.vector, direction[edges.polygon]) < ALIGNED
+    found = length > MIN_STRENGTH * total(square)
+    direction, _ = mean_direction(aligned.astype(np.float64))
+    aligned = _slope(edges.vector, direction[edges.polygon]) < ALIGNED
+    found &= total(np.sqrt(square) * aligned) > MIN_ALIGNED * total(np.sqrt(square))
+    filled = shapely.area(raw) / (np.pi * shapely.minimum_bounding_radius(raw) ** 2)
+    return direction, found & (filled < ROUND)
+
+
+def _along(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Lengths of (m, 2) vectors along (m, 2) unit vectors, signed."""
+    return vector[:, 0] * direction[:, 0] + vector[:, 1] * direction[:, 1]
+
+
+def _normal(direction: np.ndarray) -> np.ndarray:
+    """(m, 2) vectors a quarter turn from (m, 2) vectors."""
+    return np.column_stack([-direction[:, 1], direction[:, 0]])
+
+
+def _slope(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Tangents of the angles to the direction or its normal, whichever is nearer: 0 to 1."""
+    along = np.abs(_along(vector, direction))
+    across = np.abs(_along(vector, _normal(direction)))
+    return np.minimum(along, across) / np.maximum(along, across)
+
+
+@dataclass(frozen=True)
+class _Boundary:
+    """The raw outlines' vertices, ring after ring, each ring counted from its first vertex.
+
+    points    (m, 2) integer pixels from the ring's `origin`
+    ydx       (m,) twice the integral of y dx from the first vertex of all to this one
+    offsets   (rings + 1,) where each ring starts in `points`; its first vertex is also its last
+    origin    (rings, 2) the rings' first vertices
+    """
+
+    points: np.ndarray
+    ydx: np.ndarray
+    offsets: np.ndarray
+    origin: np.ndarray
+
+    @classmethod
+    def of(cls, polygons: np.ndarray) -> _Boundary:
+        rings = shapely.get_rings(polygons)
+        points, ring = shapely.get_coordinates(rings, return_index=True)
+        points = _whole(points)
+        offsets = np.searchsorted(ring, np.arange(len(rings) + 1))
+        origin = points[offsets[:-1]]
+        points -= origin[ring]
+        # A ring ends where it starts, at (0, 0), so the step to the next ring adds nothing.
+        steps = (points[1:, 1] + points[:-1, 1]) * np.diff(points[:, 0])
+        return cls(points, np.append(0, np.cumsum(steps)), offsets, origin)
+
+    def find(self, start: np.ndarray, ring: np.ndarray) -> np.ndarray:
+        """The index of each vertex `start` (in pixels) among the vertices of its ring."""
+        rings = np.repeat(np.arange(len(self.origin)), np.diff(self.offsets))
+        low = self.points.min(axis=0)
+        span = self.points.max(axis=0) - low + 1
+
+        def key(ring: np.ndarray, points: np.ndarray) -> np.ndarray:
+            x, y = (points - low).T
+            return (ring * span[1] + y) * span[0] + x
+
+        keys = key(rings, self.points)
+        order = np.argsort(keys, kind="stable")  # a ring's first vertex comes before its last
+        wanted = key(ring, start - self.origin[ring])
+        return order[np.searchsorted(keys, wanted, sorter=order)]
+
+    def integrals(self, first: np.ndarray, last: np.ndarray, ring: np.ndarray) -> np.ndarray:
+        """(m, 4): the integrals of x dx, x dy, y dx, y dy from vertex to vertex of the rings."""
+        (x0, y0), (x1, y1) = self.points[first].T, self.points[last].T
+        whole = self.ydx[self.offsets[ring + 1] - 1] - self.ydx[self.offsets[ring]]
+        ydx = self.ydx[last] - self.ydx[first] + np.where(last <= first, whole, 0)
+        xdy = 2 * (x1 * y1 - x0 * y0) - ydx
+        return np.column_stack([x1 * x1 - x0 * x0, xdy, ydx, y1 * y1 - y0 * y0]) / 2
+
+
+ALONG, ACROSS, SLANTED = 0, 1, 2
+
+
+class _Runs(NamedTuple):
+    """Stretches of boundary that will be straight, ring after ring, in the rings' order.
+
+    start, end   (m,) indices into the boundary; a run ends where the ring's next one starts
+    ring         (m,)
+    kind         (m,) ALONG or ACROSS the dominant direction, or SLANTED
+    direction    (m, 2) unit vectors
+    chord        (m,) lengths from end to end in that direction
+    before       (m,) the run before in the ring, the last one's before the first
+    count        (m,) runs of the ring
+    """
+
+    start: np.ndarray
+    end: np.ndarray
+    ring: np.ndarray
+    kind: np.ndarray
+    direction: np.ndarray
+    chord: np.ndarray
+    before: np.ndarray
+    count: np.ndarray
+
+
+def _runs(edges: _Edges, boundary: _Boundary, dominant: np.ndarray, tolerance: float) -> _Runs:
+    """The runs that are left when edges of one kind are joined and short runs absorbed.
+
+    dominant  (polygons, 2) unit vectors
+    """
+    axis = dominant[edges.polygon]
+    across = np.abs(_along(edges.vector, axis)) < np.abs(_along(edges.vector, _normal(axis)))
+    kind = np.where(across, ACROSS, ALONG)
+    length = np.hypot(*edges.vector.T)
+    slanted = (_slope(edges.vector, axis) > OBLIQUE) & (length >= MIN_OBLIQUE_RUN * tolerance)
+    kind[slanted] = SLANTED
+    start, ring = boundary.find(edges.start, edges.ring), edges.ring
+    shortest = tolerance * np.array([MIN_RUN, MIN_RUN, MIN_OBLIQUE_RUN])
+    while True:
+        before, _, _ = _cyclic(ring)
+        kept = (kind != kind[before]) | (kind == SLANTED)
+        start, ring, kind, axis = start[kept], ring[kept], kind[kept], axis[kept]
+        runs = _measure(start, ring, kind, axis, boundary)
+        absorbed = _absorbable(runs, np.abs(runs.chord) < shortest[kind])
+        if not absorbed.any():
+            return runs
+        start = _absorb(runs, absorbed)
+        start, ring, kind, axis = (
+            start[~absorbed],
+            ring[~absorbed],
+            kind[~absorbed],
+            axis[~absorbed],
+        )
+
+
+def _cyclic(ring: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For runs sorted by ring: the one before, the one after, and how many the ring has."""
+    first = np.flatnonzero(np.diff(ring, prepend=-1))
+    count = np.diff(np.append(first, len(ring)))
+    before, after = np.arange(len(ring)) - 1, np.arange(len(ring)) + 1
+    before[first] = first + count - 1
+    after[first + count - 1] = first
+    return before, after, np.repeat(count, count)
+
+
+def _measure(
+    start: np.ndarray, ring: np.ndarray, kind: np.ndarray, axis: np.ndarray, boundary: _Boundary
+) -> _Runs:
+    before, after, count = _cyclic(ring)
+    end = start[after]
+    vector = (boundary.points[end] - boundary.points[start]).astype(np.float64)
+    length = np.hypot(*vector.T)[:, None]
+    own = np.divide(vector, length, out=axis.copy(), where=length > 0)
+    direction = np.choose(kind[:, None], [axis, _normal(axis), own])
+    chord = _along(vector, direction)
+    return _Runs(start, end, ring, kind, direction, chord, before, count)
+
+
+def _absorbable(runs: _Runs, short: np.ndarray) -> np.ndarray:
+    """Which of the short runs go now: shorter than both neighbours, and four runs must stay.
+
+    No two of them are neighbours. The first of equally short ones counts as shorter.
+    """
+    order = np.lexsort((np.arange(len(short)), np.abs(runs.chord), runs.ring))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    after = np.empty(len(order), dtype=np.int64)
+    after[runs.before] = np.arange(len(order))
+    going = short & (runs.count > 4) & (rank < rank[runs.before]) & (rank < rank[after])
+    # One that goes takes another with it when its neighbours become one.
+    number = np.cumsum(going[order])
+    first = np.searchsorted(runs.ring, runs.ring)  # where the ring starts, in either order
+    earlier = number[rank] - number[first] + going[order][first]
+    return going & (earlier <= np.maximum(1, (runs.count - 4) // 2))
+
+
+def _absorb(runs: _Runs, absorbed: np.ndarray) -> np.ndarray:
+    """The runs' starts after neighbours took over the absorbed ones: walls first, then longer ones.
+
+    The run before takes over by the mere absence of the absorbed one, the run after by starting
+    earlier.
+    """
+    start = runs.start.copy()
+    after = np.empty(len(start), dtype=np.int64)
+    after[runs.before] = np.arange(len(start))
+    going = np.flatnonzero(absorbed)
+    left, right = runs.before[going], after[going]
+    wall_left, wall_right = runs.kind[left] != SLANTED, runs.kind[right] != SLANTED
+    longer = np.abs(runs.chord[right]) > np.abs(runs.chord[left])
+    to_right = np.where(wall_left == wall_right, longer, wall_right)
+    start[right[to_right]] = runs.start[going[to_right]]
+    return start
+
+
+def _corners(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]:
+    """Where each run's line meets the one before: (m, 2) pixels, and (m,) the rings.
+
+    The line along the unit vector u, n its normal, is n.p = c with c = integral of n.p d(u.p) over
+    the run, divided by the run's length along u: boundary and line then enclose no area. Rings
+    that have fewer than four runs, or two lines that hardly meet, are left out.
+    """
+    (ux, uy), (nx, ny) = runs.direction.T, _normal(runs.direction).T
+    xdx, xdy, ydx, ydy = boundary.integrals(runs.start, runs.end, runs.ring).T
+    other = runs.before
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = (nx * (ux * xdx + uy * xdy) + ny * (ux * ydx + uy * ydy)) / runs.chord
+        sine = nx[other] * ny - ny[other] * nx
+        x = (level[other] * ny - ny[other] * level) / sine
+        y = (nx[other] * level - level[other] * nx) / sine
+    fine = np.isfinite(x) & np.isfinite(y) & (np.abs(sine) >= MIN_SINE) & (runs.count >= 4)
+    kept = ~np.isin(runs.ring, runs.ring[~fine])
+    points = np.column_stack([x, y])[kept] + boundary.origin[runs.ring[kept]]
+    return points, runs.ring[kept]
+
+
+def _assemble(
+    which: np.ndarray, simple: np.ndarray, corners: np.ndarray, ring: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Polygons of the cornered rings, and of `simple`'s for holes that have no corners.
+
+    ring  (m,) of the corners, counted over the polygons `which`, sorted
+    """
+    rings, owner = shapely.get_rings(simple[which], return_index=True)
+    numbers, first = np.unique(ring, return_index=True)
+    size = np.diff(np.append(first, len(ring)))
+    closed = np.insert(corners, first + size, corners[first], axis=0)
+    rings[numbers] = shapely.linearrings(closed, indices=np.repeat(np.arange(len(size)), size + 1))
+    cornered = np.isin(np.arange(len(rings)), numbers)
+    exterior = np.diff(owner, prepend=-1) > 0
+    usable = cornered[exterior]
+    kept = usable[owner]
+    indices = (np.cumsum(usable) - 1)[owner[kept]]
+    return which[usable], _polygons(rings[kept], indices)
+
+
+def _polygons(rings: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Polygons of rings, the first of each owner's being its exterior."""
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    offsets = np.searchsorted(ring, np.arange(len(rings) + 1))
+    first = np.searchsorted(owner, np.arange(owner[-1] + 2 if len(owner) else 1))
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, first))

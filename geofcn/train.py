@@ -321,7 +321,7 @@ def _step(
 ) -> float:
     device = next(model.net.parameters()).device
     images, labels = (torch.from_numpy(array).to(device) for array in batch)
-    logits = model.net(images.contiguous(memory_format=torch.channels_last))
+    logits = model.net(images)
     weights = torch.tensor(plan.class_weights, dtype=torch.float32, device=device)
     loss = weighted_loss(logits, labels.long(), weights)
     value = loss.item()

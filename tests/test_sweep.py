@@ -373,8 +373,9 @@ def test_memory_does_not_grow_with_the_rows_swept(density):
         tracemalloc.stop()
         return peak
 
-    peak(1)  # what is allocated once, whatever is swept
-    assert peak(100) < 1.1 * peak(10)
+    # The interpreter's own caches differ by some 20 kB; 190 bands that each left something behind
+    # for 200 open components, or a few empty arrays, would make more than 100.
+    assert peak(200) < peak(10) + 60_000
 
 
 @pytest.mark.parametrize("name", ["checkerboard", "holes"])
