@@ -22,8 +22,17 @@ import numpy as np
 from geofcn import rasterout, vectorout
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
-from geofcn.grid import origins, round_up, row_bands, sample_windows
-from geofcn.job import Job, one_torch_thread, run_remote_task, run_task, side_by_side, tasks_of
+from geofcn.grid import round_up, row_bands, sample_windows
+from geofcn.job import (
+    Job,
+    one_torch_thread,
+    run_remote_task,
+    run_task,
+    side_by_side,
+    task_width,
+    tasks_ahead,
+    tasks_of,
+)
 from geofcn.model import Predictor, compute_window
 from geofcn.modelfile import load_model
 from geofcn.pixels import HOUSE, classify
@@ -37,8 +46,6 @@ DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 # Windows that are computed again for --verify: their side, and the context around them, in pixels.
 VERIFIED = 256
 CONTEXT = 512
-# Tasks under way or waiting for the writer, at the least.
-AHEAD = 8
 
 log = logging.getLogger("geofcn")
 
@@ -165,10 +172,9 @@ def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Prog
     missing = [number for number in range(len(bands)) if number not in shards]
     if len(missing) < len(bands):
         log.warning("%d of %d row bands are done already.", len(bands) - len(missing), len(bands))
-    width = round_up(tile, job.window)
+    width = task_width(job.scene, round_up(tile, job.window))
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
-    # Enough for one row band, so that the writer's bands come without a wait in between.
-    ahead = max(AHEAD, len(origins(job.scene.width, width)))
+    ahead = tasks_ahead(job, width)
     run = run_remote_task if engine.remote else run_task
     with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():
         bar.advance(job.scene.window.pixels - sum(bands[number].pixels for number in missing))

@@ -16,12 +16,16 @@ import numpy as np
 import torch
 
 from geofcn import __version__
-from geofcn.grid import Window, blocks, origins
+from geofcn.flow import cores
+from geofcn.grid import Window, blocks, origins, round_up
 from geofcn.model import Model, Predictor
 from geofcn.modelfile import model_digest
 from geofcn.pixels import classify, quantise
 from geofcn.scene import Scene
 from geofcn.shards import pack
+
+# Pixels of the tasks under way, at the least.
+AHEAD_PIXELS = 2**22
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,22 @@ class Task:
 
     band: int
     window: Window
+
+
+def task_width(scene: Scene, width: int) -> int:
+    """Columns of a task: `width`, but the scene's where it is striped, so that one task reads each
+    strip and not every task of its row band.
+    """
+    striped = scene.block_shape[1] == scene.width
+    return round_up(scene.width, width) if striped else width
+
+
+def tasks_ahead(job: Job, width: int) -> int:
+    """How many tasks of `width` columns to have under way: a row band's, but at least AHEAD_PIXELS
+    and one for each processor.
+    """
+    band = len(origins(job.scene.width, width))
+    return max(band, AHEAD_PIXELS // (width * job.window), cores())
 
 
 def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:

@@ -60,12 +60,13 @@ def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarr
     if method == "raw" or not len(polygons):
         return cleaned, status
     simple = shapely.simplify(polygons, tolerance, preserve_topology=True)
-    good = _acceptable(simple, polygons)
-    cleaned[good], status[good] = simple[good], SIMPLIFIED
     if method == "square":
         which, square = _square(polygons, simple, tolerance)
         good = _acceptable(square, polygons[which])
         cleaned[which[good]], status[which[good]] = square[good], SQUARED
+    rest = np.flatnonzero(status == RAW)
+    rest = rest[_acceptable(simple[rest], polygons[rest])]
+    cleaned[rest], status[rest] = simple[rest], SIMPLIFIED
     return cleaned, status
 
 
@@ -242,7 +243,8 @@ class _Runs(NamedTuple):
     kind         (m,) ALONG or ACROSS the dominant direction, or SLANTED
     direction    (m, 2) unit vectors
     chord        (m,) lengths from end to end in that direction
-    before       (m,) the run before in the ring, the last one's before the first
+    before       (m,) the run before in the ring; before a ring's first is its last
+    after        (m,) the run after
     count        (m,) runs of the ring
     """
 
@@ -253,6 +255,7 @@ class _Runs(NamedTuple):
     direction: np.ndarray
     chord: np.ndarray
     before: np.ndarray
+    after: np.ndarray
     count: np.ndarray
 
 
@@ -306,7 +309,7 @@ def _measure(
     own = np.divide(vector, length, out=axis.copy(), where=length > 0)
     direction = np.choose(kind[:, None], [axis, _normal(axis), own])
     chord = _along(vector, direction)
-    return _Runs(start, end, ring, kind, direction, chord, before, count)
+    return _Runs(start, end, ring, kind, direction, chord, before, after, count)
 
 
 def _absorbable(runs: _Runs, short: np.ndarray) -> np.ndarray:
@@ -317,30 +320,27 @@ def _absorbable(runs: _Runs, short: np.ndarray) -> np.ndarray:
     order = np.lexsort((np.arange(len(short)), np.abs(runs.chord), runs.ring))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    after = np.empty(len(order), dtype=np.int64)
-    after[runs.before] = np.arange(len(order))
-    going = short & (runs.count > 4) & (rank < rank[runs.before]) & (rank < rank[after])
+    shortest = (rank < rank[runs.before]) & (rank < rank[runs.after])
+    going = short & shortest & (runs.count > 4)
     # One that goes takes another with it when its neighbours become one.
     number = np.cumsum(going[order])
     first = np.searchsorted(runs.ring, runs.ring)  # where the ring starts, in either order
-    earlier = number[rank] - number[first] + going[order][first]
-    return going & (earlier <= np.maximum(1, (runs.count - 4) // 2))
+    nth = number[rank] - number[first] + going[order][first]
+    return going & (nth <= np.maximum(1, (runs.count - 4) // 2))
 
 
 def _absorb(runs: _Runs, absorbed: np.ndarray) -> np.ndarray:
-    """The runs' starts after neighbours took over the absorbed ones: walls first, then longer ones.
+    """The runs' starts after a neighbour has taken over each absorbed run.
 
-    The run before takes over by the mere absence of the absorbed one, the run after by starting
-    earlier.
+    A neighbour that is not slanted takes it, else the longer one: the run before by the mere
+    absence of the absorbed one, the run after by starting earlier.
     """
     start = runs.start.copy()
-    after = np.empty(len(start), dtype=np.int64)
-    after[runs.before] = np.arange(len(start))
     going = np.flatnonzero(absorbed)
-    left, right = runs.before[going], after[going]
-    wall_left, wall_right = runs.kind[left] != SLANTED, runs.kind[right] != SLANTED
+    left, right = runs.before[going], runs.after[going]
+    square_left, square_right = runs.kind[left] != SLANTED, runs.kind[right] != SLANTED
     longer = np.abs(runs.chord[right]) > np.abs(runs.chord[left])
-    to_right = np.where(wall_left == wall_right, longer, wall_right)
+    to_right = np.where(square_left == square_right, longer, square_right)
     start[right[to_right]] = runs.start[going[to_right]]
     return start
 
