@@ -94,11 +94,12 @@ class CreationOption(click.ParamType):
 @options.outline
 @options.simplify
 @options.min_area
+@options.fill_holes
 @options.nodata
 @options.allow_no_crs
 @options.overwrite
 @options.verb
-def infer(progress, scene, mask, outline, tolerance, min_area, **given):
+def infer(progress, scene, mask, outline, tolerance, min_area, fill_holes, **given):
     """Find the houses of SCENE with a trained model; write them to MASK.
 
     MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of
@@ -109,7 +110,11 @@ def infer(progress, scene, mask, outline, tolerance, min_area, **given):
 
     given["creation"] = dict(given["creation"])
     seen = infer_scene(
-        scene, mask, outline=Outline(outline, tolerance, min_area), progress=progress, **given
+        scene,
+        mask,
+        outline=Outline(outline, tolerance, min_area, fill_holes),
+        progress=progress,
+        **given,
     )
     for path in (mask, given["probability"], given["polygons"]):
         if path:

@@ -27,10 +27,11 @@ nodata = click.option(
 )
 outline = click.option(
     "--outline",
-    type=click.Choice(["raw", "simplify"]),
+    type=click.Choice(["raw", "simplify", "square"]),
     default="simplify",
     show_default=True,
-    help="Outlines as they are, or simplified once a polygon is finished.",
+    help="Outlines as they are, simplified, or with right angles where they have them; done once a "
+    "polygon is finished.",
 )
 simplify = click.option(
     "--simplify",
@@ -48,6 +49,14 @@ min_area = click.option(
     show_default=True,
     metavar="M2",
     help="Leave out smaller footprints, in square metres on the ground.",
+)
+fill_holes = click.option(
+    "--fill-holes",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="M2",
+    help="Fill smaller holes, in square metres on the ground.",
 )
 allow_no_crs = click.option(
     "--allow-no-crs",

@@ -25,10 +25,11 @@ from geofcn_cli import options
 @options.outline
 @options.simplify
 @options.min_area
+@options.fill_holes
 @options.allow_no_crs
 @options.overwrite
 @options.verb
-def polygonize(progress, mask, polygons, outline, tolerance, min_area, **given):
+def polygonize(progress, mask, polygons, outline, tolerance, min_area, fill_holes, **given):
     """Turn the houses of MASK into footprints; write them to POLYGONS.
 
     The format follows the ending: .gpkg, .geojson, .fgb, .parquet or .shp; the layer is `houses`.
@@ -39,7 +40,7 @@ def polygonize(progress, mask, polygons, outline, tolerance, min_area, **given):
     count = polygonize_mask(
         mask,
         polygons,
-        outline=Outline(outline, tolerance, min_area),
+        outline=Outline(outline, tolerance, min_area, fill_holes),
         progress=progress,
         **given,
     )
