@@ -63,6 +63,7 @@ class CreationOption(click.ParamType):
     metavar="N",
     help="Pixels a task takes on along a row, rounded up to what exact tiling needs.",
 )
+@options.device
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

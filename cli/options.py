@@ -50,6 +50,13 @@ min_area = click.option(
     metavar="M2",
     help="Leave out smaller footprints, in square metres on the ground.",
 )
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where the net is computed; auto: the first of cuda, mps and cpu that is there.",
+)
 fill_holes = click.option(
     "--fill-holes",
     type=click.FloatRange(min=0),

@@ -141,13 +141,7 @@ def _per_recipe(default: str, seed: str) -> str:
     "scenes themselves." + _per_recipe("0.15", "0"),
 )
 @click.option("--seed", type=int, metavar="N", help="Random seed." + _per_recipe("1984", "1984"))
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where the net is trained.",
-)
+@options.device
 @options.nodata
 @options.overwrite
 @options.verb

@@ -35,6 +35,7 @@ from geofcn.job import (
 )
 from geofcn.model import Predictor, compute_window
 from geofcn.modelfile import load_model
+from geofcn.nets import pick_device
 from geofcn.pixels import HOUSE, classify
 from geofcn.polygonize import SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
@@ -74,6 +75,7 @@ def infer(
     nodata: float | None = None,
     outline: Outline = SIMPLIFIED,
     allow_no_crs: bool = False,
+    device: str = "auto",
     workers: int | None = None,
     scheduler: str | None = None,
     creation: Mapping[str, str] | None = None,
@@ -89,6 +91,7 @@ def infer(
     threshold    a pixel is a house where its probability reaches it; default: the model's
     tile         pixels of the scene a task takes on along a row; it changes no pixel
     nodata       a pixel with this value in every band is blank, besides what the file declares
+    device       auto, cpu, cuda or mps
     workers      processes on this machine to compute in; default: threads of this process
     scheduler    address of a dask.distributed scheduler whose workers read the scene by its path
     creation     options of GDAL's COG driver for the rasters, as {"COMPRESS": "ZSTD"}
@@ -97,7 +100,8 @@ def infer(
     A killed job goes on where it was when it is started again. Raises a GeofcnError that says in
     one sentence what is wrong.
     """
-    job = _job(scene, model, threshold, probability and probability_dtype, polygons, nodata)
+    dtype = None if probability is None else probability_dtype
+    job = _job(scene, model, threshold, dtype, polygons is not None, nodata, device)
     targets = _check_targets(job, mask, probability, polygons, overwrite, allow_no_crs, model)
     _warn(job.scene)
     if tile < 1:
@@ -118,16 +122,18 @@ def _job(
     model: str | os.PathLike,
     threshold: float | None,
     dtype: str | None,
-    polygons: str | os.PathLike | None,
+    polygons: bool,
     nodata: float | None,
+    device: str,
 ) -> Job:
     loaded = load_model(model)
     threshold = loaded.card.threshold if threshold is None else threshold
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold {threshold}: give a probability from 0 to 1.")
     fitting = loaded.fit(open_scene(absolute(scene), nodata))
-    steps = dtype == "uint8" or polygons is not None
-    return Job(fitting, loaded, threshold, dtype or None, steps, compute_window(loaded))
+    steps = dtype == "uint8" or polygons
+    target = pick_device(device).type
+    return Job(fitting, loaded, threshold, dtype, steps, compute_window(loaded), target)
 
 
 def _check_targets(

@@ -35,6 +35,8 @@ class Job:
     dtype      of the probability raster, or None where none is wanted
     steps      whether uint8 probabilities are needed (for the raster or the polygons' score)
     window     side of a compute window, in pixels of the scene
+    device     torch device of every worker; one window at a time, whatever it could take at once:
+               rounding depends on the batch, too
     """
 
     scene: Scene
@@ -43,11 +45,12 @@ class Job:
     dtype: str | None
     steps: bool
     window: int
+    device: str = "cpu"
 
     @cached_property
     def predictor(self) -> Predictor:
         """The model ready to predict windows; made once in every process."""
-        return Predictor(self.model)
+        return Predictor(self.model, device=self.device)
 
     def fingerprint(self) -> dict:
         """Everything that decides a byte of a shard."""
@@ -61,6 +64,7 @@ class Job:
             "threshold": self.threshold,
             "arrays": [self.dtype, self.steps],
             "window": self.window,
+            "device": self.device,
         }
 
     def tags(self) -> dict[str, str]:

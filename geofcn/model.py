@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -141,7 +142,12 @@ def _may_be(one: str, other: str) -> bool:
 
 def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
     """A normalised image as a batch of one, where the net is."""
-    return torch.from_numpy(prepared)[None].to(next(net.parameters()).device)
+    device = next(net.parameters()).device
+    batch = torch.from_numpy(prepared)[None]
+    if device.type == "cuda":
+        # A pinned copy goes to the device while other threads read on.
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 @dataclass(frozen=True)
@@ -155,14 +161,16 @@ class Prediction:
 class Predictor:
     """A model applied to windows of a scene, each as one pass over the whole scene would give it.
 
-    merge  compute with the merged net, and with the plain one only along the scene's edges; it
-           does not follow weights that are trained on
+    merge   compute with the merged net, and with the plain one only along the scene's edges; it
+            does not follow weights that are trained on
+    device  where to compute; default: where the net is
     """
 
-    def __init__(self, model: Model, merge: bool = True):
+    def __init__(self, model: Model, merge: bool = True, device: str | None = None):
         keep_freed_memory()
         self.model = model
-        self.merged = Merged(model.net, model.normalisation.bands) if merge else None
+        self.net = model.net if device is None else copy.deepcopy(model.net).to(device)
+        self.merged = Merged(self.net, model.normalisation.bands) if merge else None
 
     def window(self, scene: Scene, write: Window) -> Prediction:
         """The pixels of `write`, which starts on multiples of the net's stride and ends on one or
@@ -190,10 +198,10 @@ class Predictor:
 
     def _probability(self, prepared: np.ndarray, read: Window, whole: Window) -> np.ndarray:
         """(bands, rows, columns) normalised pixels of `read` to house probability."""
-        batch = to_batch(prepared, self.model.net)
+        batch = to_batch(prepared, self.net)
         with torch.inference_mode():
             if self.merged is None:
-                difference = class_difference(self.model.net(batch))
+                difference = class_difference(self.net(batch))
             else:
                 difference = self.merged(batch)
                 self._redo_edges(difference, batch, read, whole)
@@ -215,7 +223,7 @@ class Predictor:
             if not (on_edge and border):
                 continue
             strip = min(round_up(border + geometry.halo, geometry.stride), batch.shape[axis])
-            answer = class_difference(self.model.net(_end(batch, axis, side, strip)))
+            answer = class_difference(self.net(_end(batch, axis, side, strip)))
             _end(difference, axis, side, border).copy_(_end(answer, axis, side, border))
 
 

@@ -1,8 +1,8 @@
 """How fast, and in how much memory, a mask becomes polygons.
 
-    python tests/benchmarks/bench_sweep.py [--kinds KIND ...] [--rounds N]
-    python tests/benchmarks/bench_sweep.py --worst
-    python tests/benchmarks/bench_sweep.py --memory
+    python tests/benchmarks/bench_polygonize.py [--kinds KIND ...] [--rounds N]
+    python tests/benchmarks/bench_polygonize.py --worst
+    python tests/benchmarks/bench_polygonize.py --memory
 
 Kinds: houses (10,000 x 10,000 pixels), noisy (the same, with noise along the walls and islands),
 speckle (5,000 x 5,000, with 2 % of the pixels inverted). The sweep reads a tiled GeoTIFF by row
