@@ -1,12 +1,13 @@
 """The one door by which a path becomes a raster.
 
 A `Scene` is lazy and small: it knows the raster's frame and reads windows on demand. It can be
-pickled and shared by threads, because every thread of every process opens a handle of its own (a
-GDAL handle shared by threads returns wrong pixels without a word).
+pickled and shared by threads: every process opens handles of its own, each used under a lock (a
+GDAL handle used by two threads at once returns wrong pixels without a word).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import threading
@@ -33,9 +34,10 @@ from geofcn.grid import Window, blocks, sample_windows
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42
-HANDLES_PER_THREAD = 8
-
-_handles = threading.local()
+# Datasets a reader keeps open, and threads that share a reader: one thread decodes more pixels than
+# a few can compute, and each block is decoded once where they share GDAL's cache of it.
+MAX_OPEN = 8
+THREADS_PER_READER = 4
 
 
 @dataclass(frozen=True)
@@ -134,9 +136,10 @@ class Scene:
     @contextmanager
     def _reading(self, window: Window) -> Iterator[tuple[rasterio.DatasetReader, tuple]]:
         where = ((window.row, window.bottom), (window.col, window.right))
-        with rasterio.Env(**GDAL_OPTIONS):
+        reader = _reader()
+        with reader.lock, rasterio.Env(**GDAL_OPTIONS):
             try:
-                yield _handle(self.path, self.grid), where
+                yield reader.dataset(self.path, self.grid), where
             except RasterioError as error:
                 reason = error.__cause__ or error
                 raise SceneError(
@@ -162,25 +165,73 @@ def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
     return image
 
 
-def _handle(path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
-    """This thread's own open dataset of `path`; the least recently used ones are closed."""
-    # A handle inherited over fork reads wrong pixels: the process is part of the key.
-    key = (os.getpid(), path, stamp(path), grid)
-    cache: OrderedDict = _handles.__dict__.setdefault("cache", OrderedDict())
-    if key in cache:
-        cache.move_to_end(key)
-        return cache[key]
-    cache[key] = _open_dataset(path) if grid is None else _open_on_grid(path, grid)
-    while len(cache) > HANDLES_PER_THREAD:
-        cache.popitem(last=False)[1].close()
-    return cache[key]
+class _Reader:
+    """A lock, and the datasets that are open under it; the least recently used ones are closed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.open: OrderedDict = OrderedDict()
+
+    def dataset(self, path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
+        """The open dataset of `path`, brought onto `grid`; the caller holds the lock."""
+        key = path, stamp(path), grid
+        if key not in self.open:
+            self.open[key] = _open_dataset(path) if grid is None else self._warped(path, grid)
+        self.open.move_to_end(key)
+        while len(self.open) > MAX_OPEN:
+            self.open.popitem(last=False)[1].close()
+        return self.open[key]
+
+    def _warped(self, path: str, grid: Grid) -> WarpedVRT:
+        source = self.dataset(path)
+        return WarpedVRT(
+            source,
+            crs=grid.crs,
+            src_crs=source.crs or grid.crs,
+            transform=grid.transform,
+            height=grid.height,
+            width=grid.width,
+            resampling=Resampling.nearest,
+            add_alpha=not any(ColorInterp.alpha == colour for colour in source.colorinterp),
+        )
+
+    def close(self) -> None:
+        """Close all datasets; they are opened again when they are wanted."""
+        with self.lock:
+            while self.open:
+                self.open.popitem()[1].close()
+
+
+def _new_readers() -> list[_Reader]:
+    return [_Reader() for _ in range(max(1, (os.cpu_count() or 1) // THREADS_PER_READER))]
+
+
+_readers = _new_readers()
+_numbers = itertools.count()
+_mine = threading.local()
+
+
+def _reader() -> _Reader:
+    """The reader this thread reads with."""
+    if "number" not in _mine.__dict__:
+        _mine.number = next(_numbers)
+    return _readers[_mine.number % len(_readers)]
 
 
 def close_handles() -> None:
-    """Close the datasets this thread holds open."""
-    cache = _handles.__dict__.pop("cache", {})
-    for dataset in cache.values():
-        dataset.close()
+    """Close the datasets this process holds open."""
+    for reader in _readers:
+        reader.close()
+
+
+def _forget_handles() -> None:
+    """In a forked child: an inherited handle reads wrong pixels, and its lock may be held."""
+    global _readers
+    _readers = _new_readers()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_handles)
 
 
 def stamp(path: str) -> tuple:
@@ -206,20 +257,6 @@ def _open_dataset(path: str) -> rasterio.DatasetReader:
     return dataset
 
 
-def _open_on_grid(path: str, grid: Grid) -> WarpedVRT:
-    source = _handle(path)
-    return WarpedVRT(
-        source,
-        crs=grid.crs,
-        src_crs=source.crs or grid.crs,
-        transform=grid.transform,
-        height=grid.height,
-        width=grid.width,
-        resampling=Resampling.nearest,
-        add_alpha=not any(ColorInterp.alpha == colour for colour in source.colorinterp),
-    )
-
-
 def aligned(source: Scene, target: Scene) -> Scene:
     """`source` on the grid of `target`, nearest neighbour; blank where it does not reach."""
     grid = Grid(target.crs, target.transform, target.height, target.width)
@@ -241,9 +278,10 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
     Raises SceneError when the path is no raster that geofcn can use.
     """
     name = os.fspath(path)
-    with rasterio.Env(**GDAL_OPTIONS):
+    reader = _reader()
+    with reader.lock, rasterio.Env(**GDAL_OPTIONS):
         try:
-            dataset = _handle(name)
+            dataset = reader.dataset(name)
         except RasterioError as error:
             raise SceneError(_why_not_open(name, error)) from error
         _refuse_odd(name, dataset)

@@ -280,7 +280,7 @@ def test_more_scenes_than_handles_are_kept(write_raster):
     scenes = [open_scene(write_raster(f"{i}.tif", image)) for i, image in enumerate(images)]
     for _ in range(2):
         assert [_sum_of(scene) for scene in scenes] == [16 * i for i in range(12)]
-    assert len(scene_module._handles.cache) <= scene_module.HANDLES_PER_THREAD
+    assert len(scene_module._reader().open) <= scene_module.MAX_OPEN
 
 
 def test_an_aligned_scene_outlives_the_handle_of_its_source(write_raster):
