@@ -115,7 +115,7 @@ class Cluster:
     ) -> Iterator[Result]:
         """See Engine. `shared` goes once to every worker, also to one that joins later."""
         name = f"geofcn-{uuid.uuid4()}"
-        self.client.register_plugin(_Shared(shared), name=name)
+        self.client.register_plugin(_holder(shared), name=name)
         pending: deque = deque()
         try:
             for item in items:
@@ -126,22 +126,24 @@ class Cluster:
             while pending:
                 yield _result(*pending.popleft())
         finally:
-            for _, future in pending:
-                future.cancel()
-            self.client.unregister_worker_plugin(name)
+            # A scheduler that is gone holds nothing to be released.
+            if self.client.status == "running":
+                for _, future in pending:
+                    future.cancel()
+                self.client.unregister_worker_plugin(name)
 
 
-class _Shared:
-    """A distributed.WorkerPlugin (by its interface) that holds what all tasks share."""
+def _holder(shared: object) -> object:
+    """A worker plugin that holds what all tasks share; also a worker that takes the place of a dead
+    one gets it.
+    """
+    from distributed import WorkerPlugin
 
-    def __init__(self, shared: object):
-        self.shared = shared
+    class Holder(WorkerPlugin):
+        def __init__(self) -> None:
+            self.shared = shared
 
-    def setup(self, worker) -> None:
-        """Called by every worker, also by one that takes the place of a dead one."""
-
-    def teardown(self, worker) -> None:
-        """Called when the job is over."""
+    return Holder()
 
 
 def _on_worker(function: Callable, name: str, item: object) -> object:
@@ -151,7 +153,7 @@ def _on_worker(function: Callable, name: str, item: object) -> object:
 
 
 def _result(item: object, future) -> object:
-    from distributed import KilledWorker
+    from distributed import CancelledError, KilledWorker
 
     try:
         return future.result()
@@ -159,6 +161,11 @@ def _result(item: object, future) -> object:
         raise WorkersError(
             f"{item}: every worker that took it on died, perhaps for want of memory; the work that "
             "is done is kept: run the same command with fewer workers."
+        ) from error
+    except CancelledError as error:
+        raise WorkersError(
+            f"{item}: the dask scheduler is gone; the work that is done is kept: start it again and "
+            "run the same command."
         ) from error
 
 
@@ -175,7 +182,9 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
         return
     from distributed import Client, LocalCluster
 
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # What goes wrong is told in one sentence.
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if scheduler:
             client = Client(scheduler, timeout="10s")

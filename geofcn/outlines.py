@@ -7,8 +7,9 @@ Squaring in short. Douglas-Peucker leaves an outline's few edges. Their lengths 
 times their angles, add up to one dominant direction (Duda and Hart's circular mean: four times an
 angle is the same for all edges of a rectangle). Each edge then runs along it, across it, or
 obliquely; edges of one direction that follow each other are one run, and runs too short for a wall
-are absorbed by a neighbour. Every run becomes the line that leaves as much of the RAW outline's
-area on its left as on its right, and each corner is where two lines meet.
+are absorbed by a neighbour. What the RAW outline does within each run then corrects the direction
+and places the run's line, with as much of the outline's area on its left as on its right; each
+corner is where two lines meet.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ RAW, SIMPLIFIED, SQUARED = "raw", "simplified", "squared"
 METHODS = ("raw", "simplify", "square")
 # A clean outline that agrees less with the raw one (intersection over union) is not used.
 MIN_AGREEMENT = 0.80
+# A polygon with more holes is speckle and stays raw: GEOS takes time by their square.
+MAX_HOLES = 5_000
 
 # The shortest wall, and the shortest oblique one, in tolerances.
 MIN_RUN = 2.0
@@ -50,23 +53,28 @@ def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarr
     tolerance  of Douglas-Peucker, in pixels
 
     Returns (n,) valid Polygons with as many holes, and (n,) strings: "squared", "simplified", or
-    "raw" where nothing else was valid and agreed with the raw outline to MIN_AGREEMENT. Raises
-    ValueError for an unknown method, or when asked to square coordinates that are not integers.
+    "raw" where nothing else was valid and agreed with the raw outline to MIN_AGREEMENT, or the
+    polygon has more than MAX_HOLES holes. Raises ValueError for an unknown method, or when asked
+    to square coordinates that are not integers.
     """
     if method not in METHODS:
         raise ValueError(f"an outline is one of {', '.join(METHODS)}, not {method!r}")
     polygons = np.asarray(polygons, dtype=object)
     cleaned, status = polygons.copy(), np.full(len(polygons), RAW, dtype=object)
-    if method == "raw" or not len(polygons):
+    if method == "raw":
         return cleaned, status
-    simple = shapely.simplify(polygons, tolerance, preserve_topology=True)
+    some = np.flatnonzero(shapely.get_num_interior_rings(polygons) <= MAX_HOLES)
+    raw = polygons[some]
+    simple = shapely.simplify(raw, tolerance, preserve_topology=True)
+    rest = np.ones(len(some), dtype=bool)
     if method == "square":
-        which, square = _square(polygons, simple, tolerance)
-        good = _acceptable(square, polygons[which])
-        cleaned[which[good]], status[which[good]] = square[good], SQUARED
-    rest = np.flatnonzero(status == RAW)
-    rest = rest[_acceptable(simple[rest], polygons[rest])]
-    cleaned[rest], status[rest] = simple[rest], SIMPLIFIED
+        which, square = _square(raw, simple, tolerance)
+        good = _acceptable(square, raw[which])
+        which = which[good]
+        cleaned[some[which]], status[some[which]] = square[good], SQUARED
+        rest[which] = False
+    rest[rest] = _acceptable(simple[rest], raw[rest])
+    cleaned[some[rest]], status[some[rest]] = simple[rest], SIMPLIFIED
     return cleaned, status
 
 
@@ -94,10 +102,10 @@ def _square(raw: np.ndarray, simple: np.ndarray, tolerance: float) -> tuple[np.n
     """
     direction, squarable = _dominant_direction(raw, tolerance)
     which = np.flatnonzero(squarable)
-    edges, boundary = _edges(simple[which]), _Boundary.of(raw[which])
     if not len(which):
         return which, raw[which]
-    runs = _runs(edges, boundary, direction[which], tolerance)
+    edges, boundary = _edges(simple[which]), _Boundary.of(raw[which])
+    runs = _refined(_runs(edges, boundary, direction[which], tolerance), boundary)
     corners, ring = _corners(runs, boundary)
     return _assemble(which, simple, corners, ring)
 
@@ -187,18 +195,24 @@ class _Boundary:
 
     points    (m, 2) integer pixels from the ring's `origin`
     ydx       (m,) twice the integral of y dx from the first vertex of all to this one
+    moments   (m, 6) six times the integrals of 1, x, y, xx, xy, yy over the length likewise
     offsets   (rings + 1,) where each ring starts in `points`; its first vertex is also its last
     origin    (rings, 2) the rings' first vertices
+    polygon   (rings,) the polygons they belong to
+
+    A running sum that outgrows 64 bits wraps around, and its differences are right all the same.
     """
 
     points: np.ndarray
     ydx: np.ndarray
+    moments: np.ndarray
     offsets: np.ndarray
     origin: np.ndarray
+    polygon: np.ndarray
 
     @classmethod
     def of(cls, polygons: np.ndarray) -> _Boundary:
-        rings = shapely.get_rings(polygons)
+        rings, polygon = shapely.get_rings(polygons, return_index=True)
         points, ring = shapely.get_coordinates(rings, return_index=True)
         points = _whole(points)
         offsets = np.searchsorted(ring, np.arange(len(rings) + 1))
@@ -206,7 +220,8 @@ class _Boundary:
         points -= origin[ring]
         # A ring ends where it starts, at (0, 0), so the step to the next ring adds nothing.
         steps = (points[1:, 1] + points[:-1, 1]) * np.diff(points[:, 0])
-        return cls(points, np.append(0, np.cumsum(steps)), offsets, origin)
+        ydx = np.append(0, np.cumsum(steps))
+        return cls(points, ydx, _moments(points), offsets, origin, polygon)
 
     def find(self, start: np.ndarray, ring: np.ndarray) -> np.ndarray:
         """The index of each vertex `start` (in pixels) among the vertices of its ring."""
@@ -223,13 +238,41 @@ class _Boundary:
         wanted = key(ring, start - self.origin[ring])
         return order[np.searchsorted(keys, wanted, sorter=order)]
 
-    def integrals(self, first: np.ndarray, last: np.ndarray, ring: np.ndarray) -> np.ndarray:
-        """(m, 4): the integrals of x dx, x dy, y dx, y dy from vertex to vertex of the rings."""
-        (x0, y0), (x1, y1) = self.points[first].T, self.points[last].T
-        whole = self.ydx[self.offsets[ring + 1] - 1] - self.ydx[self.offsets[ring]]
-        ydx = self.ydx[last] - self.ydx[first] + np.where(last <= first, whole, 0)
+    def _between(self, sums: np.ndarray, runs: _Runs) -> np.ndarray:
+        """Differences of running sums from the runs' starts to their ends, round the ring."""
+        low, high = self.offsets[runs.ring], self.offsets[runs.ring + 1] - 1
+        turn = np.where(runs.end <= runs.start, (sums[high] - sums[low]).T, 0).T
+        return sums[runs.end] - sums[runs.start] + turn
+
+    def integrals(self, runs: _Runs) -> np.ndarray:
+        """(m, 4): the integrals of x dx, x dy, y dx, y dy over the runs."""
+        (x0, y0), (x1, y1) = self.points[runs.start].T, self.points[runs.end].T
+        ydx = self._between(self.ydx, runs)
         xdy = 2 * (x1 * y1 - x0 * y0) - ydx
         return np.column_stack([x1 * x1 - x0 * x0, xdy, ydx, y1 * y1 - y0 * y0]) / 2
+
+    def spread(self, runs: _Runs) -> np.ndarray:
+        """(m, 3): the runs' variances of x, of x with y, and of y, in square pixels."""
+        length, x, y, xx, xy, yy = self._between(self.moments, runs).T / 6
+        x, y = x / length, y / length
+        return np.column_stack([xx / length - x * x, xy / length - x * y, yy / length - y * y])
+
+
+def _moments(points: np.ndarray) -> np.ndarray:
+    """Running sums over steps along x or y: six times 1, x, y, xx, xy, yy, times the length."""
+    (x0, y0), (x1, y1) = points[:-1].T, points[1:].T
+    steps = np.column_stack(
+        [
+            np.full(len(x0), 6),
+            3 * (x0 + x1),
+            3 * (y0 + y1),
+            2 * (x0 * x0 + x0 * x1 + x1 * x1),
+            2 * (x0 * y0 + x1 * y1) + x0 * y1 + x1 * y0,
+            2 * (y0 * y0 + y0 * y1 + y1 * y1),
+        ]
+    )
+    steps *= (np.abs(x1 - x0) + np.abs(y1 - y0))[:, None]
+    return np.vstack([np.zeros((1, 6), np.int64), np.cumsum(steps, axis=0)])
 
 
 ALONG, ACROSS, SLANTED = 0, 1, 2
@@ -241,7 +284,8 @@ class _Runs(NamedTuple):
     start, end   (m,) indices into the boundary; a run ends where the ring's next one starts
     ring         (m,)
     kind         (m,) ALONG or ACROSS the dominant direction, or SLANTED
-    direction    (m, 2) unit vectors
+    axis         (m, 2) unit vectors: the polygon's dominant direction
+    direction    (m, 2) unit vectors: the run's own
     chord        (m,) lengths from end to end in that direction
     before       (m,) the run before in the ring; before a ring's first is its last
     after        (m,) the run after
@@ -252,6 +296,7 @@ class _Runs(NamedTuple):
     end: np.ndarray
     ring: np.ndarray
     kind: np.ndarray
+    axis: np.ndarray
     direction: np.ndarray
     chord: np.ndarray
     before: np.ndarray
@@ -261,6 +306,8 @@ class _Runs(NamedTuple):
 
 def _runs(edges: _Edges, boundary: _Boundary, dominant: np.ndarray, tolerance: float) -> _Runs:
     """The runs that are left when edges of one kind are joined and short runs absorbed.
+
+    So are runs whose wall, from corner to corner, would be shorter by half or even go backwards.
 
     dominant  (polygons, 2) unit vectors
     """
@@ -277,7 +324,11 @@ def _runs(edges: _Edges, boundary: _Boundary, dominant: np.ndarray, tolerance: f
         kept = (kind != kind[before]) | (kind == SLANTED)
         start, ring, kind, axis = start[kept], ring[kept], kind[kept], axis[kept]
         runs = _measure(start, ring, kind, axis, boundary)
-        absorbed = _absorbable(runs, np.abs(runs.chord) < shortest[kind])
+        length = np.abs(runs.chord)
+        absorbed = _absorbable(runs, length, length < shortest[kind])
+        if not absorbed.any():
+            length = _wall_lengths(runs, boundary)
+            absorbed = _absorbable(runs, length, length < shortest[kind] / 2)
         if not absorbed.any():
             return runs
         start = _absorb(runs, absorbed)
@@ -309,15 +360,15 @@ def _measure(
     own = np.divide(vector, length, out=axis.copy(), where=length > 0)
     direction = np.choose(kind[:, None], [axis, _normal(axis), own])
     chord = _along(vector, direction)
-    return _Runs(start, end, ring, kind, direction, chord, before, after, count)
+    return _Runs(start, end, ring, kind, axis, direction, chord, before, after, count)
 
 
-def _absorbable(runs: _Runs, short: np.ndarray) -> np.ndarray:
+def _absorbable(runs: _Runs, length: np.ndarray, short: np.ndarray) -> np.ndarray:
     """Which of the short runs go now: shorter than both neighbours, and four runs must stay.
 
     No two of them are neighbours. The first of equally short ones counts as shorter.
     """
-    order = np.lexsort((np.arange(len(short)), np.abs(runs.chord), runs.ring))
+    order = np.lexsort((np.arange(len(short)), length, runs.ring))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     shortest = (rank < rank[runs.before]) & (rank < rank[runs.after])
@@ -345,25 +396,65 @@ def _absorb(runs: _Runs, absorbed: np.ndarray) -> np.ndarray:
     return start
 
 
-def _corners(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]:
-    """Where each run's line meets the one before: (m, 2) pixels, and (m,) the rings.
+def _refined(runs: _Runs, boundary: _Boundary) -> _Runs:
+    """The same runs along the direction that the raw boundary itself has in them.
+
+    A run's own direction is its boundary's longer principal axis. The polygon turns by the mean of
+    their angles from the dominant direction, at four times the angle as before.
+    """
+    xx, xy, yy = boundary.spread(runs).T
+    cos, sin = runs.axis.T
+    # Twice the angle of each principal axis, seen from the dominant direction.
+    cos2, sin2 = xx - yy, 2 * xy
+    turn_cos, turn_sin = cos * cos - sin * sin, 2 * cos * sin
+    cos2, sin2 = cos2 * turn_cos + sin2 * turn_sin, sin2 * turn_cos - cos2 * turn_sin
+    size = cos2 * cos2 + sin2 * sin2
+    weight = np.where(runs.kind == SLANTED, 0, runs.chord**2)
+    weight = np.divide(weight, size, out=np.zeros(len(size)), where=size > 0)
+    polygon = boundary.polygon[runs.ring]
+    along = np.bincount(polygon, weight * (cos2 * cos2 - sin2 * sin2))
+    across = np.bincount(polygon, weight * 2 * cos2 * sin2)
+    turn = (np.arctan2(across, along) / 4)[polygon]
+    axis = np.column_stack(
+        [cos * np.cos(turn) - sin * np.sin(turn), sin * np.cos(turn) + cos * np.sin(turn)]
+    )
+    return _measure(runs.start, runs.ring, runs.kind, axis, boundary)
+
+
+def _meetings(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]:
+    """Where each run's line meets the one before, (m, 2) from the ring's origin, and the sines.
 
     The line along the unit vector u, n its normal, is n.p = c with c = integral of n.p d(u.p) over
-    the run, divided by the run's length along u: boundary and line then enclose no area. Rings
-    that have fewer than four runs, or two lines that hardly meet, are left out.
+    the run, divided by the run's length along u: boundary and line then enclose no area. Lines
+    that are parallel, or of runs without a length, meet at no finite place.
     """
     (ux, uy), (nx, ny) = runs.direction.T, _normal(runs.direction).T
-    xdx, xdy, ydx, ydy = boundary.integrals(runs.start, runs.end, runs.ring).T
+    xdx, xdy, ydx, ydy = boundary.integrals(runs).T
     other = runs.before
     with np.errstate(divide="ignore", invalid="ignore"):
         level = (nx * (ux * xdx + uy * xdy) + ny * (ux * ydx + uy * ydy)) / runs.chord
         sine = nx[other] * ny - ny[other] * nx
         x = (level[other] * ny - ny[other] * level) / sine
         y = (nx[other] * level - level[other] * nx) / sine
-    fine = np.isfinite(x) & np.isfinite(y) & (np.abs(sine) >= MIN_SINE) & (runs.count >= 4)
+    return np.column_stack([x, y]), sine
+
+
+def _wall_lengths(runs: _Runs, boundary: _Boundary) -> np.ndarray:
+    """From corner to corner of each run; negative where they come in the wrong order."""
+    points, _ = _meetings(runs, boundary)
+    with np.errstate(invalid="ignore"):
+        return _along(points[runs.after] - points, runs.direction) * np.sign(runs.chord)
+
+
+def _corners(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]:
+    """(m, 2) pixels, and (m,) the rings.
+
+    Rings that have fewer than four runs, or two lines that hardly meet, are left out.
+    """
+    points, sine = _meetings(runs, boundary)
+    fine = np.isfinite(points).all(axis=1) & (np.abs(sine) >= MIN_SINE) & (runs.count >= 4)
     kept = ~np.isin(runs.ring, runs.ring[~fine])
-    points = np.column_stack([x, y])[kept] + boundary.origin[runs.ring[kept]]
-    return points, runs.ring[kept]
+    return points[kept] + boundary.origin[runs.ring[kept]], runs.ring[kept]
 
 
 def _assemble(

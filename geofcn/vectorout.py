@@ -246,18 +246,25 @@ def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np
     if kind != ".geojson" or crs is None:
         return lambda geometry: shapely.orient_polygons(geometry, exterior_cw=kind == ".shp")
 
-    def degrees(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def refused(error: ProjError) -> OutputError:
+        return OutputError(
+            f"{target}: the polygons have no place in degrees, which GeoJSON demands ({error}); "
+            "write a .gpkg."
+        )
+
+    try:
         transformer = pyproj.Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+    except ProjError as error:
+        raise refused(error) from error
+
+    def degrees(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return transformer.transform(x, y, errcheck=True)
 
     def prepare(geometry: np.ndarray) -> np.ndarray:
         try:
             return shapely.orient_polygons(shapely.transform(geometry, degrees, interleaved=False))
         except ProjError as error:
-            raise OutputError(
-                f"{target}: the polygons have no place in degrees, which GeoJSON demands "
-                f"({error}); write a .gpkg."
-            ) from error
+            raise refused(error) from error
 
     return prepare
 

@@ -63,3 +63,42 @@ def test_no_overlap_is_refused(geofcn_command, pair, write_raster):
     )
     result = geofcn_command("evaluate", pair[0], far, code=1)
     assert "overlap" in result.stderr
+
+
+def test_objects_in_json(geofcn_command, pair):
+    """One house of 4 pixels against one of 5, 3 of them common: IoU 3/6."""
+    objects = json.loads(geofcn_command("evaluate", *pair, "--json").stdout)["objects"]
+    assert objects["mean_iou"] == pytest.approx(3 / 6)
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (1, 0, 0)
+    assert objects["by_size"]["small"] == {"tp": 1, "fp": 0, "fn": 0}
+    strict = geofcn_command("evaluate", *pair, "--json", "--iou", 0.6).stdout
+    objects = json.loads(strict)["objects"]
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (0, 1, 1)
+    assert objects["mean_iou"] is None
+    assert objects["polis_m"] is None
+
+
+def test_objects_in_the_table(geofcn_command, pair):
+    lines = geofcn_command("evaluate", *pair).stdout.splitlines()
+    start = lines.index("objects")
+    assert [line.split()[0] for line in lines[start + 1 : start + 4]] == [
+        "precision", "recall", "F1",
+    ]  # fmt: skip
+    assert lines[start + 5].split()[::2] == ["PoLiS", "m"]
+    assert lines[-5].split() == ["TP", "FP", "FN"]
+    assert lines[-4].split() == ["all", "1", "0", "0"]
+    assert lines[-3].split() == ["small", "<", "50", "m2", "1", "0", "0"]
+
+
+def test_polygons_on_both_sides_have_no_pixels(geofcn_command, trained, tmp_path):
+    labels = trained / "labels.gpkg"
+    matches = tmp_path / "matches.gpkg"
+    result = geofcn_command("evaluate", labels, labels, "--json", "--matches", matches)
+    scores = json.loads(result.stdout)
+    assert scores["pixels"] is None
+    assert scores["objects"]["f1"] == 1
+    assert scores["objects"]["polis_m"] == 0
+    assert "pixels" not in geofcn_command("evaluate", labels, labels).stdout
+    refused = geofcn_command("evaluate", labels, labels, "--matches", matches, code=1)
+    assert "--overwrite" in refused.stderr
+    geofcn_command("evaluate", labels, labels, "--matches", matches, "--overwrite", "--min-area", 9)

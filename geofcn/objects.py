@@ -1,0 +1,119 @@
+"""Which predicted polygon is which true one, and how far apart their outlines are.
+
+Polygons are valid shapely Polygons, in arrays (n,), all in one plane.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+# Coordinates have so many digits: an overlap of exactly the least one must not fail for the last.
+SLACK = 1e-7
+PAIRS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Pairs of a prediction and a truth, each in one pair at most, in the predictions' order.
+
+    prediction, truth  (m,) indices
+    iou                (m,) intersection over union
+    """
+
+    prediction: np.ndarray
+    truth: np.ndarray
+    iou: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.iou)
+
+
+def match(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    least: float = 0.5,
+    scores: np.ndarray | None = None,
+) -> Matching:
+    """Match as SpaceNet does (Van Etten et al. 2018).
+
+    Predictions choose one after the other, in the order of descending `scores` (NaN is last): each
+    takes the truth, of those still free, with which its intersection over union is highest, if
+    that is `least` or more. Among predictions of equal scores, or without any, the pair that
+    overlaps most comes first.
+    """
+    p, t, iou = _overlaps(prediction, truth, least)
+    rank = np.zeros(len(prediction)) if scores is None else np.nan_to_num(-scores, nan=np.inf)
+    order = np.lexsort((t, p, -iou, rank[p]))
+    chosen = order[_first_come(p[order], t[order], len(prediction), len(truth))]
+    chosen = chosen[np.argsort(p[chosen])]
+    return Matching(p[chosen], t[chosen], iou[chosen])
+
+
+def _overlaps(
+    prediction: np.ndarray, truth: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs (prediction, truth) whose intersection over union is `least` or more, and it."""
+    p, t = shapely.STRtree(truth).query(prediction)
+    area_p, area_t = shapely.area(prediction)[p], shapely.area(truth)[t]
+    # No intersection is larger than that of the boxes: most pairs need no overlay.
+    boxes = shapely.bounds(prediction).reshape(-1, 4)[p], shapely.bounds(truth).reshape(-1, 4)[t]
+    low, high = np.maximum(*boxes)[:, :2], np.minimum(*boxes)[:, 2:]
+    bound = np.minimum((high - low).prod(axis=1), np.minimum(area_p, area_t))
+    possible = bound >= (least - SLACK) * (area_p + area_t - bound)
+    p, t, area_p, area_t = p[possible], t[possible], area_p[possible], area_t[possible]
+    common = shapely.area(shapely.intersection(prediction[p], truth[t]))
+    iou = common / (area_p + area_t - common)
+    found = (common > 0) & (iou >= least - SLACK)
+    return p[found], t[found], iou[found]
+
+
+def _first_come(p: np.ndarray, t: np.ndarray, predictions: int, truths: int) -> np.ndarray:
+    """The pairs that are served, when each in turn is if both its partners are still free.
+
+    A pair is sure to be served when no earlier one has either partner; those are served all at
+    once, the pairs they spoil fall out, and so on. Houses hardly ever need a second round.
+    """
+    free_p, free_t = np.ones(predictions, bool), np.ones(truths, bool)
+    served = []
+    left = np.arange(len(p))
+    while len(left):
+        sure = left[_is_first(p[left]) & _is_first(t[left])]
+        served.append(sure)
+        free_p[p[sure]] = free_t[t[sure]] = False
+        left = left[free_p[p[left]] & free_t[t[left]]]
+    return np.concatenate(served) if served else left
+
+
+def _is_first(values: np.ndarray) -> np.ndarray:
+    """Whether each value occurs for the first time."""
+    first = np.zeros(len(values), bool)
+    first[np.unique(values, return_index=True)[1]] = True
+    return first
+
+
+def polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The PoLiS distance of each of the pairs (n,), in the polygons' unit (Avbelj et al. 2015).
+
+    Half the mean distance of one's vertices to the other's boundary, plus the same the other way
+    round; holes are part of the boundary.
+    """
+    distances = np.empty(len(first))
+    for start in range(0, len(first), PAIRS_AT_ONCE):
+        some = slice(start, start + PAIRS_AT_ONCE)
+        there, back = _stray(first[some], second[some]), _stray(second[some], first[some])
+        distances[some] = (there + back) / 2
+    return distances
+
+
+def _stray(polygons: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The mean distance of each polygon's vertices to the boundary of its counterpart."""
+    rings, owner = shapely.get_rings(polygons, return_index=True)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    # A ring's last point is its first.
+    vertex = np.flatnonzero(ring[1:] == ring[:-1])
+    owner = owner[ring[vertex]]
+    distances = shapely.distance(shapely.points(points[vertex]), shapely.boundary(others)[owner])
+    return np.bincount(owner, weights=distances) / np.bincount(owner)

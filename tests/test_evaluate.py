@@ -1,0 +1,240 @@
+"""Scores by pixel and by house, of rasters and polygons on either side."""
+
+import math
+
+import geopandas
+import numpy as np
+import pytest
+from rasterio.transform import from_origin
+from shapely import affinity
+from shapely.geometry import MultiPolygon, Polygon, box
+
+from geofcn import evaluate
+from geofcn.errors import LabelsError, OutputError, UsageError
+
+UTM = "EPSG:25832"
+# One pixel is a metre.
+METRES = from_origin(500_000, 5_000_000, 1, 1)
+
+
+def house(col: float, row: float, width: float, height: float) -> Polygon:
+    """A rectangle by pixels of METRES."""
+    x, y = METRES @ (col, row)
+    return box(x, y - height, x + width, y)
+
+
+# One is found with an IoU of 0.8, one is missed, one found exactly, one a false alarm.
+TRUTH = [house(5, 5, 10, 4), house(30, 5, 6, 6), house(5, 30, 20, 12)]
+PREDICTED = [house(5, 5, 8, 4), house(5, 30, 20, 12), house(45, 45, 3, 3)]
+# Of the first pair only two of the truth's four corners are off, by 2 m; the other pair is exact.
+POLIS = ((2 * 2 / 4 + 0) / 2 + 0) / 2
+EXPECTED = {"tp": 2, "fp": 1, "fn": 1, "precision": 2 / 3, "recall": 2 / 3, "f1": 2 / 3}
+
+
+def burned(houses) -> np.ndarray:
+    mask = np.zeros((60, 60), np.uint8)
+    for one in houses:
+        left, bottom, right, top = (round(v) for v in affinity.translate(one, -5e5, -5e6).bounds)
+        mask[-top:-bottom, left:right] = 1
+    return mask
+
+
+@pytest.fixture
+def files(write_raster, write_vectors):
+    """Both sides as rasters and as polygons, the labels' in degrees too."""
+    degrees = geopandas.GeoSeries(TRUTH, crs=UTM).to_crs("EPSG:4326")
+    return {
+        "predicted.tif": write_raster("predicted.tif", burned(PREDICTED), transform=METRES),
+        "predicted.gpkg": write_vectors("predicted.gpkg", PREDICTED),
+        "truth.tif": write_raster("truth.tif", burned(TRUTH), transform=METRES),
+        "truth.gpkg": write_vectors("truth.gpkg", TRUTH),
+        "truth.geojson": write_vectors("truth.geojson", degrees, "EPSG:4326"),
+    }
+
+
+@pytest.mark.parametrize("labels", ["truth.tif", "truth.gpkg", "truth.geojson"])
+@pytest.mark.parametrize("prediction", ["predicted.tif", "predicted.gpkg"])
+def test_every_pairing_gives_the_same_scores(files, prediction, labels):
+    scores = evaluate(files[prediction], files[labels])
+    objects = scores["objects"]
+    assert {name: objects[name] for name in EXPECTED} == pytest.approx(EXPECTED)
+    assert objects["mean_iou"] == pytest.approx((0.8 + 1) / 2, abs=1e-5)
+    assert objects["polis_m"] == pytest.approx(POLIS, rel=1e-3)
+    assert objects["by_size"] == {
+        "small": {"tp": 1, "fp": 1, "fn": 1},
+        "medium": {"tp": 0, "fp": 0, "fn": 0},
+        "large": {"tp": 1, "fp": 0, "fn": 0},
+    }
+    if prediction.endswith(".tif") or labels.endswith(".tif"):
+        tp, fp, fn = 32 + 240, 9, 8 + 36
+        assert scores["pixels"]["iou"] == pytest.approx(tp / (tp + fp + fn))
+    else:
+        assert scores["pixels"] is None
+
+
+def test_the_least_overlap_can_be_changed(files):
+    objects = evaluate(files["predicted.gpkg"], files["truth.tif"], iou=0.9)["objects"]
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (1, 2, 2)
+    # 8 of 10 columns, exactly.
+    assert evaluate(files["predicted.tif"], files["truth.gpkg"], iou=0.8)["objects"]["tp"] == 2
+
+
+def test_small_ones_are_left_out_on_both_sides(files):
+    objects = evaluate(files["predicted.tif"], files["truth.gpkg"], min_area=38)["objects"]
+    # 36 m2 were missed, 9 m2 a false alarm, and a house of 40 m2 was predicted with 32 m2.
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (1, 0, 1)
+
+
+def test_houses_do_not_depend_on_the_row_bands(files, monkeypatch):
+    whole = evaluate(files["predicted.tif"], files["truth.geojson"])
+    monkeypatch.setitem(evaluate.__globals__, "BAND_ROWS", 7)
+    assert evaluate(files["predicted.tif"], files["truth.geojson"]) == whole
+
+
+def test_what_lies_off_a_raster_or_on_blank_does_not_count(write_raster, write_vectors):
+    mask = burned([TRUTH[0], TRUTH[2]])
+    mask[:, 28:40] = 255
+    raster = write_raster("mask.tif", mask, nodata=255, transform=METRES)
+    # TRUTH[1] lies in the blank columns; one lies beside the raster, one overlaps its edge.
+    off, edge = house(100, 5, 9, 9), house(57, 57, 10, 10)
+    polygons = write_vectors("houses.gpkg", [*TRUTH, off, edge])
+    for pair in ((raster, polygons), (polygons, raster)):
+        objects = evaluate(*pair)["objects"]
+        assert (objects["tp"], objects["fp"], objects["fn"]) == (2, 0, 0)
+        assert objects["mean_iou"] == pytest.approx(1)
+
+
+def test_houses_of_a_raster_count_only_where_the_other_is_not_blank(write_raster):
+    prediction = write_raster("predicted.tif", burned(PREDICTED), transform=METRES)
+    truth = burned(TRUTH)
+    truth[40:, 40:] = 255
+    labels = write_raster("truth.tif", truth, nodata=255, transform=METRES)
+    objects = evaluate(prediction, labels)["objects"]
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (2, 0, 1)
+
+
+def test_parts_of_a_multipolygon_are_houses_of_their_own(files, write_vectors):
+    labels = write_vectors("multi.gpkg", [MultiPolygon(TRUTH)])
+    objects = evaluate(files["predicted.gpkg"], labels)["objects"]
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (2, 1, 1)
+
+
+def test_invalid_polygons_are_mended(files, write_vectors):
+    x, y = METRES @ (20, 20)
+    bow_tie = Polygon([(x, y), (x + 4, y - 4), (x + 4, y), (x, y - 4)])
+    objects = evaluate(write_vectors("bow.gpkg", [bow_tie]), files["truth.gpkg"])["objects"]
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (0, 2, 3)
+
+
+def test_the_best_score_chooses_first(write_vectors, tmp_path):
+    labels = write_vectors("truth.gpkg", [house(0, 0, 10, 10)])
+    rivals = [house(0, 0, 10, 10), house(0, 0, 10, 8)]
+    frame = geopandas.GeoDataFrame({"score": [0.6, 0.9]}, geometry=rivals, crs=UTM)
+    frame.to_file(tmp_path / "scored.gpkg")
+    assert evaluate(tmp_path / "scored.gpkg", labels)["objects"]["mean_iou"] == pytest.approx(0.8)
+    plain = write_vectors("plain.gpkg", rivals)
+    assert evaluate(plain, labels)["objects"]["mean_iou"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326"])
+def test_areas_and_distances_are_metres_on_the_ground_in_any_crs(write_vectors, crs):
+    sides = {}
+    for name, houses in (("predicted.gpkg", PREDICTED), ("truth.gpkg", TRUTH)):
+        sides[name] = write_vectors(name, geopandas.GeoSeries(houses, crs=UTM).to_crs(crs), crs)
+    objects = evaluate(*sides.values())["objects"]
+    assert objects["polis_m"] == pytest.approx(POLIS, rel=1e-3)
+    assert objects["mean_iou"] == pytest.approx(0.9, abs=1e-5)
+    assert objects["by_size"]["small"] == {"tp": 1, "fp": 1, "fn": 1}
+
+
+# --- nothing to score ----------------------------------------------------------------------------
+
+
+def test_nothing_predicted_and_nothing_there_is_undefined(write_raster):
+    nothing = write_raster("nothing.tif", np.zeros((4, 4), np.uint8))
+    objects = evaluate(nothing, nothing)["objects"]
+    assert (objects["tp"], objects["fp"], objects["fn"]) == (0, 0, 0)
+    for name in ("precision", "recall", "f1", "mean_iou", "polis_m"):
+        assert math.isnan(objects[name]), name
+
+
+@pytest.mark.parametrize("labels", ["truth.tif", "truth.gpkg"])
+def test_a_file_without_polygons_is_a_prediction_of_nothing(files, tmp_path, labels):
+    empty = geopandas.GeoDataFrame(geometry=[], crs=UTM)
+    empty.to_file(tmp_path / "empty.gpkg", geometry_type="Polygon")
+    scores = evaluate(tmp_path / "empty.gpkg", files[labels])
+    assert (scores["objects"]["tp"], scores["objects"]["fn"]) == (0, 3)
+    assert scores["objects"]["recall"] == 0
+    assert math.isnan(scores["objects"]["precision"])
+    if labels == "truth.tif":
+        assert scores["pixels"]["recall"] == 0
+
+
+# --- the file of matches -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", [".gpkg", ".geojson"])
+def test_matches_are_written_with_their_verdict(files, tmp_path, ending):
+    path = tmp_path / f"matches{ending}"
+    evaluate(files["predicted.tif"], files["truth.geojson"], matches=path)
+    found = geopandas.read_file(path)
+    assert list(found["side"]) == ["prediction"] * 3 + ["truth"] * 3
+    assert sorted(found.query("side == 'prediction'")["verdict"]) == ["fp", "tp", "tp"]
+    assert list(found.query("side == 'truth'")["verdict"]) == ["tp", "fn", "tp"]
+    assert found["iou"].isna().tolist() == (found["verdict"] != "tp").tolist()
+    assert found["iou"].max() == pytest.approx(1, abs=1e-5)
+    assert found["area_m2"].iloc[-3:].tolist() == pytest.approx([40, 36, 240], rel=2e-3)
+    back = found.geometry.to_crs(UTM).iloc[-3:]
+    for written, original in zip(back, TRUTH, strict=True):
+        assert written.symmetric_difference(original).area < 1e-2
+
+
+def test_matches_are_refused_before_anything_is_read(files, tmp_path):
+    taken = tmp_path / "taken.gpkg"
+    taken.write_text("mine")
+    with pytest.raises(OutputError, match="--overwrite"):
+        evaluate("missing.tif", files["truth.tif"], matches=taken)
+    with pytest.raises(OutputError, match="input itself"):
+        evaluate(
+            files["predicted.tif"], files["truth.gpkg"], matches=files["truth.gpkg"], overwrite=True
+        )
+    assert taken.read_text() == "mine"
+    evaluate(files["predicted.tif"], files["truth.tif"], matches=taken, overwrite=True)
+    assert len(geopandas.read_file(taken)) == 6
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def test_sides_that_do_not_meet_are_refused(files, write_vectors):
+    far = write_vectors("far.gpkg", [affinity.translate(one, 1e4) for one in TRUTH])
+    for pair in (
+        (files["predicted.tif"], far), (far, files["truth.tif"]),
+        (files["predicted.gpkg"], far), (far, files["truth.gpkg"]),
+    ):  # fmt: skip
+        with pytest.raises(LabelsError, match=r"check (its|both) CRS"):
+            evaluate(*pair)
+
+
+def test_polygons_of_an_unknown_place_are_refused(files, write_vectors):
+    bare = write_vectors("bare.gpkg", PREDICTED, None)
+    for pair in ((bare, files["truth.gpkg"]), (files["predicted.gpkg"], bare)):
+        with pytest.raises(LabelsError, match=r"bare.gpkg: it states no CRS"):
+            evaluate(*pair)
+    objects = evaluate(bare, write_vectors("plane.gpkg", TRUTH, None))["objects"]
+    assert objects["polis_m"] == pytest.approx(POLIS)
+
+
+@pytest.mark.parametrize("content", ["nonsense", None])
+def test_what_is_no_vector_file_is_refused(files, tmp_path, content):
+    path = tmp_path / "houses.shp"
+    if content:
+        path.write_text(content)
+    with pytest.raises(LabelsError, match="cannot be read as polygons"):
+        evaluate(path, files["truth.gpkg"])
+
+
+@pytest.mark.parametrize("wrong", [{"iou": 0}, {"iou": 1.5}, {"min_area": -1}])
+def test_options_out_of_range_are_refused(files, wrong):
+    with pytest.raises(UsageError, match="give a number"):
+        evaluate(files["predicted.tif"], files["truth.tif"], **wrong)

@@ -1,0 +1,118 @@
+"""Matching polygons, and the distance of their outlines."""
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from shapely.geometry import Point, Polygon, box
+
+from geofcn.objects import SLACK, match, polis
+
+corners = st.integers(0, 8)
+sizes = st.integers(1, 5)
+boxes = st.lists(st.tuples(corners, corners, sizes, sizes), max_size=12).map(
+    lambda all_: np.array([box(x, y, x + w, y + h) for x, y, w, h in all_], dtype=object)
+)
+least = st.sampled_from([0.1, 0.3, 0.5, 0.8, 1.0])
+
+
+def overlap(a, b):
+    common = a.intersection(b).area
+    return common / (a.area + b.area - common)
+
+
+def pairs(found):
+    return set(zip(found.prediction.tolist(), found.truth.tolist(), strict=True))
+
+
+@given(prediction=boxes, truth=boxes, least=least)
+def test_without_scores_it_is_the_greedy_loop_over_pairs(prediction, truth, least):
+    every = [(-overlap(a, b), i, j) for i, a in enumerate(prediction) for j, b in enumerate(truth)]
+    expected, taken_p, taken_t = {}, set(), set()
+    for iou, i, j in sorted(every):
+        if -iou >= least - SLACK and i not in taken_p and j not in taken_t:
+            expected[i, j] = -iou
+            taken_p.add(i)
+            taken_t.add(j)
+    found = match(prediction, truth, least)
+    assert pairs(found) == set(expected)
+    assert found.iou.tolist() == pytest.approx([expected[pair] for pair in sorted(expected)])
+    assert found.prediction.tolist() == sorted(found.prediction)
+
+
+@given(prediction=boxes, truth=boxes, least=least, data=st.data())
+def test_with_scores_it_is_the_loop_of_spacenet(prediction, truth, least, data):
+    scores = data.draw(st.permutations(range(len(prediction))))
+    free, expected = set(range(len(truth))), set()
+    for i in sorted(range(len(prediction)), key=lambda i: -scores[i]):
+        ious = {j: overlap(prediction[i], truth[j]) for j in sorted(free)}
+        best = max(ious, key=ious.get, default=None)
+        if best is not None and ious[best] >= least - SLACK:
+            expected.add((i, best))
+            free.remove(best)
+    assert pairs(match(prediction, truth, least, np.array(scores, float))) == expected
+
+
+def test_the_best_score_chooses_first_and_no_score_last():
+    truth = np.array([box(0, 0, 10, 1)])
+    prediction = np.array([box(0, 0, 10, 1), box(0, 0, 9, 1), box(0, 0, 8, 1)])
+    assert pairs(match(prediction, truth)) == {(0, 0)}
+    assert pairs(match(prediction, truth, 0.5, np.array([0.1, 0.9, 0.2]))) == {(1, 0)}
+    assert pairs(match(prediction, truth, 0.5, np.array([np.nan, np.nan, -1.0]))) == {(2, 0)}
+
+
+def test_an_overlap_of_exactly_the_least_is_a_match_anywhere_on_earth():
+    x, y = 500_000.2, 5_000_000.6
+    found = match(
+        np.array([box(x, y, x + 0.4, y + 0.2)]), np.array([box(x, y, x + 0.2, y + 0.2)]), 0.5
+    )
+    assert found.iou == pytest.approx([0.5], abs=1e-7)
+
+
+def test_polygons_that_only_touch_never_match():
+    assert len(match(np.array([box(0, 0, 1, 1)]), np.array([box(1, 0, 2, 1)]), 1e-9)) == 0
+
+
+@pytest.mark.parametrize(("predictions", "truths"), [(0, 0), (0, 2), (2, 0)])
+def test_nothing_matches_nothing(predictions, truths):
+    square = box(0, 0, 1, 1)
+    found = match(np.array([square] * predictions, object), np.array([square] * truths, object))
+    assert len(found) == 0
+
+
+# --- PoLiS ---------------------------------------------------------------------------------------
+
+
+def test_polis_by_hand():
+    """Beside its neighbour, two corners of a unit square are 1 off, two are on its boundary."""
+    square = box(0, 0, 1, 1)
+    others = np.array([square, box(1, 0, 2, 1), box(-1, -1, 2, 2)], dtype=object)
+    # Within the large one: its corners are sqrt(2) from the small one, whose own are 1 from it.
+    expected = [0, 0.5, (1 + 2**0.5) / 2]
+    assert polis(np.full(3, square), others).tolist() == pytest.approx(expected)
+
+
+def test_polis_counts_a_hole_as_boundary():
+    full, holed = box(0, 0, 4, 4), box(0, 0, 4, 4).difference(box(1, 1, 3, 3))
+    # Four of the eight vertices of the one with a hole are 1 from the other's boundary.
+    assert polis(np.array([holed]), np.array([full]))[0] == pytest.approx((4 / 8 + 0) / 2)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_polis_is_that_of_its_definition_and_symmetric(seed):
+    random = np.random.default_rng(seed)
+    first, second = (
+        shapely.convex_hull(shapely.multipoints(list(random.random((5, 6, 2))))) for _ in range(2)
+    )
+
+    def stray(one: Polygon, other: Polygon) -> float:
+        return np.mean([other.boundary.distance(Point(v)) for v in one.exterior.coords[:-1]])
+
+    expected = [(stray(a, b) + stray(b, a)) / 2 for a, b in zip(first, second, strict=True)]
+    assert polis(first, second) == pytest.approx(expected)
+    assert polis(second, first) == pytest.approx(expected)
+
+
+def test_polis_of_no_pairs_is_no_distance():
+    assert polis(np.zeros(0, object), np.zeros(0, object)).shape == (0,)
