@@ -9,7 +9,6 @@ prediction where there is no raster; areas and distances are those on the ground
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, nan
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
-import pyogrio
 import pyproj
 import shapely
 from rasterio.crs import CRS
@@ -26,7 +24,7 @@ from geofcn.errors import LabelsError, UsageError
 from geofcn.flow import Threads
 from geofcn.grid import Window, row_bands
 from geofcn.ground import Ground
-from geofcn.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels
+from geofcn.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels, read_vectors
 from geofcn.metrics import Confusion, confusion
 from geofcn.objects import Matching, match, polis
 from geofcn.pixels import BLANK, HOUSE
@@ -124,23 +122,6 @@ def _is_raster(path: str) -> bool:
 # --- polygons of a file --------------------------------------------------------------------------
 
 
-def _read(path: str) -> geopandas.GeoDataFrame:
-    """A vector file with its column `score`, if it has one."""
-    try:
-        with warnings.catch_warnings():
-            # A GeoPackage of ours has its style in a second layer.
-            warnings.filterwarnings("ignore", "More than one layer found")
-            frame = pyogrio.read_dataframe(path, columns=["score"])
-    except Exception as error:  # pyogrio raises several unrelated classes
-        raise LabelsError(
-            f"{path}: it cannot be read as polygons ({error}); give a vector file, or a raster "
-            f"ending in one of {', '.join(RASTER_SUFFIXES)}."
-        ) from error
-    if "geometry" not in frame:
-        raise LabelsError(f"{path}: it is a table without shapes; give polygons of houses.")
-    return frame
-
-
 def _side(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Side:
     """The houses of a file in `crs`: a multipolygon's parts one by one; invalid ones mended."""
     if frame.crs is not None and crs is not None:
@@ -157,7 +138,7 @@ def _side(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Side:
 
 def _open_both(prediction: str, labels: str) -> tuple[tuple[Side, Side], pyproj.CRS | None]:
     """Two files of polygons in the prediction's CRS, and that. Raises LabelsError if far apart."""
-    frames = _read(prediction), _read(labels)
+    frames = read_vectors(prediction), read_vectors(labels)
     crs = frames[0].crs
     for path, frame in zip((prediction, labels), frames, strict=True):
         if frame.crs is None and frames[0].crs != frames[1].crs:
@@ -240,13 +221,13 @@ def _compare_on_raster(
     if _is_raster(prediction):
         predicted, one = RasterLabels(frame), _Swept(frame)
     else:
-        side = _side(_read(prediction), frame.crs)
+        side = _side(read_vectors(prediction), frame.crs)
         predicted = open_labels(prediction, frame) if len(side.polygons) else _NoHouses()
         one = _Located(side, frame)
     if _is_raster(labels):
         other = _Swept(frame)
     else:
-        other = _Located(_side(_read(labels), frame.crs), frame)
+        other = _Located(_side(read_vectors(labels), frame.crs), frame)
     total = Confusion()
     with progress("comparing", frame.window.pixels, "px") as bar:
         for window, part, houses, counted in _read_bands(frame, predicted, truth):

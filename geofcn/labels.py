@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyogrio
 import shapely
@@ -198,17 +200,34 @@ def _bounds(raster: Scene) -> tuple[float, float, float, float]:
     return min(left, right), min(bottom, top), max(left, right), max(bottom, top)
 
 
+def read_vectors(path: str) -> geopandas.GeoDataFrame:
+    """The shapes of a vector file, with its column `score` if it has one.
+
+    Raises LabelsError where the file cannot be read or holds no shapes.
+    """
+    try:
+        if Path(path).suffix.lower() == ".parquet":
+            # pyogrio's wheels have no Parquet driver.
+            frame = geopandas.read_parquet(path)
+            return frame[[name for name in ("score", frame.geometry.name) if name in frame]]
+        with warnings.catch_warnings():
+            # A GeoPackage of ours has its style in a second layer.
+            warnings.filterwarnings("ignore", "More than one layer found")
+            frame = pyogrio.read_dataframe(path, columns=["score"])
+    except Exception as error:  # pyogrio raises several unrelated classes
+        raise LabelsError(
+            f"{path}: it cannot be read as polygons ({error}); give a vector file, or a raster "
+            f"ending in one of {', '.join(RASTER_SUFFIXES)}."
+        ) from error
+    if "geometry" not in frame:
+        raise LabelsError(f"{path}: it is a table without shapes; give polygons of houses.")
+    return frame
+
+
 @lru_cache(maxsize=8)
 def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
     """All polygons of the file in the scene's pixel coordinates (column, row), with an index."""
-    try:
-        frame = pyogrio.read_dataframe(labels.path, columns=[])
-    except Exception as error:  # pyogrio raises several unrelated classes
-        raise LabelsError(
-            f"{labels.path}: these labels cannot be read ({error}); give a GeoTIFF or polygons."
-        ) from error
-    if "geometry" not in frame:
-        raise LabelsError(f"{labels.path}: it is a table without shapes; give polygons of houses.")
+    frame = read_vectors(labels.path)
     if frame.crs is not None and labels.crs is not None:
         frame = frame.to_crs(labels.crs.to_wkt())
     elif labels.crs is not None:

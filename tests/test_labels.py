@@ -336,3 +336,17 @@ def test_labels_that_declare_zero_nodata_have_background_all_the_same(write_rast
     )
     with pytest.raises(LabelsError, match="unsetnodata"):
         open_labels(moved, scene)
+
+
+def test_geoparquet_labels_are_those_of_a_geopackage(write_raster, tmp_path):
+    scene = open_scene(write_raster("scene.tif", np.full((3, 32, 32), 9, np.uint8)))
+    house = shapely.box(500_001, 4_999_996, 500_003, 4_999_999)
+    frame = geopandas.GeoDataFrame(geometry=[house], crs="EPSG:25832")
+    frame.to_parquet(tmp_path / "houses.parquet")
+    frame.to_file(tmp_path / "houses.gpkg")
+    first, second = (
+        open_labels(tmp_path / name, scene).read(scene.window)
+        for name in ("houses.parquet", "houses.gpkg")
+    )
+    assert np.array_equal(first, second)
+    assert first.sum() == 10 * 15
