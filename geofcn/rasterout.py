@@ -23,11 +23,13 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
+from geofcn import files
 from geofcn.config import GDAL_OPTIONS
 from geofcn.errors import OutputError
 from geofcn.grid import Window
 from geofcn.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 
+ENDINGS = (".tif", ".tiff")
 BLOCK = 256
 # Row bands start on multiples of 512 rows, which can be halved so often.
 MAX_LEVELS = 9
@@ -37,30 +39,8 @@ MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 
 
 
 def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike) -> Path:
-    """Raise OutputError where `path` must not be written; return it as a Path.
-
-    It must end in .tif or .tiff, be none of `sources` (also through a link), not exist unless
-    `overwrite`, and its folder must exist.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in (".tif", ".tiff"):
-        raise OutputError(f"{target}: rasters are written as GeoTIFF; give a name ending in .tif.")
-    check_not_source(target, *sources)
-    if target.is_dir():
-        raise OutputError(f"{target}: this is a folder; give the name of a file.")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: it exists already; give --overwrite to replace it.")
-    if not target.parent.is_dir():
-        raise OutputError(f"{target}: its folder does not exist; make {target.parent} first.")
-    return target
-
-
-def check_not_source(target: Path, *sources: str | os.PathLike) -> None:
-    """Raise OutputError when `target` is one of the files being read."""
-    for source in sources:
-        with suppress(OSError):
-            if target.samefile(source):
-                raise OutputError(f"{target}: this is the input itself; give another name.")
+    """files.check_target for a GeoTIFF."""
+    return files.check_target(path, ENDINGS, overwrite, *sources)
 
 
 @dataclass(frozen=True)
@@ -131,7 +111,7 @@ class RasterWriter:
             if kind is None:
                 finished = self._finish()
                 self._verify(finished)
-                publish(finished, self.path)
+                files.publish(finished, self.path)
         except (RasterioError, OSError) as failure:
             raise self._failed(failure.__cause__ or failure) from failure
         finally:
@@ -332,24 +312,6 @@ def _sum_of_four(values: np.ndarray) -> np.ndarray:
     """Sums of 2 x 2 pixels."""
     rows = values[::2] + values[1::2]
     return rows[:, ::2] + rows[:, 1::2]
-
-
-def publish(partial: Path, path: Path) -> None:
-    """Give a finished file its final name in one step that outlives a power cut."""
-    with open(partial, "rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Write a folder's entries to disk, where the system can."""
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 MASK = Band("uint8", BLANK, "house", MASK_COLOURS)

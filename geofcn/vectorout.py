@@ -17,10 +17,9 @@ import logging
 import os
 import shutil
 import sqlite3
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +31,7 @@ import pyproj
 import shapely
 from pyproj.exceptions import ProjError
 
+from geofcn import files
 from geofcn.errors import OutputError
 
 DRIVERS = {
@@ -81,36 +81,11 @@ class Batch:
 
 
 def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike) -> Path:
-    """Raise OutputError where vectors must not or cannot be written to `path`; return it as a Path.
-
-    Its ending must be one of DRIVERS; it must be none of `sources` (also through a link), not
-    exist unless `overwrite`, and lie in a folder in which files can be made.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in DRIVERS:
-        endings = ", ".join(DRIVERS)
-        raise OutputError(f"{target}: vectors are written by ending; give one of {endings}.")
+    """files.check_target for a vector file."""
+    target = files.check_target(path, DRIVERS, overwrite, *sources)
     if {"!", ";"} & set(str(target.absolute())):
         # pyogrio would take them for parts of a URL, and write elsewhere.
         raise OutputError(f"{target}: its path must not hold '!' or ';'; choose another name.")
-    if target.is_dir():
-        raise OutputError(f"{target}: this is a folder; give the name of a file.")
-    for source in sources:
-        with suppress(OSError):
-            if target.samefile(source):
-                raise OutputError(f"{target}: this is the input itself; give another name.")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: it exists already; give --overwrite to replace it.")
-    if not target.parent.is_dir():
-        raise OutputError(f"{target}: its folder does not exist; make {target.parent} first.")
-    try:
-        # Only making a file tells: permission bits say nothing of read-only or full disks.
-        tempfile.TemporaryFile(dir=target.parent).close()
-    except OSError as error:
-        raise OutputError(
-            f"{target}: nothing can be written in {target.parent} ({error.strerror}); choose "
-            "another folder."
-        ) from error
     return target
 
 
@@ -397,14 +372,14 @@ def _publish(folder: Path, target: Path) -> None:
     """Move the finished files to their final names, the target itself last."""
     parts = sorted(folder.iterdir(), key=lambda part: part.suffix == target.suffix.lower())
     for part in parts:
-        _sync(part)
+        files.sync(part)
     _remove_stale(target)
     for part in parts:
         final = target if part is parts[-1] else target.with_suffix(part.suffix)
         if part.suffix == ".qml" and final.exists():
             continue
         part.replace(final)
-    _sync(target.parent)
+    files.sync(target.parent)
 
 
 def _remove_stale(target: Path) -> None:
@@ -420,14 +395,6 @@ def _remove_stale(target: Path) -> None:
         stale.append(target)
     for path in stale:
         path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _failed(target: Path, error: Exception) -> OutputError:

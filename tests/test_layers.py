@@ -9,7 +9,7 @@ import geofcn
 
 FLOORS = {
     -1: "errors",  # the ground the house stands on
-    0: "config grid pixels metrics sweep outlines objects progress houses",
+    0: "config grid pixels metrics sweep outlines objects progress files houses",
     1: "scene rasterout vectorout ground shards nets flow plots village painting",
     2: "model labels stats synthetic polygonize",
     3: "modelfile samples",

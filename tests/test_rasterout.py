@@ -169,7 +169,7 @@ def test_the_target_is_checked(tmp_path):
     folder = tmp_path / "folder.tif"
     folder.mkdir()
     for path, overwrite, message in [
-        (tmp_path / "mask.png", False, r"ending in \.tif"),
+        (tmp_path / "mask.png", False, r"end in one of \.tif"),
         (there, False, "--overwrite"),
         (folder, True, "this is a folder"),
         (tmp_path / "none" / "mask.tif", False, "folder does not exist"),

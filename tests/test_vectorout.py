@@ -17,7 +17,7 @@ import pytest
 import rasterio.crs
 import shapely
 
-from geofcn import vectorout
+from geofcn import files, vectorout
 from geofcn.errors import OutputError
 from geofcn.vectorout import DRIVERS, FOOTPRINT_COLUMNS, Batch, check_target, write_polygons
 
@@ -424,7 +424,7 @@ def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path, monkeypatch)
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(vectorout.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"nothing can be written in .* \(Permission denied\)"):
         check_target(tmp_path / "a.gpkg", overwrite=False)
 
