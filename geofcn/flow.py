@@ -27,6 +27,9 @@ Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# How long to wait for a scheduler's answer.
+CONNECT_SECONDS = 10
+
 log = logging.getLogger("geofcn")
 
 
@@ -164,7 +167,7 @@ def _result(item: object, future) -> object:
         ) from error
     except CancelledError as error:
         raise WorkersError(
-            f"{item}: the dask scheduler is gone; the work that is done is kept: start it again and "
+            f"{item}: the dask scheduler is gone; the work that is done is kept: start another and "
             "run the same command."
         ) from error
 
@@ -187,13 +190,18 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if scheduler:
-            client = Client(scheduler, timeout="10s")
+            client = Client(scheduler, timeout=CONNECT_SECONDS)
         else:
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
             )
             client = Client(cluster)
-    except (OSError, TimeoutError, ValueError) as error:
+    # MemoryError: what another kind of server answers is taken for the length of a message.
+    except (OSError, TimeoutError, ValueError, MemoryError) as error:
         raise WorkersError(
             f"{scheduler or 'workers'}: no dask scheduler answers there ({error}); start one with "
             "`dask scheduler` and give its address."

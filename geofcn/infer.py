@@ -40,7 +40,7 @@ from geofcn.pixels import HOUSE, classify
 from geofcn.polygonize import SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, absolute, open_scene, undeclared_collar
-from geofcn.shards import Shards, unpack
+from geofcn.shards import Shards, claimed, unpack
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 
@@ -106,12 +106,12 @@ def infer(
     _warn(job.scene)
     if tile < 1:
         raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
-    folder = targets["mask"].with_name(f".{targets['mask'].name}.work")
-    shards = Shards(folder, job.fingerprint())
+    shards = Shards(_work_folder(targets["mask"]), job.fingerprint())
     if shards.restarted:
-        log.warning("%s: left by another job; its work is deleted.", folder)
+        log.warning("%s: left by another job; its work is deleted.", shards.folder)
     with open_engine(workers, scheduler) as engine:
         _predict(job, tile, shards, engine, progress)
+    shards.claim(targets.values())
     _write_outputs(job, shards, targets, outline, creation, progress)
     shards.remove()
     return verify_mask(job, targets["mask"], verify, progress) if verify else None
@@ -145,17 +145,28 @@ def _check_targets(
     allow_no_crs: bool,
     model: str | os.PathLike,
 ) -> dict[str, Path]:
-    """The outputs' paths by kind; raises OutputError before anything is computed."""
+    """The outputs' paths by kind; raises OutputError before anything is computed.
+
+    The mask is the last to be published. A job killed just before left the others, and may replace
+    them.
+    """
     sources = (job.scene.path, model)
     targets = {"mask": rasterout.check_target(mask, overwrite, *sources)}
+    own = claimed(_work_folder(targets["mask"]), job.fingerprint())
     if probability is not None:
-        targets["probability"] = rasterout.check_target(probability, overwrite, *sources)
+        mine = overwrite or Path(probability).absolute() in own
+        targets["probability"] = rasterout.check_target(probability, mine, *sources)
     if polygons is not None:
-        targets["polygons"] = vectorout.check_target(polygons, overwrite, *sources)
+        mine = overwrite or Path(polygons).absolute() in own
+        targets["polygons"] = vectorout.check_target(polygons, mine, *sources)
         refuse_no_crs(job.scene, allow_no_crs)
     if len({path.absolute() for path in targets.values()}) < len(targets):
         raise OutputError(f"{mask}: two outputs have this name; give each its own.")
     return targets
+
+
+def _work_folder(mask: Path) -> Path:
+    return mask.with_name(f".{mask.name}.work")
 
 
 def _warn(scene: Scene) -> None:
@@ -199,7 +210,7 @@ def _write_outputs(
     creation: Mapping[str, str] | None,
     progress: Progress,
 ) -> None:
-    """One pass over the shards writes every output."""
+    """One pass over the shards writes every output; the mask gets its name last."""
     scene = job.scene
     frame = rasterout.Frame(scene.height, scene.width, scene.crs, scene.transform)
     with ExitStack() as stack:

@@ -85,6 +85,9 @@ class Task:
     band: int
     window: Window
 
+    def __str__(self) -> str:
+        return str(self.window)
+
 
 def task_width(scene: Scene, width: int) -> int:
     """Columns of a task: `width`, but the scene's where it is striped, so that one task reads each
