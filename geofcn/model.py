@@ -14,7 +14,15 @@ from torch import nn
 from geofcn import __version__
 from geofcn.errors import ModelError
 from geofcn.grid import Window, round_up, tile_at
-from geofcn.nets import Geometry, Merged, class_difference, keep_freed_memory, make_net, probe
+from geofcn.nets import (
+    Geometry,
+    Merged,
+    class_difference,
+    has_tail,
+    keep_freed_memory,
+    make_net,
+    probe,
+)
 from geofcn.pixels import Normalisation, pad_to
 from geofcn.scene import Scene, ground_resolution
 
@@ -170,6 +178,7 @@ class Predictor:
         keep_freed_memory()
         self.model = model
         self.net = model.net if device is None else copy.deepcopy(model.net).to(device)
+        merge = merge and has_tail(self.net)
         self.merged = Merged(self.net, model.normalisation.bands) if merge else None
 
     def window(self, scene: Scene, write: Window) -> Prediction:

@@ -86,6 +86,12 @@ class Scaled(nn.Module):
         return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
+def has_tail(net: nn.Module) -> bool:
+    """Whether a net tells its linear tail from what comes before, so that Merged can take it."""
+    inner = net.net if isinstance(net, Scaled) else net
+    return hasattr(inner, "features") and hasattr(inner, "tail")
+
+
 class SubPixel(nn.Module):
     """A convolution to stride x stride phases of one channel, shuffled to `stride` times the size.
 
