@@ -1,10 +1,17 @@
+import logging
+import os
+import signal
 import threading
+import time
 
+import dask
 import pytest
+from distributed import LocalCluster
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.errors import UsageError
+from geofcn import flow
+from geofcn.errors import UsageError, WorkersError
 from geofcn.flow import Threads, cores, open_engine, stream
 from geofcn.grid import Window
 
@@ -84,3 +91,117 @@ def test_an_engine_is_of_one_kind():
         assert isinstance(engine, Threads)
     with pytest.raises(UsageError, match="not both"), open_engine(2, "tcp://localhost:1"):
         pass
+
+
+# --- a cluster: a real scheduler, and workers that are processes of their own ---
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A scheduler with two worker processes, which gives a task up when two workers died of it."""
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        made = LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        )
+    with made:
+        yield made
+
+
+@pytest.fixture
+def engine(cluster):
+    with open_engine(scheduler=cluster.scheduler_address) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 100])
+def test_a_cluster_gives_every_result_once_and_in_order(engine, ahead):
+    assert engine.remote
+    assert list(engine.stream(pow, 2, range(20), ahead)) == [2**n for n in range(20)]
+    assert list(engine.stream(pow, 2, [], ahead)) == []
+
+
+def test_the_work_of_a_cluster_is_done_by_its_workers(engine, cluster):
+    pids = {worker.pid for worker in cluster.workers.values()}
+    results = engine.stream(lambda *_: (time.sleep(0.05), os.getpid())[1], None, range(20), 8)
+    assert set(results) == pids
+
+
+def test_work_ahead_on_a_cluster_is_bounded(engine):
+    pulled = 0
+
+    def items():
+        nonlocal pulled
+        while True:
+            pulled += 1
+            yield pulled
+
+    for consumed, _ in enumerate(engine.stream(max, 0, items(), 4)):
+        assert pulled - consumed <= 4
+        if consumed == 20:
+            break
+
+
+def test_an_error_on_a_worker_reaches_the_consumer(engine):
+    def fail_at_three(_: None, number: int) -> int:
+        if number == 3:
+            raise OSError("the third")
+        return number
+
+    with pytest.raises(OSError, match="the third"):
+        list(engine.stream(fail_at_three, None, range(9), 4))
+    assert list(engine.stream(pow, 2, range(3), 4)) == [1, 2, 4], "the cluster lives on"
+
+
+def test_a_worker_killed_in_the_middle_changes_no_result(engine, cluster):
+    victim = next(iter(cluster.workers.values())).pid
+    seen = []
+    for number in engine.stream(lambda _, n: (time.sleep(0.02), n)[1], None, range(60), 12):
+        if number == 5:
+            os.kill(victim, signal.SIGKILL)
+        seen.append(number)
+    assert seen == list(range(60))
+
+
+def test_a_task_that_kills_its_workers_is_named(engine):
+    def deadly(_: None, window: Window) -> int:
+        if window.row == 64:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return window.row
+
+    windows = [Window(row, 0, 16, 32) for row in range(0, 128, 16)]
+    seen = []
+    with pytest.raises(WorkersError, match=r"rows 64-79, columns 0-31.*kept.*same command"):
+        for row in engine.stream(deadly, None, windows, 4):
+            seen.append(row)
+    assert seen == [0, 16, 32, 48]
+
+
+def test_a_scheduler_that_goes_away_is_one_sentence():
+    with (
+        LocalCluster(n_workers=1, dashboard_address=":0", silence_logs=logging.CRITICAL) as made,
+        open_engine(scheduler=made.scheduler_address) as engine,
+    ):
+        results = engine.stream(pow, 2, range(1000), 4)
+        next(results)
+        made.close()
+        with pytest.raises(WorkersError, match=r"scheduler is gone.*kept.*same command"):
+            list(results)
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "tcp://127.0.0.1:port"])
+def test_an_unreachable_scheduler_is_one_sentence(monkeypatch, address):
+    monkeypatch.setattr(flow, "CONNECT_SECONDS", 0.5)
+    with (
+        pytest.raises(WorkersError, match=rf"^{address}: .* address\.$"),
+        open_engine(scheduler=address),
+    ):
+        pass
+
+
+def test_processes_of_this_machine_end_with_the_engine():
+    with open_engine(workers=2) as engine:
+        pids = set(engine.stream(lambda *_: os.getpid(), None, range(40), 8))
+    assert os.getpid() not in pids
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -15,9 +15,10 @@ ALLOWED_MB = 20
 INFER_ALLOWED_MB = 120
 
 
-def peak_mb(*arguments) -> int:
-    """MB a command held at its peak."""
+def peak_mb(*arguments, before: str = "") -> int:
+    """MB a command held at its peak; `before` is run first in its process."""
     code = (
+        f"{before}\n"
         "import sys, atexit, resource\n"
         "from geofcn_cli.main import main\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
@@ -64,3 +65,23 @@ def test_the_peak_does_not_grow_with_the_scene(scenes, make_model):
     assert max(polygonize, evaluate) <= ALLOWED_MB, peaks
     # What the allocator keeps for the next pass varies from run to run.
     assert infer <= INFER_ALLOWED_MB, peaks
+
+
+def test_the_peak_of_training_does_not_grow_with_the_scene(scenes):
+    """But for the tiles it keeps, as far as CACHE_BYTES goes: here next to none."""
+    peaks = {}
+    for name in ("low", "high"):
+        scene, labels = scenes / f"{name}.tif", scenes / f"{name}-labels.tif"
+        with rasterio.open(scene) as source:
+            profile = source.profile | {"count": 1, "photometric": None, "compress": "deflate"}
+        block = np.zeros((1024, WIDTH), np.uint8)
+        block[100:200, 100:300] = 1
+        with rasterio.open(labels, "w", **profile) as sink:
+            for row in range(0, sink.height, 1024):
+                sink.write(block, 1, window=((row, row + 1024), (0, WIDTH)))
+        peaks[name] = peak_mb(
+            "train", scene, labels, "-o", scenes / f"{name}-run", "--scale", 8, "--tile", 512,
+            "--stride", 512, "--epochs", 1, "-q",
+            before="from geofcn import samples; samples.CACHE_BYTES = 2**20",
+        )  # fmt: skip
+    assert peaks["high"] - peaks["low"] <= ALLOWED_MB, peaks

@@ -1,0 +1,482 @@
+"""geofcn.infer: the whole-image answer, and the same bytes however it is computed."""
+
+import itertools
+import logging
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import dask
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+import torch
+from distributed import LocalCluster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioIOError
+from torch import nn
+
+from geofcn import flow, model, nets
+from geofcn.errors import OutputError, WorkersError
+from geofcn.infer import Verification, infer
+from geofcn.model import Predictor
+from geofcn.modelfile import load_model, save_model
+from geofcn.pixels import Normalisation
+from geofcn.scene import open_scene
+from geofcn.shards import Shards
+
+# The package's name `geofcn.infer` is the verb; this is the module.
+INFER = import_module("geofcn.infer")
+COUNTER = itertools.count()
+RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+COMPUTE = 16  # pixels of the net's input
+
+
+@pytest.fixture(autouse=True)
+def _small_compute_windows(monkeypatch):
+    """Tiny scenes have many compute windows too."""
+    monkeypatch.setattr(model, "COMPUTE", COMPUTE)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scene and a model, as they are drawn."""
+
+    shape: tuple[int, int]
+    net: str
+    scale: int
+    upsample: str
+    blank: str  # how blank pixels are told: "nothing", "nodata" or "alpha"
+    period: int  # of the mean image
+    seed: int
+
+
+cases = st.builds(
+    Case,
+    shape=st.tuples(st.integers(1, 120), st.integers(1, 120)),
+    net=st.sampled_from(["fcnn", "fcnn2"]),
+    scale=st.sampled_from([1, 2, 4, 8]),
+    upsample=st.sampled_from(["nearest", "bilinear"]),
+    blank=st.sampled_from(["nothing", "nodata", "alpha"]),
+    period=st.sampled_from([1, 1, 7, 32]),
+    seed=st.integers(0, 2**16),
+)
+
+
+MANY = (60, 60)
+
+
+def coarse(shape: tuple[int, int], size: int, values: np.ndarray) -> np.ndarray:
+    """The upper left part of `values`, each repeated over `size` x `size` pixels."""
+    return np.kron(values, np.ones((size, size), values.dtype))[: shape[0], : shape[1]]
+
+
+@pytest.fixture
+def make_case(tmp_path, write_raster, make_model):
+    """make_case(case) -> (scene path, model path) in a folder of their own."""
+
+    def make(case: Case) -> tuple[Path, Path]:
+        random = np.random.default_rng(case.seed)
+        patches = coarse(case.shape, 9, random.integers(0, 120, MANY)).astype(np.uint8)
+        image = random.integers(1, 256, (3, *case.shape), np.uint8) + patches
+        image = np.maximum(image, 1)
+        holes = coarse(case.shape, 13, random.random(MANY) < 0.3)
+        given = {}
+        if case.blank == "nodata":
+            image[:, holes] = 0
+            given["nodata"] = 0
+        elif case.blank == "alpha":
+            image = np.concatenate([image, np.where(holes, 0, 255).astype(np.uint8)[None]])
+            given["colours"] = RGBA
+        number = next(COUNTER)
+        scene = write_raster(f"scene-{number}.tif", image, **given)
+        mean = random.uniform(60, 190, (3, case.period, case.period)).astype(np.float32)
+        normalisation = Normalisation(mean, np.array([50, 60, 70], np.float32))
+        made = make_model(
+            case.net, 3, case.scale, upsample=case.upsample, normalisation=normalisation,
+            seed=case.seed,
+        )  # fmt: skip
+        path = tmp_path / f"model-{number}.safetensors"
+        save_model(made, path)
+        return scene, path
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(scene, model, dtype="uint8", threads=2, stop_at=None, ...) -> bytes by output.
+
+    stop_at  number of the compute window at which the first try fails; there is a second one then
+    """
+
+    def once(folder: Path, scene: Path, model: Path, dtype: str, options: dict) -> None:
+        infer(
+            scene, folder / "mask.tif", model=model, probability=folder / "probability.tif",
+            probability_dtype=dtype, **options,
+        )  # fmt: skip
+
+    def run(scene, model, dtype="uint8", threads=2, stop_at=None, **options) -> dict[str, bytes]:
+        folder = tmp_path / f"run-{next(COUNTER)}"
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(flow, "cores", lambda: threads)
+            if stop_at is not None:
+                with pytest.MonkeyPatch.context() as fault, pytest.raises(Interrupted):
+                    fault.setattr(Predictor, "window", failing_at(stop_at))
+                    once(folder, scene, model, dtype, options)
+                assert [path.name for path in folder.iterdir()] == [".mask.tif.work"]
+            once(folder, scene, model, dtype, options)
+        found = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        assert list(found) == ["mask.tif", "probability.tif"]
+        shutil.rmtree(folder)
+        return found
+
+    return run
+
+
+class Interrupted(Exception):
+    """What stops a job in these tests."""
+
+
+def failing_at(number: int):
+    """Predictor.window, but its call `number` (from 0) and those after it raise Interrupted."""
+    calls, window = itertools.count(), Predictor.window
+
+    def failing(*args):
+        if next(calls) >= number:
+            raise Interrupted
+        return window(*args)
+
+    return failing
+
+
+def pixels(content: bytes) -> np.ndarray:
+    with rasterio.MemoryFile(content) as file, file.open() as raster:
+        return raster.read(1)
+
+
+def compute_windows(scene: Path, path: Path) -> int:
+    loaded, size = load_model(path), open_scene(scene).window
+    side = model.compute_window(loaded)
+    return -(-size.height // side) * -(-size.width // side)
+
+
+def whole_answer(scene: Path, path: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """Probability and valid by one pass over the whole scene, and the tolerance of rounding."""
+    loaded = load_model(path)
+    opened = loaded.fit(open_scene(scene))
+    image, valid = opened.read(opened.window)
+    probability = loaded.predict(image, valid)
+    inner = probability[(probability > 0) & (probability < 1)]
+    logits = np.abs(np.log(inner / (1 - inner))).max() if inner.size else 1
+    return probability, valid, 1e-5 * max(1, logits)
+
+
+# --- the whole-image answer ---
+
+
+def check_answer(found: dict[str, bytes], scene: Path, path: Path, dtype: str) -> None:
+    """Compare outputs with one pass over the whole scene."""
+    expected, valid, tolerance = whole_answer(scene, path)
+    threshold = load_model(path).card.threshold
+    probability, mask = pixels(found["probability.tif"]), pixels(found["mask.tif"])
+    assert ((mask == 255) == ~valid).all()
+    if dtype == "float32":
+        assert (np.isnan(probability) == ~valid).all()
+        assert np.abs(probability - expected)[valid].max(initial=0) <= tolerance
+    else:
+        assert ((probability == 255) == ~valid).all()
+        error = np.abs(probability / 254 - expected)[valid].max(initial=0)
+        assert error <= 0.5 / 254 + tolerance
+    differing = valid & (mask != (expected >= np.float32(threshold)))
+    near = np.abs(expected - threshold) < tolerance
+    assert not (differing & ~near).any()
+    # Pixels on the threshold are counted, and rare: else the line above would say little.
+    assert np.count_nonzero(near & valid) <= 2 + np.count_nonzero(valid) / 100
+
+
+@settings(max_examples=30)
+@given(cases, st.sampled_from(["uint8", "float32"]), st.integers(1, 200))
+def test_any_scene_gets_the_answer_of_one_pass_over_it(make_case, run, case, dtype, tile):
+    scene, path = make_case(case)
+    check_answer(run(scene, path, dtype, tile=tile), scene, path, dtype)
+
+
+class Wide(nn.Module):
+    """A net of tomorrow: a stride of 4, dilation, an upsampling of its own."""
+
+    def __init__(self, bands: int, upsample: str):
+        super().__init__()
+        self.down = nn.Conv2d(bands, 6, 3, padding=1, stride=2)
+        self.wide = nn.Conv2d(6, 6, 3, padding=3, dilation=3)
+        self.up = nn.Upsample(scale_factor=4, mode=upsample)
+        self.last = nn.Conv2d(6, 2, 1)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.max_pool2d(torch.relu(self.wide(torch.relu(self.down(x)))), 2)
+
+    def tail(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.up(x))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.tail(self.features(x))
+
+
+class Undivided(nn.Module):
+    """The same, not told apart into features and a linear tail."""
+
+    def __init__(self, bands: int, upsample: str):
+        super().__init__()
+        self.wide = Wide(bands, upsample)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.wide(x)
+
+
+@pytest.mark.parametrize("net", [Wide, Undivided])
+@pytest.mark.parametrize("scale", [1, 2])
+@pytest.mark.parametrize("upsample", ["nearest", "bilinear"])
+def test_a_net_needs_only_its_place_in_the_registry(
+    make_case, run, monkeypatch, net, scale, upsample
+):
+    monkeypatch.setitem(nets.REGISTRY, "new", net)
+    model.net_geometry.cache_clear()
+    scene, path = make_case(Case((91, 77), "new", scale, upsample, "nodata", 7, 5))
+    try:
+        found = run(scene, path, "float32", tile=1)
+        assert found == run(scene, path, "float32", tile=64, threads=1, stop_at=3)
+        check_answer(found, scene, path, "float32")
+    finally:
+        model.net_geometry.cache_clear()
+
+
+# --- the same bytes ---
+
+
+@settings(max_examples=15)
+@given(
+    cases,
+    st.sampled_from(["uint8", "float32"]),
+    st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    st.sampled_from([1, 2, 4]),
+    st.data(),
+)
+def test_bytes_do_not_depend_on_tiles_threads_or_interruptions(
+    make_case, run, case, dtype, tiles, threads, data
+):
+    scene, path = make_case(case)
+    stop_at = data.draw(st.integers(0, compute_windows(scene, path) - 1))
+    one = run(scene, path, dtype, threads=1, tile=tiles[0])
+    assert run(scene, path, dtype, threads=threads, tile=tiles[1], stop_at=stop_at) == one
+
+
+PLAIN = Case((97, 83), "fcnn2", 1, "nearest", "nodata", 7, 3)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("own", [1, 3])
+def test_bytes_do_not_depend_on_the_threads_of_torch(make_case, run, threads, own):
+    scene, path = make_case(PLAIN)
+    expected = run(scene, path, threads=1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(own)
+        assert run(scene, path, threads=threads) == expected
+        assert torch.get_num_threads() == own, "the caller's setting is as it was"
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("layout", [{"tiled": True, "blockxsize": 16, "blockysize": 32}, {}])
+def test_bytes_do_not_depend_on_the_blocks_of_the_scene(make_case, run, tmp_path, layout):
+    scene, path = make_case(PLAIN)
+    with rasterio.open(scene) as source:
+        image, profile = source.read(), source.profile
+    other = tmp_path / "other.tif"
+    with rasterio.open(other, "w", **profile | {"compress": "deflate"} | layout) as sink:
+        sink.write(image)
+    assert run(other, path) == run(scene, path)
+
+
+def test_finished_row_bands_are_not_computed_again(make_case, run, monkeypatch):
+    scene, path = make_case(Case((97, 83), "fcnn2", 1, "nearest", "nothing", 1, 3))
+    counted, window, saved, save = [], Predictor.window, [], Shards.save
+    monkeypatch.setattr(Predictor, "window", lambda *a: (counted.append(a[2]), window(*a))[1])
+    monkeypatch.setattr(Shards, "save", lambda *a: (saved.append(a[1]), save(*a))[1])
+    run(scene, path, threads=1, tile=1)
+    assert sorted(saved) == list(range(7))
+    assert len(counted) == len(set(counted)) == compute_windows(scene, path) == 7 * 6
+    assert sum(done.pixels for done in counted) == 97 * 83
+
+
+def test_windows_that_are_blank_as_a_whole_are_not_run(make_case, run, write_raster, monkeypatch):
+    _, path = make_case(PLAIN)
+    image = np.zeros((3, 64, 64), np.uint8)
+    image[:, 40:44, 8:12] = 99
+    scene = write_raster("nearly-blank.tif", image, nodata=0)
+    passes, probability = [], Predictor._probability
+    monkeypatch.setattr(
+        Predictor, "_probability", lambda *a: (passes.append(a), probability(*a))[1]
+    )
+    mask = pixels(run(scene, path)["mask.tif"])
+    assert len(passes) == 1
+    assert np.count_nonzero(mask != 255) == 16
+
+
+# --- what stands under the final names ---
+
+
+def start(make_case, tmp_path, **options) -> tuple[Path, Path]:
+    """A job that was stopped in the middle: (scene, model), its mask would be tmp_path/mask.tif."""
+    scene, path = make_case(PLAIN)
+    with pytest.MonkeyPatch.context() as fault, pytest.raises(Interrupted):
+        fault.setattr(INFER, "tasks_ahead", lambda *_: 1)
+        fault.setattr(Predictor, "window", failing_at(30))
+        infer(scene, tmp_path / "mask.tif", model=path, **options)
+    return scene, path
+
+
+def test_a_damaged_shard_never_reaches_the_output(make_case, tmp_path, run):
+    scene, path = start(make_case, tmp_path)
+    shard = next((tmp_path / ".mask.tif.work").glob("*.shard"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 4
+    shard.write_bytes(content)
+    with pytest.raises(OutputError, match=r"\.shard.*damaged.*same command"):
+        infer(scene, tmp_path / "mask.tif", model=path)
+    assert not (tmp_path / "mask.tif").exists()
+    infer(scene, tmp_path / "mask.tif", model=path)
+    assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
+
+
+def test_an_error_while_writing_keeps_the_work(make_case, tmp_path, monkeypatch):
+    scene, path = make_case(PLAIN)
+    options = {"model": path, "probability": tmp_path / "p.tif", "polygons": tmp_path / "h.gpkg"}
+
+    def full(*_, **__):
+        raise RasterioIOError("no space left")
+
+    with pytest.MonkeyPatch.context() as fault:
+        fault.setattr(rasterio.shutil, "copy", full)
+        with pytest.raises(OutputError, match="no space left"):
+            infer(scene, tmp_path / "mask.tif", **options)
+    assert not (tmp_path / "mask.tif").exists()
+    monkeypatch.setattr(Predictor, "window", failing_at(0))
+    # The polygons stood already; this very job may replace what is its own.
+    infer(scene, tmp_path / "mask.tif", **options)
+    assert len(geopandas.read_file(tmp_path / "h.gpkg", layer="houses")) > 0
+    assert not (tmp_path / ".mask.tif.work").exists()
+
+
+def test_polygons_do_not_depend_on_how_they_were_computed(make_case, tmp_path):
+    scene, path = make_case(PLAIN)
+    found = []
+    for number, tile in enumerate([1, 48, 1000]):
+        polygons = tmp_path / f"{number}.gpkg"
+        infer(scene, tmp_path / f"{number}.tif", model=path, polygons=polygons, tile=tile)
+        found.append(geopandas.read_file(polygons, layer="houses"))
+    assert len(found[0]) > 5
+    assert found[0].equals(found[1]) and found[0].equals(found[2])
+
+
+def test_verification_finds_nothing_to_say_of_a_right_mask(make_case, tmp_path):
+    scene, path = make_case(Case((530, 300), "fcnn", 2, "bilinear", "nodata", 1, 9))
+    seen = infer(scene, tmp_path / "mask.tif", model=path, verify=100)
+    assert isinstance(seen, Verification)
+    assert seen.pixels == 530 * 300
+    assert seen.differing <= 3 and seen.largest < 1e-4
+
+
+def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
+    scene, path = make_case(Case((300, 300), "fcnn", 1, "nearest", "nothing", 1, 9))
+    save = Shards.save
+
+    def spoil(shards: Shards, number: int, arrays: dict) -> None:
+        arrays["mask"] = np.where(arrays["mask"] < 2, 1 - arrays["mask"], 255).astype(np.uint8)
+        save(shards, number, arrays)
+
+    monkeypatch.setattr(Shards, "save", spoil)
+    assert infer(scene, tmp_path / "mask.tif", model=path, verify=9).differing > 0.99 * 300 * 300
+
+
+# --- many processes ---
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    # A task is given up when two workers died of it; no worker holds another one meanwhile, which
+    # would be blamed too.
+    settled = {
+        "distributed.scheduler.allowed-failures": 1,
+        "distributed.scheduler.worker-saturation": 1.0,
+        # Half a minute by default, for a message to a worker that has just been killed.
+        "distributed.comm.timeouts.connect": "3s",
+    }
+    given = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with dask.config.set(settled), LocalCluster(n_workers=2, **given) as made:
+        yield made
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_cluster_gives_the_bytes_of_threads(make_case, run, cluster, dtype):
+    scene, path = make_case(PLAIN)
+    expected = run(scene, path, dtype)
+    assert run(scene, path, dtype, scheduler=cluster.scheduler_address, tile=32) == expected
+    assert run(scene, path, dtype, scheduler=cluster.scheduler_address, stop_at=None) == expected
+
+
+def test_workers_of_this_machine_give_the_bytes_of_threads(make_case, run):
+    scene, path = make_case(PLAIN)
+    assert run(scene, path, workers=2, tile=16) == run(scene, path)
+
+
+def test_a_worker_killed_in_the_middle_changes_no_byte(make_case, run, cluster, monkeypatch):
+    scene, path = make_case(PLAIN)
+    expected = run(scene, path)
+    save = Shards.save
+    # The processes live as long as the module's tests; a dead one is replaced.
+    victims = [next(iter(cluster.workers.values())).pid]
+
+    def save_and_kill(shards: Shards, number: int, arrays: dict) -> None:
+        save(shards, number, arrays)
+        if number == 1:
+            os.kill(victims.pop(), signal.SIGKILL)
+
+    monkeypatch.setattr(Shards, "save", save_and_kill)
+    monkeypatch.setattr(INFER, "tasks_ahead", lambda *_: 8)
+    assert run(scene, path, scheduler=cluster.scheduler_address, tile=16) == expected
+    assert not victims
+
+
+def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
+    make_case, run, cluster, tmp_path, monkeypatch
+):
+    scene, path = make_case(PLAIN)
+
+    def deadly(job, task):
+        from geofcn.job import run_remote_task
+
+        if task.window.row == 48 and task.window.col == 32:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run_remote_task(job, task)
+
+    monkeypatch.setattr(INFER, "tasks_ahead", lambda *_: 4)
+    # As if the scene were not striped: several tasks in a row band.
+    monkeypatch.setattr(INFER, "task_width", lambda scene, width: width)
+    given = {"model": path, "tile": 16, "scheduler": cluster.scheduler_address}
+    with pytest.MonkeyPatch.context() as fault:
+        fault.setattr(INFER, "run_remote_task", deadly)
+        with pytest.raises(WorkersError, match=r"rows 48-63, columns 32-47.*kept.*same command"):
+            infer(scene, tmp_path / "mask.tif", **given)
+    assert len(list((tmp_path / ".mask.tif.work").glob("*.shard"))) == 3
+    assert not (tmp_path / "mask.tif").exists()
+    infer(scene, tmp_path / "mask.tif", **given)
+    assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
