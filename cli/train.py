@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 from geofcn_cli import options
 
@@ -35,13 +36,22 @@ class Scale(click.ParamType):
         return value if value == "auto" else int(value)
 
 
+def _refuse_others() -> None:
+    """Raise UsageError where something that decides a training is given beside --resume."""
+    context = click.get_current_context()
+    harmless = {"unfinished", "verbose", "quiet", "debug"}
+    for name in context.params.keys() - harmless:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--resume goes on as the training was started; drop the rest.")
+
+
 def _per_recipe(default: str, seed: str) -> str:
     return f"  [default: {default}; seed: {seed}]"
 
 
 @click.command()
-@click.argument("scene", type=options.PATH)
-@click.argument("labels", type=options.PATH)
+@click.argument("scene", type=options.PATH, required=False)
+@click.argument("labels", type=options.PATH, required=False)
 @click.option(
     "--and",
     "others",
@@ -70,8 +80,9 @@ def _per_recipe(default: str, seed: str) -> str:
 )
 @click.option(
     "--net",
-    type=click.Choice(["fcnn", "fcnn2"]),
-    help="fcnn upsamples by a rule, fcnn2 by a learned layer." + _per_recipe("fcnn2", "fcnn2"),
+    type=click.Choice(["fcnn", "fcnn2", "unet"]),
+    help="fcnn upsamples by a rule, fcnn2 by a learned layer; unet looks much further."
+    + _per_recipe("unet", "fcnn2"),
 )
 @click.option(
     "--scale",
@@ -140,21 +151,52 @@ def _per_recipe(default: str, seed: str) -> str:
     help="Keep this share of the scenes from training, in blocks, to score on; 0: score on the "
     "scenes themselves." + _per_recipe("0.15", "0"),
 )
+@click.option(
+    "--area",
+    type=options.PATH,
+    metavar="FILE",
+    help="Polygons outside of which nothing is learnt or scored.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Stop after N epochs without a better validation F1; 0: never." + _per_recipe("0", "0"),
+)
 @click.option("--seed", type=int, metavar="N", help="Random seed." + _per_recipe("1984", "1984"))
+@click.option(
+    "--log-tensorboard", is_flag=True, help="Write TensorBoard events into RUN/tensorboard, too."
+)
+@click.option(
+    "--resume",
+    "unfinished",
+    type=options.PATH,
+    metavar="RUN",
+    help="Go on with the unfinished training in RUN, as it was started; give nothing else.",
+)
 @options.device
 @options.nodata
 @options.overwrite
 @options.verb
-def train(progress, scene, labels, run, recipe, validate, **given):
+def train(progress, scene, labels, run, recipe, validate, unfinished, **given):
     """Train on SCENE and LABELS; write models, history and plots into RUN.
 
-    LABELS is a raster (0 background, another value house) or polygons in any format and CRS.
+    LABELS is a raster (0 background, another value house) or polygons in any format and CRS. A
+    training that was stopped goes on when the same command is run again, or with --resume.
     """
+    from geofcn.train import resume
     from geofcn.train import train as train_model
 
-    history = train_model(
-        scene, labels, run, recipe=recipe, validate=validate, progress=progress, **given
-    )
+    if unfinished is not None:
+        _refuse_others()
+        run = unfinished
+        history = resume(run, progress)
+    elif labels is None:
+        raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
+    else:
+        history = train_model(
+            scene, labels, run, recipe=recipe, validate=validate, progress=progress, **given
+        )
     best = max(history, key=lambda row: (row.f1 == row.f1, row.f1))
     click.echo(
         f"best F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "

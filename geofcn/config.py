@@ -35,6 +35,9 @@ class Recipe:
     normalise               "image": the mean image of the tiles is subtracted; "bands": mean and
                             deviation of each band
     shuffle, augment        tiles in a new order each epoch; flips, quarter turns, brightness
+    averaging               the net to use is a running mean of the weights, which keeps this share
+                            of itself in a step; 0: the weights of the last step
+    patience                epochs without a better F1 after which training ends early; 0: never
     validate_fraction       of the scene's blocks kept from training; 0: scored on the scene itself
     """
 
@@ -56,6 +59,8 @@ class Recipe:
     shuffle: bool
     augment: bool
     validate_fraction: float
+    averaging: float
+    patience: int
     seed: int
 
     def to_json(self) -> dict:
@@ -85,6 +90,8 @@ SEED_RECIPE = Recipe(
     shuffle=False,
     augment=False,
     validate_fraction=0.0,
+    averaging=0.0,
+    patience=0,
     seed=1984,
 )
 
@@ -107,6 +114,8 @@ DEFAULT_RECIPE = Recipe(
     shuffle=True,
     augment=True,
     validate_fraction=0.15,
+    averaging=0.99,
+    patience=0,
     seed=1984,
 )
 
@@ -153,6 +162,10 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(
             f"validation fraction {recipe.validate_fraction}: give one from 0 to below 1."
         )
+    if not 0 <= recipe.averaging < 1:
+        raise UsageError(f"averaging {recipe.averaging}: give a number from 0 to below 1.")
+    if recipe.patience < 0:
+        raise UsageError(f"patience {recipe.patience}: give a whole number from 0 up.")
     if not 0 < recipe.lr < inf:
         raise UsageError(f"learning rate {recipe.lr}: give a number above 0.")
     if not 0 <= recipe.momentum < 1:

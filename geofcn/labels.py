@@ -45,6 +45,11 @@ class RasterLabels:
         """The file the labels come from."""
         return self.scene.path
 
+    @property
+    def identity(self) -> tuple:
+        """Changes when the file is replaced."""
+        return self.scene.identity
+
     def read(self, window: Window) -> np.ndarray:
         """(rows, columns) uint8 classes of a window that lies on the scene."""
         image, valid = self.scene.read(window)
@@ -81,7 +86,31 @@ class VectorLabels:
         return classes
 
 
-Labels = RasterLabels | VectorLabels
+@dataclass(frozen=True)
+class Within:
+    """Labels of which nothing counts outside of an area."""
+
+    labels: RasterLabels | VectorLabels
+    area: VectorLabels
+
+    @property
+    def path(self) -> str:
+        """The file the labels come from."""
+        return self.labels.path
+
+    @property
+    def identity(self) -> tuple:
+        """Changes when one of the files is replaced."""
+        return self.labels.identity, self.area.path, self.area.identity
+
+    def read(self, window: Window) -> np.ndarray:
+        """(rows, columns) uint8 classes of a window that lies on the scene."""
+        classes = self.labels.read(window)
+        classes[self.area.read(window) != HOUSE] = BLANK
+        return classes
+
+
+Labels = RasterLabels | VectorLabels | Within
 
 
 @dataclass(frozen=True)
@@ -93,11 +122,18 @@ class Source:
 
 
 def open_source(
-    scene: str | os.PathLike, labels: str | os.PathLike, nodata: float | None = None
+    scene: str | os.PathLike,
+    labels: str | os.PathLike,
+    nodata: float | None = None,
+    area: str | os.PathLike | None = None,
 ) -> Source:
-    """Open a scene and the labels that belong to it; see open_scene and open_labels."""
+    """Open a scene and the labels that belong to it; see open_scene and open_labels.
+
+    area  polygons outside of which the labels count for nothing
+    """
     opened = open_scene(scene, nodata)
-    return Source(opened, open_labels(labels, opened))
+    found = open_labels(labels, opened)
+    return Source(opened, found if area is None else Within(found, _open_area(area, opened)))
 
 
 def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
@@ -111,6 +147,17 @@ def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
         raster = _open_raster(name)
         _check_values(raster)
         return RasterLabels(_with_background(_on_grid(raster, scene)))
+    return _open_vectors(name, scene)
+
+
+def _open_area(path: str | os.PathLike, scene: Scene) -> VectorLabels:
+    name = os.fspath(path)
+    if Path(name).suffix.lower() in RASTER_SUFFIXES:
+        raise LabelsError(f"{name}: an area is given as polygons, not as a raster.")
+    return _open_vectors(name, scene)
+
+
+def _open_vectors(name: str, scene: Scene) -> VectorLabels:
     labels = VectorLabels(name, scene.crs, scene.transform, stamp(name))
     polygons, tree = _polygons(labels)
     if len(tree.query(shapely.box(0, 0, scene.width, scene.height))) == 0:

@@ -100,6 +100,19 @@ class ScoreCurve:
         tp, fp = int(self.houses[step:].sum()), int(self.background[step:].sum())
         return Confusion(tp, fp, int(self.houses[:step].sum()), int(self.background[:step].sum()))
 
+    def calibration_error(self, bins: int = 15) -> float:
+        """Expected calibration error: how far probabilities are from the shares they speak of.
+
+        The mean over all pixels of |mean probability - share of houses| in `bins` equal intervals
+        of probability (Naeini et al., 2015); NaN where nothing was counted.
+        """
+        counts = self.houses + self.background
+        steps = np.arange(self.STEPS + 1)
+        member = np.minimum(steps * bins // self.STEPS, bins - 1)
+        stated = np.bincount(member, counts * steps / self.STEPS, bins)
+        there = np.bincount(member, self.houses, bins)
+        return _ratio(float(np.abs(stated - there).sum()), int(counts.sum()))
+
     def best(self) -> tuple[float, Confusion]:
         """The threshold with the highest F1, and the confusion there.
 

@@ -22,6 +22,7 @@ from geofcn.nets import (
     keep_freed_memory,
     make_net,
     probe,
+    without_batch_norm,
 )
 from geofcn.pixels import Normalisation, pad_to
 from geofcn.scene import Scene, ground_resolution
@@ -169,15 +170,17 @@ class Prediction:
 class Predictor:
     """A model applied to windows of a scene, each as one pass over the whole scene would give it.
 
-    merge   compute with the merged net, and with the plain one only along the scene's edges; it
-            does not follow weights that are trained on
+    merge   compute with a net of fewer layers that gives the same: batch normalisations folded,
+            and the linear tail merged but along the scene's edges; it does not follow weights that
+            are trained on
     device  where to compute; default: where the net is
     """
 
     def __init__(self, model: Model, merge: bool = True, device: str | None = None):
         keep_freed_memory()
         self.model = model
-        self.net = model.net if device is None else copy.deepcopy(model.net).to(device)
+        net = without_batch_norm(model.net) if merge else model.net
+        self.net = net if device is None else copy.deepcopy(net).to(device)
         merge = merge and has_tail(self.net)
         self.merged = Merged(self.net, model.normalisation.bands) if merge else None
 
@@ -245,9 +248,11 @@ def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tenso
 def compute_window(model: Model) -> int:
     """Side of the windows a scene is computed in, in pixels of the scene.
 
-    One answer for each kind of net: float rounding depends on the shape of a pass.
+    One answer for each kind of net: float rounding depends on the shape of a pass. A net that looks
+    far takes larger windows, for their halo to stay below half of the work.
     """
-    return round_up(COMPUTE * min(model.card.scale, 2), model.geometry.stride)
+    geometry = model.geometry
+    return round_up(max(COMPUTE * min(model.card.scale, 2), 8 * geometry.halo), geometry.stride)
 
 
 @lru_cache(maxsize=32)

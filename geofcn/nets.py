@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import itertools
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from geofcn.errors import ModelError, UsageError
 from geofcn.grid import round_up
@@ -73,6 +75,67 @@ class FCNN2(FCNN):
         he_normal(self)
 
 
+class Twice(nn.Sequential):
+    """Two 3x3 convolutions, each normalised over the batch in training and followed by relu."""
+
+    def __init__(self, channels: int, out: int):
+        super().__init__(
+            nn.Conv2d(channels, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(inplace=True),
+        )
+
+
+class UNet(nn.Module):
+    """A small U-Net: four levels of 16 to 128 channels, reaching 44 pixels around each.
+
+    Ronneberger et al., U-Net, MICCAI 2015, with padded convolutions. Batch normalisation uses the
+    statistics of the training once that is over, so that an answer depends on its window alone.
+    """
+
+    def __init__(self, bands: int = 3, upsample: str = "nearest", width: int = 16, levels: int = 4):
+        super().__init__()
+        channels = [width * 2**level for level in range(levels)]
+        steps = list(itertools.pairwise(channels))
+        self.first = Twice(bands, width)
+        self.down = nn.ModuleList(Twice(above, below) for above, below in steps)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(below, above, 2, stride=2) for above, below in steps
+        )
+        self.join = nn.ModuleList(Twice(2 * above, above) for above, _ in steps)
+        self.last = nn.Conv2d(width, CLASSES, 1)
+        he_normal(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x.contiguous(memory_format=torch.channels_last))
+        passed = []
+        for down in self.down:
+            passed.append(x)
+            x = down(F.max_pool2d(x, 2))
+        for up, join in zip(reversed(self.up), reversed(self.join), strict=True):
+            x = join(torch.cat([passed.pop(), up(x)], dim=1))
+        return self.last(x)
+
+
+def without_batch_norm(net: nn.Module) -> nn.Module:
+    """A copy of a trained net whose batch normalisations are part of the convolutions before them.
+
+    Exact to rounding: normalisation by fixed statistics is linear.
+    """
+    net = copy.deepcopy(net).eval()
+    for module in net.modules():
+        if isinstance(module, nn.Sequential):
+            for number in range(len(module) - 1):
+                before, norm = module[number], module[number + 1]
+                if isinstance(before, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[number] = fuse_conv_bn_eval(before, norm)
+                    module[number + 1] = nn.Identity()
+    return net
+
+
 class Scaled(nn.Module):
     """A net on k x k block means: mean in front, bilinear x k of the logits behind."""
 
@@ -86,9 +149,14 @@ class Scaled(nn.Module):
         return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
 
 
+def unscaled(net: nn.Module) -> nn.Module:
+    """The net that sees block means, without what makes them and enlarges the answer."""
+    return net.net if isinstance(net, Scaled) else net
+
+
 def has_tail(net: nn.Module) -> bool:
     """Whether a net tells its linear tail from what comes before, so that Merged can take it."""
-    inner = net.net if isinstance(net, Scaled) else net
+    inner = unscaled(net)
     return hasattr(inner, "features") and hasattr(inner, "tail")
 
 
@@ -202,7 +270,7 @@ def he_normal(net: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight)
 
 
-REGISTRY: dict[str, Callable[..., nn.Module]] = {"fcnn": FCNN, "fcnn2": FCNN2}
+REGISTRY: dict[str, Callable[..., nn.Module]] = {"fcnn": FCNN, "fcnn2": FCNN2, "unet": UNet}
 
 
 def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -> nn.Module:
@@ -280,18 +348,29 @@ def probe(net: nn.Module, bands: int) -> Geometry:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.normal_(generator=generator)
-    rows, cols = (_probe_axis(partial(_run_along, net, bands, axis)) for axis in (0, 1))
+    across = _least_side(net, bands)
+    rows, cols = (_probe_axis(partial(_run_along, net, bands, axis, across)) for axis in (0, 1))
     stride = max(rows.stride, cols.stride)
     return Geometry(stride, round_up(max(rows.halo, cols.halo), stride))
 
 
-def _run_along(net: nn.Module, bands: int, axis: int, line: Tensor) -> Tensor:
-    """Logits of an image that varies as `line` along one axis: (length,) -> (2, length, 64).
+def _least_side(net: nn.Module, bands: int) -> int:
+    """The least power of 2 from 8 up that the net takes for a side: its lines are quickly run."""
+    for side in (8, 16, 32):
+        with torch.inference_mode(), suppress(RuntimeError):
+            image = torch.ones(1, bands, MAX_STRIDE, side, dtype=torch.float64)
+            if net(image).shape[2:] == net(image.mT).mT.shape[2:] == image.shape[2:]:
+                return side
+    return MAX_STRIDE
+
+
+def _run_along(net: nn.Module, bands: int, axis: int, across: int, line: Tensor) -> Tensor:
+    """Logits of an image that varies as `line` along one axis: (length,) -> (2, length, across).
 
     The length comes out otherwise where the net does not keep it.
     """
-    texture = torch.linspace(0.5, 1.5, bands * MAX_STRIDE, dtype=torch.float64)
-    image = line[:, None] * texture.reshape(bands, 1, MAX_STRIDE)
+    texture = torch.linspace(0.5, 1.5, bands * across, dtype=torch.float64)
+    image = line[:, None] * texture.reshape(bands, 1, across)
     with torch.inference_mode():
         if axis == 0:
             return net(image[None])[0]

@@ -68,21 +68,30 @@ def pad_to(array: np.ndarray, height: int, width: int, value: float = 0) -> np.n
     return np.pad(array, margins, constant_values=value)
 
 
-def blank_for_training(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Where a pixel counts as blank when training tiles are chosen, per value.
+def block_mean(array: np.ndarray, size: int) -> np.ndarray:
+    """Means of `size` x `size` pixels of (..., rows, columns) float32."""
+    if size == 1:
+        return array
+    rows = sum(array[..., row::size, :] for row in range(size))
+    return sum(rows[..., col::size] for col in range(size)) / np.float32(size**2)
 
-    Boolean, of the image's shape: a value is blank when it is 0 or its pixel is not valid. The
-    share of blank values, not of blank pixels, decides (as in the seed).
+
+def nonblank_values(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """How many of a pixel's values are not blank when training tiles are chosen.
+
+    (rows, columns) uint16. A value is blank when it is 0 or its pixel is not valid: the share of
+    blank values, not of blank pixels, decides (as in the seed).
     """
-    return (image == 0) | ~valid
+    return np.where(valid, (image != 0).sum(axis=0, dtype=np.uint16), np.uint16(0))
 
 
-def is_kept(image: np.ndarray, valid: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether a tile is trained on: not when more than half of it is blank and it has no house."""
-    if (labels == HOUSE).any():
-        return True
-    blank = np.count_nonzero(blank_for_training(image, valid))
-    return blank <= image.size / 2
+def is_kept(values: int, size: int, houses: int) -> bool:
+    """Whether a tile is trained on: not when more than half of it is blank and it has no house.
+
+    values  that are not blank, of the `size` values in all bands
+    houses  pixels labelled house
+    """
+    return houses > 0 or 2 * values >= size
 
 
 def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:

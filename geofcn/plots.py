@@ -11,6 +11,7 @@ import numpy as np
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.patches import Patch
 
 COLOURS = {
     "precision": "#3b7dd8",
@@ -20,7 +21,13 @@ COLOURS = {
     "iou": "#2e9e6b",
 }
 NAMES = {"f1": "F1", "iou": "IoU"}
-HOUSE_COLOUR = np.array([255, 40, 20], np.float32)
+OVERLAY = {
+    "hit": (40, 220, 70),
+    "missed": (40, 90, 255),
+    "false alarm": (255, 40, 20),
+    "found, not labelled": (250, 220, 30),
+}
+LEGEND_ROWS = 36
 
 
 def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
@@ -70,14 +77,39 @@ def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
     _save(figure, path)
 
 
-def overlay_plot(image: np.ndarray, houses: np.ndarray, path: Path) -> None:
-    """Houses painted in red over the scene, one picture pixel per array pixel.
+def overlay_plot(
+    image: np.ndarray, found: np.ndarray, houses: np.ndarray, known: np.ndarray, path: Path
+) -> None:
+    """Hits, misses and false alarms painted over the scene, one picture pixel per array pixel.
 
-    image (bands, rows, columns) of any dtype, houses (rows, columns) boolean.
+    image (bands, rows, columns) of any dtype; boolean (rows, columns): `found` by the net, `houses`
+    of the labels, `known` where labels say something. A strip with the legend is added below.
     """
+    kinds = {
+        "hit": found & houses & known,
+        "missed": ~found & houses & known,
+        "false alarm": found & ~houses & known,
+        "found, not labelled": found & ~known,
+    }
+    kinds = {name: where for name, where in kinds.items() if known.any() and where.any()}
     picture = picture_of(image).astype(np.float32)
-    picture[houses] = 0.45 * picture[houses] + 0.55 * HOUSE_COLOUR
-    save_picture(picture.astype(np.uint8), path)
+    for name, where in kinds.items():
+        picture[where] = 0.45 * picture[where] + 0.55 * np.array(OVERLAY[name], np.float32)
+    strip = _legend_strip({name: OVERLAY[name] for name in kinds}, picture.shape[1])
+    save_picture(np.concatenate([picture.astype(np.uint8), strip]), path)
+
+
+def _legend_strip(entries: Mapping[str, tuple[int, int, int]], width: int) -> np.ndarray:
+    """A white strip (LEGEND_ROWS, width, 3) that names colours, as far as it is wide enough."""
+    dpi = 100
+    figure = plt.figure(figsize=(max(width, 420) / dpi, LEGEND_ROWS / dpi), dpi=dpi)
+    handles = [Patch(color=np.array(colour) / 255, label=name) for name, colour in entries.items()]
+    if handles:
+        figure.legend(handles=handles, loc="center left", ncols=4, frameon=False, fontsize=9)
+    figure.canvas.draw()
+    strip = np.asarray(figure.canvas.buffer_rgba())[:LEGEND_ROWS, :width, :3].copy()
+    plt.close(figure)
+    return strip
 
 
 def picture_of(image: np.ndarray) -> np.ndarray:

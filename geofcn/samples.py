@@ -1,150 +1,230 @@
-"""Training tiles: which ones, what they look like, and how they reach the optimiser.
+"""Which tiles a training learns from, and which parts of its scenes it is scored on.
 
-Tiles are read window by window by dask's tasks; what fits a stated budget is kept decoded, so that
-later epochs of a small scene do not read it again.
+One streamed pass, the survey, counts in cells what the choice needs and takes the statistics; the
+rest is arithmetic on the counts, however large the scene.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import gcd
+from pathlib import Path
 
 import numpy as np
 
 from geofcn.config import Recipe
 from geofcn.errors import LabelsError
+from geofcn.files import publish
 from geofcn.flow import stream
-from geofcn.grid import Window, blocks, training_windows
+from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.labels import Source
-from geofcn.pixels import BACKGROUND, BLANK, HOUSE, Normalisation, is_kept, pad_to
+from geofcn.pixels import BLANK, HOUSE, Normalisation, is_kept, nonblank_values
 from geofcn.progress import Progress, silent
 from geofcn.stats import BandMoments, MeanImage
+from geofcn.tiles import Place, Tiles
 
-CACHE_BYTES = 512 * 2**20
-# Validation blocks are laid out anew in every cell of this many tiles a side.
-CELL_TILES = 16
+# Pixels a side that a task of the survey reads.
+SURVEYED = 1024
+# Validation blocks are laid out anew in every part of this many tiles a side.
+PART_TILES = 16
 
 log = logging.getLogger("geofcn")
 
 
 @dataclass(frozen=True)
-class Tile:
-    """image (bands, W, W) raw, valid (W, W) boolean, labels (W, W) uint8 with 255 for unknown."""
+class Counts:
+    """What a scene's cells hold, arrays (rows, columns) of int64, one entry a cell.
 
-    image: np.ndarray
-    valid: np.ndarray
-    labels: np.ndarray
+    cell    side of a cell in pixels; those at the scene's edge reach beyond it
+    values  values that are neither blank nor 0, over all bands
+    houses  pixels labelled house
+    known   pixels labelled at all
+    """
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes held."""
-        return self.image.nbytes + self.valid.nbytes + self.labels.nbytes
+    cell: int
+    values: np.ndarray
+    houses: np.ndarray
+    known: np.ndarray
+
+    def over(self, window: Window) -> tuple[int, int, int]:
+        """values, houses and known of a window that starts and ends on multiples of `cell`."""
+        part = (
+            slice(window.row // self.cell, -(-window.bottom // self.cell)),
+            slice(window.col // self.cell, -(-window.right // self.cell)),
+        )
+        return tuple(int(a[part].sum()) for a in (self.values, self.houses, self.known))
+
+    def house_share(self, window: Window) -> float:
+        """Houses among the labelled pixels of a window, 0 to 1."""
+        _, houses, known = self.over(window)
+        return houses / known if known else 0.0
 
 
-def with_zero_padding(tile: Tile) -> Tile:
-    """The tile as the seed sees it: blank pixels are raw zeros like any other, and background."""
-    image = np.where(tile.valid, tile.image, tile.image.dtype.type(0))
-    labels = np.where(~tile.valid & (tile.labels == BLANK), np.uint8(BACKGROUND), tile.labels)
-    return Tile(image, np.ones_like(tile.valid), labels)
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over all sources found: counts of each, and moments of all their pixels."""
+
+    counts: tuple[Counts, ...]
+    moments: BandMoments
 
 
-def without_blank(tile: Tile) -> Tile:
-    """The tile with nothing to learn where it is blank."""
-    return Tile(tile.image, tile.valid, np.where(tile.valid, tile.labels, np.uint8(BLANK)))
+def survey(tiles: Tiles, recipe: Recipe, progress: Progress = silent) -> Survey:
+    """Read every pixel of scenes and labels once; count cells, take the moments of each band."""
+    cell = gcd(recipe.tile, recipe.stride)
+    side = round_up(SURVEYED, cell)
+    extents = [
+        Window(0, 0, round_up(s.scene.height, recipe.tile), round_up(s.scene.width, recipe.tile))
+        for s in tiles.sources
+    ]
+    places = [(n, block) for n, extent in enumerate(extents) for block in blocks(extent, side)]
+    counts = [
+        Counts(cell, *np.zeros((3, extent.height // cell, extent.width // cell), np.int64))
+        for extent in extents
+    ]
+    moments = BandMoments.none(len(tiles.sources[0].scene.bands))
+    with progress("looking at the scenes", sum(w.pixels for _, w in places), "px") as bar:
+        for place, found in zip(places, stream(partial(_look, tiles, cell), places), strict=True):
+            number, window = place
+            part = Window(
+                window.row // cell, window.col // cell, window.height // cell, window.width // cell
+            ).slices
+            for name, array in found[0].items():
+                getattr(counts[number], name)[part] = array
+            moments += found[1]
+            bar.advance(window.pixels)
+    return Survey(tuple(counts), moments)
 
 
-def _padded(source: Source, window: Window, size: int) -> Tile:
-    """The window as a `size` x `size` tile, blank and unlabelled beyond the scene's edge."""
-    inside = window.clip(source.scene.height, source.scene.width)
-    image, valid = source.scene.read(inside)
-    labels = source.labels.read(inside)
-    return Tile(
-        pad_to(image, size, size),
-        pad_to(valid, size, size, False),
-        pad_to(labels, size, size, BLANK),
+def save_survey(path: Path, key: str, found: Survey) -> None:
+    """Keep a survey for the next training on the same scenes; `key` says which these are."""
+    moments = found.moments
+    arrays = {"mean": moments.mean, "squares": moments.squares, "count": np.array(moments.count)}
+    for number, counts in enumerate(found.counts):
+        for name in ("cell", "values", "houses", "known"):
+            arrays[f"{name}{number}"] = np.asarray(getattr(counts, name))
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as file:
+        np.savez_compressed(file, key=np.array(key), **arrays)
+    publish(partial, path)
+
+
+def load_survey(path: Path, key: str) -> Survey | None:
+    """The survey kept at `path`, or None where there is none, or not that of `key`."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if str(arrays["key"]) != key:
+                return None
+            names = [name for name in arrays.files if name.startswith("cell")]
+            counts = tuple(
+                Counts(
+                    int(arrays[f"cell{number}"]),
+                    *(arrays[f"{name}{number}"] for name in ("values", "houses", "known")),
+                )
+                for number in range(len(names))
+            )
+            moments = BandMoments(int(arrays["count"]), arrays["mean"], arrays["squares"])
+            return Survey(counts, moments)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        return None
+
+
+def _look(tiles: Tiles, cell: int, place: Place) -> tuple[dict[str, np.ndarray], BandMoments]:
+    tile = tiles.read_once(place)
+    counted = {
+        "values": nonblank_values(tile.image, tile.valid),
+        "houses": tile.labels == HOUSE,
+        "known": tile.labels != BLANK,
+    }
+    return (
+        {name: _sums(array, cell) for name, array in counted.items()},
+        BandMoments.of(tile.image, tile.valid),
     )
 
 
-def read_tile(sources: Sequence[Source], recipe: Recipe, place: tuple[int, Window]) -> Tile:
-    """The tile at `place`, (number of the source, window), as the recipe wants it."""
-    number, window = place
-    tile = _padded(sources[number], window, recipe.tile)
-    return with_zero_padding(tile) if recipe.normalise == "image" else without_blank(tile)
+def _sums(array: np.ndarray, cell: int) -> np.ndarray:
+    """Sums over cells of (rows, columns) small numbers; sides are multiples of `cell`."""
+    rows, cols = array.shape
+    across = array.reshape(rows, cols // cell, cell).sum(axis=2, dtype=np.int32)
+    return across.reshape(rows // cell, cell, -1).sum(axis=1)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What one streamed pass over all tiles found.
+    """The tiles to train on, and what to score on.
 
-    places         (number of the source, window) of the tiles to train on, in column order
+    places         of the tiles to train on, in column order
     candidates     how many tiles there were
     house_share    houses among the labelled pixels of the kept tiles, 0 to 1
-    normalisation  of the kept tiles
+    normalisation  of the net's input
+    held_out       windows kept from training, to score on
     """
 
-    places: tuple[tuple[int, Window], ...]
+    places: tuple[Place, ...]
     candidates: int
     house_share: float
     normalisation: Normalisation
+    held_out: tuple[Place, ...] = ()
 
 
 def select(
-    sources: Sequence[Source],
+    tiles: Tiles,
     recipe: Recipe,
-    held_out: Sequence[tuple[int, Window]] = (),
+    found: Survey,
+    held_out: Sequence[Place] = (),
     progress: Progress = silent,
 ) -> Selection:
-    """Choose the training tiles and take their statistics, in one pass.
+    """Choose the training tiles.
 
     A tile is thrown away when it is more than half blank and holds no house, when nothing in it is
     labelled, or when it comes within a tile of a `held_out` window of its source. Raises
     LabelsError where that leaves nothing to learn.
     """
     blocked = _cells_near(held_out, recipe.tile)
-    places = [
-        (number, window)
-        for number, source in enumerate(sources)
-        for window in training_windows(
-            source.scene.height, source.scene.width, recipe.tile, recipe.stride
-        )
-        if blocked.isdisjoint(_cells(number, window, recipe.tile))
-    ]
-    kept, statistic, houses, labelled = [], None, 0, 0
-    with progress("choosing tiles", len(places), "tiles") as step:
-        tiles = stream(partial(read_tile, sources, recipe), places)
-        for place, tile in zip(places, tiles, strict=True):
-            step.advance(1)
-            known = np.count_nonzero(tile.labels != BLANK)
-            if not known or not is_kept(tile.image, tile.valid, tile.labels):
+    bands = len(tiles.sources[0].scene.bands)
+    kept, candidates, houses, known = [], 0, 0, 0
+    for number, source in enumerate(tiles.sources):
+        scene, counts = source.scene, found.counts[number]
+        for window in training_windows(scene.height, scene.width, recipe.tile, recipe.stride):
+            if not blocked.isdisjoint(_cells(number, window, recipe.tile)):
                 continue
-            kept.append(place)
-            labelled += known
-            houses += np.count_nonzero(tile.labels == HOUSE)
-            part = _statistic(recipe, tile)
-            statistic = part if statistic is None else statistic + part
-    share = houses / labelled if labelled else 0.0
-    _refuse_one_class(sources, share, labelled)
-    return Selection(tuple(kept), len(places), share, statistic.normalisation())
+            candidates += 1
+            values, with_house, labelled = counts.over(window)
+            if labelled and is_kept(values, bands * window.pixels, with_house):
+                kept.append((number, window))
+                houses, known = houses + with_house, known + labelled
+    share = houses / known if known else 0.0
+    _refuse_one_class(tiles.sources, share, known)
+    if recipe.normalise == "image":
+        normalisation = _mean_image(tiles, kept, progress)
+    else:
+        normalisation = found.moments.normalisation()
+    return Selection(tuple(kept), candidates, share, normalisation, tuple(held_out))
+
+
+def _mean_image(tiles: Tiles, places: Sequence[Place], progress: Progress) -> Normalisation:
+    with progress("the mean image", len(places), "tiles") as bar:
+        total = None
+        for tile in stream(tiles.read, places):
+            image = MeanImage.of(tile.image)
+            total = image if total is None else total + image
+            bar.advance(1)
+    return total.normalisation()
 
 
 def _cells(number: int, window: Window, size: int) -> Iterator[tuple[int, int, int]]:
-    """The cells of `size` x `size` pixels that a window of source `number` touches."""
+    """The squares of `size` x `size` pixels that a window of source `number` touches."""
     for row in range(window.row // size, (window.bottom - 1) // size + 1):
         for col in range(window.col // size, (window.right - 1) // size + 1):
             yield number, row, col
 
 
-def _cells_near(held_out: Sequence[tuple[int, Window]], size: int) -> set[tuple[int, int, int]]:
-    """The cells of the held-out blocks, which are made of whole ones, and those around them."""
+def _cells_near(held_out: Iterable[Place], size: int) -> set[tuple[int, int, int]]:
+    """The squares of the held-out blocks, which are made of whole ones, and those around them."""
     return {cell for number, block in held_out for cell in _cells(number, block.grow(size), size)}
-
-
-def _statistic(recipe: Recipe, tile: Tile) -> MeanImage | BandMoments:
-    if recipe.normalise == "image":
-        return MeanImage.of(tile.image)
-    return BandMoments.of(tile.image, tile.valid)
 
 
 def _refuse_one_class(sources: Sequence[Source], share: float, labelled: int) -> None:
@@ -166,29 +246,39 @@ def _refuse_one_class(sources: Sequence[Source], share: float, labelled: int) ->
         )
 
 
-def held_out_blocks(source: Source, tile: int, fraction: float) -> list[Window]:
-    """Blocks of a scene to validate on: about `fraction` of it, as few and as square as possible.
+def held_out_blocks(sources: Sequence[Source], found: Survey, recipe: Recipe) -> list[Place]:
+    """Blocks to validate on: about recipe.validate_fraction of each scene, few and square.
 
-    The scene is cut into cells of up to 16 x 16 tiles. Each gives up one of its corners: the one
-    whose share of houses is nearest to the whole cell's, for scores that stand for the scene.
-    Blocks start on multiples of `tile`.
+    A scene is cut into parts of up to 16 x 16 tiles. Each gives up one of its corners: the one
+    whose share of houses is nearest to the whole part's, for scores that stand for the scene.
+    Blocks start on multiples of the tile's side.
     """
-    chosen = []
-    for cell in blocks(source.scene.window, CELL_TILES * tile):
-        height = _side(cell.height, tile, fraction)
-        width = _side(cell.width, tile, fraction)
-        if height >= cell.height or width >= cell.width:
-            continue
-        corners = [
-            Window(row, col, height, width).intersect(cell)
-            for row in (cell.row, _last_start(cell.row, cell.height, height, tile))
-            for col in (cell.col, _last_start(cell.col, cell.width, width, tile))
-        ]
-        wanted = _house_share(source, cell)
-        shares = [_house_share(source, corner) for corner in corners]
-        if max(shares) > 0:
-            chosen.append(corners[int(np.argmin([abs(share - wanted) for share in shares]))])
-    return chosen
+    if recipe.validate_fraction == 0:
+        return []
+    return [
+        (number, block)
+        for number, source in enumerate(sources)
+        for part in blocks(source.scene.window, PART_TILES * recipe.tile)
+        for block in _corner(part, found.counts[number], recipe)
+    ]
+
+
+def _corner(part: Window, counts: Counts, recipe: Recipe) -> list[Window]:
+    """One corner of `part`; none where it is too small to give one up, or holds no house there."""
+    tile = recipe.tile
+    height, width = (_side(length, tile, recipe.validate_fraction) for length in part.shape)
+    if height >= part.height or width >= part.width:
+        return []
+    corners = [
+        Window(row, col, height, width).intersect(part)
+        for row in (part.row, _last_start(part.row, part.height, height, tile))
+        for col in (part.col, _last_start(part.col, part.width, width, tile))
+    ]
+    wanted = counts.house_share(part)
+    shares = [counts.house_share(corner) for corner in corners]
+    if max(shares) == 0:
+        return []
+    return [corners[int(np.argmin([abs(share - wanted) for share in shares]))]]
 
 
 def _side(length: int, tile: int, fraction: float) -> int:
@@ -199,40 +289,3 @@ def _side(length: int, tile: int, fraction: float) -> int:
 def _last_start(start: int, length: int, side: int, tile: int) -> int:
     """The first pixel of the last `side` pixels, moved back onto a multiple of `tile`."""
     return start + (length - side) // tile * tile
-
-
-def _house_share(source: Source, window: Window) -> float:
-    """Houses among the labelled pixels of a window, 0 to 1, read in pieces."""
-    houses = labelled = 0
-    for piece in blocks(window, 1024):
-        labels = source.labels.read(piece)
-        houses += np.count_nonzero(labels == HOUSE)
-        labelled += np.count_nonzero(labels != BLANK)
-    return houses / labelled if labelled else 0.0
-
-
-class TileSet:
-    """The chosen tiles in any order, any number of times, of bounded memory."""
-
-    def __init__(self, sources: Sequence[Source], recipe: Recipe, places: Sequence):
-        self.places = places
-        self._read = partial(read_tile, sources, recipe)
-        self._kept: dict[int, Tile] = {}
-        self._room = CACHE_BYTES
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __call__(self, order: Sequence[int]) -> Iterator[Tile]:
-        """Yield the tiles of the given numbers, in that order."""
-        if len(self._kept) == len(self.places):
-            yield from (self._kept[number] for number in order)
-            return
-        for number, tile in zip(order, stream(self._fetch, order), strict=True):
-            if number not in self._kept and tile.nbytes <= self._room:
-                self._kept[number] = tile
-                self._room -= tile.nbytes
-            yield tile
-
-    def _fetch(self, number: int) -> Tile:
-        return self._kept.get(number) or self._read(self.places[number])

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from geofcn.grid import Window
 from geofcn.labels import Source
 from geofcn.metrics import Confusion, ScoreCurve, confusion
 from geofcn.model import Model, Predictor
 from geofcn.pixels import BLANK, HOUSE
-from geofcn.samples import Tile
+from geofcn.tiles import Tile
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores, and the threshold at which they were taken."""
+    """Scores, the threshold at which they were taken, and the expected calibration error."""
 
     confusion: Confusion
     threshold: float
+    ece: float
 
 
 Judge = Callable[[Model], Verdict]
@@ -28,13 +31,14 @@ def judge_tiles(tiles: Callable[[], Iterable[Tile]]) -> Judge:
     """The seed's way: each padded tile is predicted by itself; a tie is background."""
 
     def judge(model: Model) -> Verdict:
-        total = Confusion()
+        total, curve = Confusion(), ScoreCurve()
         for tile in tiles():
             image = model.normalisation.apply(tile.image, tile.valid, 0, 0)
-            logits = model.logits(image).numpy()
-            known = tile.labels != BLANK
-            total += confusion(logits[1] > logits[0], tile.labels == HOUSE, known)
-        return Verdict(total, 0.5)
+            logits = model.logits(image)
+            truth, known = tile.labels == HOUSE, tile.labels != BLANK
+            total += confusion((logits[1] > logits[0]).numpy(), truth, known)
+            curve.add(torch.sigmoid(logits[1] - logits[0]).numpy(), truth, known)
+        return Verdict(total, 0.5, curve.calibration_error())
 
     return judge
 
@@ -51,6 +55,6 @@ def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
             known = prediction.valid & (labels != BLANK)
             curve.add(prediction.probability, labels == HOUSE, known)
         threshold, counts = curve.best()
-        return Verdict(counts, threshold)
+        return Verdict(counts, threshold, curve.calibration_error())
 
     return judge

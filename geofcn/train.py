@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, fields, replace
-from itertools import islice
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
-from geofcn import plots
+from geofcn import __version__, plots
+from geofcn.batches import Batches
+from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.config import Recipe, make_recipe, scale_for
 from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
 from geofcn.grid import Window, blocks, round_up, training_windows
+from geofcn.journal import Journal, open_journal
 from geofcn.labels import Source, open_source
+from geofcn.learner import Learner, learning_rate
+from geofcn.metrics import Confusion
 from geofcn.model import Card, Model, Predictor, net_geometry
 from geofcn.modelfile import load_model, save_model
-from geofcn.nets import make_net, pick_device
-from geofcn.pixels import BLANK, Normalisation
+from geofcn.nets import keep_freed_memory, make_net, pick_device
+from geofcn.pixels import BLANK, HOUSE
 from geofcn.progress import Progress, silent
-from geofcn.samples import Selection, Tile, TileSet, held_out_blocks, select
-from geofcn.scene import Scene, ground_resolution
+from geofcn.samples import (
+    Selection,
+    Survey,
+    held_out_blocks,
+    load_survey,
+    save_survey,
+    select,
+    survey,
+)
+from geofcn.scene import absolute, ground_resolution
 from geofcn.scoring import Judge, Verdict, judge_tiles, judge_windows
+from geofcn.tiles import Place, Tiles
 
 RUN_FILES = (
     "best-f1.safetensors",
@@ -39,9 +52,11 @@ RUN_FILES = (
     "scores.png",
     "overlay.png",
 )
-# Shares of the training over which the learning rate rises, and of a deviation that colours move.
-WARM_UP = 0.05
-JITTER = 0.3
+# What else a run keeps: the scenes' survey, for the next training on them, and while it is not
+# finished its state.
+SURVEY = "survey.npz"
+CHECKPOINT = "unfinished.safetensors"
+CHECKPOINT_SECONDS = 30
 # Windows that are predicted one by one for scores and overlay, pixels a side.
 JUDGED_WINDOW = 1024
 OVERLAY_PIXELS = 2048
@@ -51,17 +66,35 @@ log = logging.getLogger("geofcn")
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history: mean loss, and the scores after the epoch."""
+    """One row of the history: what the epoch learnt, and the scores after it.
+
+    loss, train_f1  means over the epoch's batches, of the net as it was then
+    threshold       at which the validation scores stand: the one with the best F1
+    ece             expected calibration error of the probabilities that are scored
+    """
 
     epoch: int
     lr: float
     loss: float
+    train_f1: float
     precision: float
     recall: float
     f1: float
     accuracy: float
     iou: float
     threshold: float
+    ece: float
+
+
+@dataclass
+class Standing:
+    """How far a training has come: the epoch under way, its steps that are done, what they saw."""
+
+    epoch: int = 1
+    step: int = 0
+    seen: Confusion = field(default_factory=Confusion)
+    losses: list[float] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
 
 
 def train(
@@ -71,85 +104,189 @@ def train(
     *,
     others: Sequence[tuple[str | os.PathLike, str | os.PathLike]] = (),
     validate: tuple[str | os.PathLike, str | os.PathLike] | None = None,
+    area: str | os.PathLike | None = None,
     recipe: str = "default",
     device: str = "auto",
     nodata: float | None = None,
+    log_tensorboard: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
     **options,
 ) -> list[Epoch]:
     """Train a net on a scene and its labels; write models, history and plots into `run`.
 
-    others    further (scene, labels) pairs to train on
-    validate  a (scene, labels) pair to score on; default: what the recipe says
-    nodata    a pixel with this value in every band is blank, besides what the rasters declare
-    options   any field of config.Recipe, to override the recipe
+    others           further (scene, labels) pairs to train on
+    validate         a (scene, labels) pair to score on; default: what the recipe says
+    area             polygons outside of which nothing is learnt or scored
+    nodata           a pixel with this value in every band is blank, besides what the rasters
+                     declare
+    log_tensorboard  write loss and scores as TensorBoard events, too
+    options          any field of config.Recipe, to override the recipe
 
-    Returns the history. Raises a GeofcnError that says in one sentence what is wrong.
+    A training that was killed goes on where it was when it is started again, to the same weights,
+    bit for bit. Returns the history. Raises a GeofcnError that says in one sentence what is wrong.
     """
     plan = make_recipe(recipe, options)
     if validate and options.get("validate_fraction"):
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
-    sources = [open_source(*pair, nodata) for pair in [(scene, labels), *others]]
-    judged = [open_source(*validate, nodata)] if validate else sources
+    pairs = [(scene, labels), *others]
+    sources = [open_source(*pair, nodata, area) for pair in pairs]
+    judged = [open_source(*validate, nodata, area)] if validate else sources
     _refuse_unlike([*sources, *judged])
     plan = _with_scale(plan, sources[0])
-    folder = _run_folder(Path(run), overwrite)
+    request = {
+        "scene": absolute(scene),
+        "labels": absolute(labels),
+        "others": [[absolute(path) for path in pair] for pair in others],
+        "validate": validate and [absolute(path) for path in validate],
+        "area": area and absolute(area),
+        "recipe": recipe,
+        "device": device,
+        "nodata": nodata,
+        "log_tensorboard": log_tensorboard,
+        **options,
+    }
+    fingerprint = _fingerprint([*sources, *judged], plan, target)
+    folder = _run_folder(Path(run))
+    earlier = _earlier(folder, fingerprint, overwrite)
 
-    held_out = [] if validate else _held_out(sources, plan)
-    selection, held_out = _select(sources, plan, held_out, bool(validate), progress)
+    tiles = Tiles(sources, plan.normalise == "image")
+    selection = _select(tiles, plan, _surveyed(tiles, plan, folder, progress), validate, progress)
     log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
     plan = _with_class_weights(plan, selection.house_share)
-    model = _untrained(sources, plan, selection.normalisation, target)
-    judge = _judge(judged, held_out, plan)
-    tiles = TileSet(sources, plan, selection.places)
-    # Only now, when a training can start: an older run outlives a refusal.
-    _empty(folder)
-    history = _fit(model, tiles, plan, judge, folder, progress)
+    learner = Learner(_untrained(sources, plan, target), plan)
+    model = Model(learner.averaged, selection.normalisation, _card(sources, plan))
+    standing = Standing() if earlier is None else _restore(learner, earlier)
+    if earlier is None:
+        # Only now, when a training can start: an older run outlives a refusal.
+        _empty(folder)
 
+    def save() -> None:
+        state = {"fingerprint": fingerprint, "request": request, **_plain_standing(standing)}
+        save_checkpoint(folder / CHECKPOINT, Checkpoint(_tensors(learner, standing), state))
+
+    judge = _judge(judged, selection.held_out, plan)
+    with open_journal(folder if log_tensorboard else None, len(standing.losses)) as journal:
+        batches = Batches(
+            tiles, selection.places, selection.normalisation, plan, selection.held_out
+        )
+        _fit(learner, model, batches, judge, standing, folder, save, journal, progress)
+    history = standing.history
+    plots.loss_plot(standing.losses, len(history), folder / "loss.png")
     plots.scores_plot([asdict(row) for row in history], folder / "scores.png")
-    _overlay(sources[0].scene, folder, progress)
+    _overlay(sources[0], folder, progress)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return history
 
 
-def _select(
-    sources: Sequence[Source],
-    plan: Recipe,
-    held_out: list[tuple[int, Window]],
-    validated: bool,
-    progress: Progress,
-) -> tuple[Selection, list[tuple[int, Window]]]:
-    """The tiles to train on, and the windows kept for scores: none where the scene is too small."""
-    if held_out:
-        try:
-            return select(sources, plan, held_out, progress), held_out
-        except LabelsError as error:
-            log.info("%s", error)
-    if plan.validate_fraction and not validated:
-        log.warning(
-            "%s: too small, or with too few houses, to keep a part for validation; it is scored on "
-            "what it is trained on.",
-            sources[0].scene.name,
+def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
+    """Go on with the unfinished training in `run`, as it was started.
+
+    Raises OutputError where there is none.
+    """
+    checkpoint = load_checkpoint(Path(run) / CHECKPOINT)
+    if checkpoint is None:
+        raise OutputError(f"{run}: it holds no unfinished training; give a scene and labels.")
+    request = checkpoint.state["request"]
+    return train(run=run, progress=progress, **request)
+
+
+def _fingerprint(sources: Sequence[Source], plan: Recipe, device: torch.device) -> dict:
+    """Everything that decides a weight, as JSON gives it back."""
+    seen = [
+        [absolute(s.scene.path), s.scene.identity, repr(s.scene.nodata), s.labels.identity]
+        for s in sources
+    ]
+    facts = {
+        "geofcn": __version__,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "sources": seen,
+        "recipe": plan.to_json(),
+    }
+    return json.loads(json.dumps(facts, default=str))
+
+
+def _earlier(folder: Path, fingerprint: dict, overwrite: bool) -> Checkpoint | None:
+    """The state of the same training, if one was left unfinished in `folder`.
+
+    Raises OutputError where the folder holds another training and must not be overwritten.
+    """
+    try:
+        checkpoint = load_checkpoint(folder / CHECKPOINT)
+    except TrainingError:
+        if not overwrite:
+            raise
+        checkpoint = None
+    if checkpoint is not None and checkpoint.state.get("fingerprint") == fingerprint:
+        log.warning("%s: an unfinished training goes on.", folder)
+        return checkpoint
+    if checkpoint is not None and not overwrite:
+        raise OutputError(
+            f"{folder}: it holds an unfinished training with other options, or its files have "
+            f"changed; give --overwrite or another -o (`geofcn train --resume {folder}` goes on "
+            "with the old options)."
         )
-    return select(sources, plan, [], progress), []
-
-
-def _untrained(
-    sources: Sequence[Source], plan: Recipe, normalisation: Normalisation, device: torch.device
-) -> Model:
-    torch.manual_seed(plan.seed)
-    net = make_net(plan.net, len(sources[0].scene.bands), plan.scale, plan.upsample)
-    net.to(device, memory_format=torch.channels_last)
-    return Model(net, normalisation, _card(sources, plan))
-
-
-def _run_folder(folder: Path, overwrite: bool) -> Path:
-    """The run's folder, made if need be. Raises OutputError where it must not or cannot be used."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: this is a file; give the name of a folder.")
     if not overwrite and any((folder / name).exists() for name in RUN_FILES):
         raise OutputError(f"{folder}: it holds a run already; give --overwrite or another -o.")
+    return None
+
+
+def _surveyed(tiles: Tiles, plan: Recipe, folder: Path, progress: Progress) -> Survey:
+    """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
+    key = json.dumps(
+        [
+            [
+                [absolute(s.scene.path), s.scene.identity, repr(s.scene.nodata), s.labels.identity]
+                for s in tiles.sources
+            ],
+            [plan.tile, plan.stride, plan.normalise == "image"],
+        ],
+        default=str,
+    )
+    found = load_survey(folder / SURVEY, key)
+    if found is None:
+        found = survey(tiles, plan, progress)
+        save_survey(folder / SURVEY, key, found)
+    return found
+
+
+def _select(
+    tiles: Tiles,
+    plan: Recipe,
+    found: Survey,
+    validate: tuple | None,
+    progress: Progress,
+) -> Selection:
+    """The tiles to train on, and the windows kept for scores: none where the scene is too small."""
+    if validate or not plan.validate_fraction:
+        return select(tiles, plan, found, (), progress)
+    held_out = held_out_blocks(tiles.sources, found, plan)
+    if held_out:
+        try:
+            return select(tiles, plan, found, held_out, progress)
+        except LabelsError as error:
+            log.info("%s", error)
+    log.warning(
+        "%s: too small, or with too few houses, to keep a part for validation; it is scored on "
+        "what it is trained on.",
+        tiles.sources[0].scene.name,
+    )
+    return select(tiles, plan, found, (), progress)
+
+
+def _untrained(sources: Sequence[Source], plan: Recipe, device: torch.device) -> torch.nn.Module:
+    torch.manual_seed(plan.seed)
+    net = make_net(plan.net, len(sources[0].scene.bands), plan.scale, plan.upsample)
+    return net.to(device, memory_format=torch.channels_last)
+
+
+def _run_folder(folder: Path) -> Path:
+    """The run's folder, made if need be. Raises OutputError where it cannot be used."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: this is a file; give the name of a folder.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -162,7 +299,7 @@ def _run_folder(folder: Path, overwrite: bool) -> Path:
 
 def _empty(folder: Path) -> None:
     """Remove an older run's files: none of them must be taken for this run's."""
-    for name in RUN_FILES:
+    for name in (*RUN_FILES, CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -202,16 +339,6 @@ def _with_class_weights(plan: Recipe, house_share: float) -> Recipe:
     return replace(plan, class_weights=(1.0, round(math.sqrt(1 / house_share - 1), 3)))
 
 
-def _held_out(sources: Sequence[Source], plan: Recipe) -> list[tuple[int, Window]]:
-    if plan.validate_fraction == 0:
-        return []
-    return [
-        (number, block)
-        for number, source in enumerate(sources)
-        for block in held_out_blocks(source, plan.tile, plan.validate_fraction)
-    ]
-
-
 def _card(sources: Sequence[Source], plan: Recipe) -> Card:
     scene = sources[0].scene
     return Card(
@@ -227,17 +354,15 @@ def _card(sources: Sequence[Source], plan: Recipe) -> Card:
     )
 
 
-def _judge(
-    sources: Sequence[Source], held_out: Sequence[tuple[int, Window]], plan: Recipe
-) -> Judge:
+def _judge(sources: Sequence[Source], held_out: Sequence[Place], plan: Recipe) -> Judge:
     """How each epoch is scored: on held-out windows, else on the whole of `sources`."""
     places = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
     if plan.normalise == "image":
+        tiles = Tiles(sources, zero_padding=True)
         windows = [
             (number, piece) for number, place in places for piece in _padded_tiles(place, plan.tile)
         ]
-        tiles = TileSet(sources, plan, windows)
-        return judge_tiles(lambda: tiles(range(len(tiles))))
+        return judge_tiles(lambda: map(tiles.read, windows))
     return judge_windows(
         [
             (sources[number], piece)
@@ -254,133 +379,71 @@ def _padded_tiles(place: Window, size: int) -> Iterator[Window]:
 
 
 def _fit(
-    model: Model, tiles: TileSet, plan: Recipe, judge: Judge, folder: Path, progress: Progress
-) -> list[Epoch]:
-    """Train for plan.epochs epochs; after each, score and keep the weights that are best so far."""
-    optimizer = make_optimizer(model.net, plan)
-    history: list[Epoch] = []
-    losses: list[float] = []
-    steps = -(-len(tiles) // plan.batch)
-    with progress("training", plan.epochs * len(tiles), "tiles") as bar:
-        for epoch in range(1, plan.epochs + 1):
-            model.net.train()
-            for number, batch in enumerate(batches(tiles, model.normalisation, plan, epoch)):
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(plan, epoch, number / steps)
-                losses.append(_step(model, optimizer, plan, batch, epoch))
-                shown = {"f1": history[-1].f1} if history else {}
-                bar.advance(len(batch[0]), loss=losses[-1], **shown)
-            model.net.eval()
-            verdict = judge(model)
-            history.append(_row(epoch, group["lr"], losses[-steps:], verdict))
-            _keep(model, history, verdict, folder)
-            _write_history(history, folder / "history.csv")
-    plots.loss_plot(losses, plan.epochs, folder / "loss.png")
-    return history
-
-
-def make_optimizer(net: nn.Module, plan: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW whose first beta is the momentum; biases are decayed too."""
-    if plan.optimizer == "sgd":
-        return torch.optim.SGD(
-            net.parameters(), lr=plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay
-        )
-    return torch.optim.AdamW(
-        net.parameters(), lr=plan.lr, betas=(plan.momentum, 0.999), weight_decay=plan.weight_decay
-    )
-
-
-def learning_rate(plan: Recipe, epoch: int, within: float) -> float:
-    """The rate in `epoch` (from 1), after the share `within` (0 to 1) of its steps.
-
-    Halved every plan.lr_halved_every epochs; else a linear warm-up, then half a cosine down to 0
-    at the end of the training (Loshchilov and Hutter, SGDR, 2017).
-    """
-    if plan.lr_halved_every:
-        return plan.lr * 0.5 ** ((epoch - 1) // plan.lr_halved_every)
-    done = (epoch - 1 + within) / plan.epochs
-    if done < WARM_UP:
-        return plan.lr * (0.05 + 0.95 * done / WARM_UP)
-    return plan.lr * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
-
-
-def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor):
-    """Cross entropy, the mean over pixels weighted by their class; label 255 does not count.
-
-    logits (batch, 2, rows, columns), labels (batch, rows, columns) int64, weights (2,).
-    """
-    return F.cross_entropy(logits, labels, weight=weights, ignore_index=BLANK)
-
-
-def _step(
+    learner: Learner,
     model: Model,
-    optimizer: torch.optim.Optimizer,
-    plan: Recipe,
-    batch: tuple[np.ndarray, np.ndarray],
-    epoch: int,
-) -> float:
-    device = next(model.net.parameters()).device
-    images, labels = (torch.from_numpy(array).to(device) for array in batch)
-    logits = model.net(images)
-    weights = torch.tensor(plan.class_weights, dtype=torch.float32, device=device)
-    loss = weighted_loss(logits, labels.long(), weights)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"the loss became {value} in epoch {epoch}; the weights of the epochs before are "
-            "kept: train again with a lower --lr."
-        )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return value
+    batches: Batches,
+    judge: Judge,
+    standing: Standing,
+    folder: Path,
+    save: Callable[[], None],
+    journal: Journal,
+    progress: Progress,
+) -> None:
+    """Train to the end of the recipe; after each epoch score, and keep the best weights so far."""
+    plan, steps = learner.plan, len(batches)
+    keep_freed_memory()
+    saved = time.monotonic()
+    with progress("training", plan.epochs * len(batches.places), "tiles") as bar:
+        bar.advance(min(plan.batch * len(standing.losses), plan.epochs * len(batches.places)))
+        while not _finished(standing, plan):
+            for batch in batches.epoch(standing.epoch, standing.step):
+                done = learner.step(batch, standing.epoch, standing.step / steps)
+                standing.step += 1
+                standing.losses.append(done.loss)
+                standing.seen += done.confusion
+                journal.step(len(standing.losses), done.loss)
+                bar.advance(len(batch.images), loss=done.loss, **_shown(standing))
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    save()
+                    saved = time.monotonic()
+            verdict = judge(model)
+            row = _row(standing, plan, steps, verdict)
+            standing.history.append(row)
+            journal.epoch(len(standing.losses), asdict(row))
+            _keep(model, standing.history, verdict, folder)
+            _write_history(standing.history, folder / "history.csv")
+            standing.epoch, standing.step, standing.seen = standing.epoch + 1, 0, Confusion()
+    save()
 
 
-def batches(
-    tiles: TileSet, normalisation: Normalisation, plan: Recipe, epoch: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The epoch's batches: images (batch, bands, W, W) float32, labels (batch, W, W) uint8.
-
-    Order and augmentation depend on the seed and the epoch alone.
-    """
-    random = np.random.default_rng([plan.seed, epoch])
-    order = random.permutation(len(tiles)) if plan.shuffle else np.arange(len(tiles))
-    stream = tiles(order.tolist())
-    while group := list(islice(stream, plan.batch)):
-        pairs = [prepare(tile, normalisation) for tile in group]
-        if plan.augment:
-            pairs = [augment(*pair, random) for pair in pairs]
-        images, labels = zip(*pairs, strict=True)
-        yield np.stack(images), np.stack(labels)
+def _shown(standing: Standing) -> dict[str, float]:
+    return {"F1": standing.history[-1].f1} if standing.history else {}
 
 
-def prepare(tile: Tile, normalisation: Normalisation) -> tuple[np.ndarray, np.ndarray]:
-    """A tile's normalised image and its labels."""
-    return normalisation.apply(tile.image, tile.valid, 0, 0), tile.labels
+def _finished(standing: Standing, plan: Recipe) -> bool:
+    """Whether all epochs are done, or plan.patience of them in a row brought no better F1."""
+    if standing.epoch > plan.epochs:
+        return True
+    scores = [row.f1 for row in standing.history]
+    return bool(plan.patience and scores and len(scores) - best_of(scores) >= plan.patience)
 
 
-def augment(
-    image: np.ndarray, labels: np.ndarray, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A random flip and quarter turn of both; another brightness, contrast and tint of the image.
-
-    Pixels that are 0 in the image stay 0 in every band: blank remains blank.
-    """
-    turns, flip = random.integers(4), random.integers(2)
-    image, labels = np.rot90(image, turns, axes=(1, 2)), np.rot90(labels, turns)
-    if flip:
-        image, labels = image[:, :, ::-1], labels[:, ::-1]
-    blank = (image == 0).all(axis=0)
-    contrast = 1 + random.uniform(-JITTER, JITTER)
-    shift = random.uniform(-JITTER, JITTER) + random.uniform(-JITTER, JITTER, len(image)) / 3
-    image = image * np.float32(contrast) + shift.astype(np.float32)[:, None, None]
-    image[:, blank] = 0
-    return image, labels
+def best_of(values: Sequence[float]) -> int:
+    """Number (from 1) of the first of the largest values; NaN counts as below all."""
+    return int(np.argmax(np.nan_to_num(np.array(values, float), nan=-1.0))) + 1
 
 
-def _row(epoch: int, lr: float, losses: Sequence[float], verdict: Verdict) -> Epoch:
-    scores = verdict.confusion.scores()
-    return Epoch(epoch, lr, sum(losses) / len(losses), **scores, threshold=verdict.threshold)
+def _row(standing: Standing, plan: Recipe, steps: int, verdict: Verdict) -> Epoch:
+    losses = standing.losses[-steps:]
+    return Epoch(
+        standing.epoch,
+        learning_rate(plan, standing.epoch, (steps - 1) / steps),
+        sum(losses) / len(losses),
+        standing.seen.f1,
+        **verdict.confusion.scores(),
+        threshold=verdict.threshold,
+        ece=verdict.ece,
+    )
 
 
 def _keep(model: Model, history: Sequence[Epoch], verdict: Verdict, folder: Path) -> None:
@@ -389,19 +452,40 @@ def _keep(model: Model, history: Sequence[Epoch], verdict: Verdict, folder: Path
     kept = replace(model, card=card)
     save_model(kept, folder / "last.safetensors")
     for name in ("f1", "accuracy"):
-        if is_best([getattr(row, name) for row in history]):
+        if best_of([getattr(row, name) for row in history]) == len(history):
             save_model(kept, folder / f"best-{name}.safetensors")
-
-
-def is_best(values: Sequence[float]) -> bool:
-    """Whether the last value is the first, or above all before it; NaN counts as below all."""
-    last, *before = np.nan_to_num(np.array(values[::-1], float), nan=-1.0)
-    return not before or bool(last > max(before))
 
 
 def _plain(row: Epoch) -> dict:
     """The row as JSON takes it: a score that is undefined is null."""
     return {key: None if value != value else value for key, value in asdict(row).items()}
+
+
+def _plain_standing(standing: Standing) -> dict:
+    """All of it but the losses, as JSON; `_restore` reads it."""
+    return {
+        "epoch": standing.epoch,
+        "step": standing.step,
+        "seen": astuple(standing.seen),
+        "history": [astuple(row) for row in standing.history],
+    }
+
+
+def _tensors(learner: Learner, standing: Standing) -> dict[str, torch.Tensor]:
+    return learner.state() | {"losses": torch.tensor(standing.losses, dtype=torch.float64)}
+
+
+def _restore(learner: Learner, checkpoint: Checkpoint) -> Standing:
+    """Bring the learner back to the checkpoint, and say how far it had come."""
+    state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
+    learner.restore(checkpoint.tensors, len(losses))
+    return Standing(
+        state["epoch"],
+        state["step"],
+        Confusion(*state["seen"]),
+        losses,
+        [Epoch(*row) for row in state["history"]],
+    )
 
 
 def _write_history(history: Sequence[Epoch], path: Path) -> None:
@@ -414,19 +498,27 @@ def _write_history(history: Sequence[Epoch], path: Path) -> None:
     partial.replace(path)
 
 
-def _overlay(scene: Scene, folder: Path, progress: Progress) -> None:
-    """Paint what the best model finds over the scene, reduced to OVERLAY_PIXELS a side."""
+def _overlay(source: Source, folder: Path, progress: Progress) -> None:
+    """Paint what the best model finds and misses over the scene, reduced to OVERLAY_PIXELS."""
+    scene = source.scene
     model = load_model(folder / "best-f1.safetensors")
     predictor = Predictor(model)
     step = max(1, math.ceil(max(scene.height, scene.width) / OVERLAY_PIXELS))
     shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
-    houses = np.zeros(shape, bool)
+    found, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
     with progress("painting the overlay", scene.window.pixels, "px") as bar:
         # Windows are multiples of the step, so that a reduced pixel belongs to one window only.
         for window in blocks(scene.window, round_up(JUDGED_WINDOW, step * model.geometry.stride)):
             mask = predictor.window(scene, window).probability >= model.card.threshold
-            reduced = mask[::step, ::step]
-            row, col = window.row // step, window.col // step
-            houses[row : row + reduced.shape[0], col : col + reduced.shape[1]] = reduced
+            target = Window(
+                window.row // step,
+                window.col // step,
+                -(-window.height // step),
+                -(-window.width // step),
+            ).slices
+            found[target] = mask[::step, ::step]
+            labels[target] = source.labels.read(window)[::step, ::step]
             bar.advance(window.pixels)
-    plots.overlay_plot(scene.read_reduced(shape), houses, folder / "overlay.png")
+    plots.overlay_plot(
+        scene.read_reduced(shape), found, labels == HOUSE, labels != BLANK, folder / "overlay.png"
+    )

@@ -9,6 +9,7 @@ from safetensors import safe_open
 import geofcn
 
 FILES = {
+    "survey.npz",
     "best-f1.safetensors",
     "best-accuracy.safetensors",
     "last.safetensors",

@@ -39,6 +39,8 @@ def test_the_seed_recipe_is_the_seeds_to_the_letter():
             shuffle=False,
             augment=False,
             validate_fraction=0.0,
+            averaging=0.0,
+            patience=0,
             seed=1984,
         )
         == make_recipe("seed", {})

@@ -9,11 +9,12 @@ import geofcn
 
 FLOORS = {
     -1: "errors",  # the ground the house stands on
-    0: "config grid pixels metrics sweep outlines objects progress files houses",
-    1: "scene rasterout vectorout ground shards nets flow plots village painting",
-    2: "model labels stats synthetic polygonize",
-    3: "modelfile samples",
-    4: "scoring job",
+    0: "config grid pixels augment metrics sweep outlines objects progress files houses",
+    1: "scene rasterout vectorout nets flow shards checkpoint journal plots ground "
+    "village painting",
+    2: "model learner labels stats synthetic polygonize",
+    3: "modelfile tiles",
+    4: "scoring job samples batches",
     5: "train infer evaluate info",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}

@@ -10,9 +10,10 @@ from geofcn.pixels import (
     BLANK,
     HOUSE,
     Normalisation,
-    blank_for_training,
+    block_mean,
     classify,
     is_kept,
+    nonblank_values,
     pad_to,
     quantise,
 )
@@ -37,40 +38,39 @@ def image_with_zeros(count: int, bands: int = 3) -> np.ndarray:
 # --- the blank rule: 3 bands of 16 pixels are 48 values, half of them 24 ---
 
 
+def kept(image: np.ndarray, valid: np.ndarray, houses: int = 0) -> bool:
+    return is_kept(int(nonblank_values(image, valid).sum()), image.size, houses)
+
+
 def test_a_tile_exactly_half_blank_is_kept():
-    assert is_kept(image_with_zeros(24), ALL_VALID, NO_HOUSE)
+    assert kept(image_with_zeros(24), ALL_VALID)
 
 
 def test_a_tile_one_value_more_than_half_blank_is_thrown_away():
-    assert not is_kept(image_with_zeros(25), ALL_VALID, NO_HOUSE)
+    assert not kept(image_with_zeros(25), ALL_VALID)
 
 
 def test_a_blank_tile_with_a_house_is_kept():
-    assert is_kept(image_with_zeros(25), ALL_VALID, one_house())
-    assert is_kept(image_with_zeros(48), ~ALL_VALID, one_house())
-
-
-def test_unknown_labels_are_no_house():
-    assert not is_kept(image_with_zeros(48), ALL_VALID, np.full((4, 4), BLANK, np.uint8))
+    assert kept(image_with_zeros(25), ALL_VALID, houses=1)
+    assert kept(image_with_zeros(48), ~ALL_VALID, houses=1)
 
 
 def test_values_are_counted_not_pixels():
     # Band 0 is black everywhere: a third of the values, though no pixel is 0 in every band.
     image = image_with_zeros(16)
-    assert blank_for_training(image, ALL_VALID).sum() == 16
-    assert is_kept(image, ALL_VALID, NO_HOUSE)
+    assert (nonblank_values(image, ALL_VALID) == 2).all()
+    assert kept(image, ALL_VALID)
 
 
 def test_a_pixel_the_raster_calls_blank_is_blank_in_every_band():
     valid = ALL_VALID.copy()
     valid[0, 0] = False
-    blank = blank_for_training(image_with_zeros(0), valid)
-    assert blank.shape == (3, 4, 4)
-    assert blank.sum() == 3 and blank[:, 0, 0].all()
+    values = nonblank_values(image_with_zeros(0), valid)
+    assert values[0, 0] == 0 and values.sum() == 3 * 15
     valid[:2] = False
-    assert is_kept(image_with_zeros(0), valid, NO_HOUSE), "exactly half"
+    assert kept(image_with_zeros(0), valid), "exactly half"
     valid[2, 0] = False
-    assert not is_kept(image_with_zeros(0), valid, NO_HOUSE)
+    assert not kept(image_with_zeros(0), valid)
 
 
 @given(st.integers(0, 16), st.integers(0, 2**16 - 1))
@@ -78,7 +78,14 @@ def test_the_rule_is_more_than_half_of_the_values(zeros, bits):
     valid = np.array([bits >> i & 1 for i in range(16)], bool).reshape(4, 4)
     image = image_with_zeros(zeros, bands=1)
     blank = sum(not valid[r, c] or image[0, r, c] == 0 for r in range(4) for c in range(4))
-    assert is_kept(image, valid, NO_HOUSE) == (blank <= 8)
+    assert kept(image, valid) == (blank <= 8)
+
+
+def test_block_means_by_hand():
+    image = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
+    assert (block_mean(image, 2) == [[[2.5, 4.5], [10.5, 12.5]]]).all()
+    assert (block_mean(image, 4) == 7.5).all()
+    assert block_mean(image, 1) is image
 
 
 # --- normalisation ---

@@ -2,7 +2,15 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from geofcn.plots import loss_plot, overlay_plot, picture_of, save_picture, scores_plot
+from geofcn.plots import (
+    LEGEND_ROWS,
+    OVERLAY,
+    loss_plot,
+    overlay_plot,
+    picture_of,
+    save_picture,
+    scores_plot,
+)
 
 
 def row(epoch: int, f1: float) -> dict:
@@ -28,16 +36,45 @@ def test_any_scores_are_drawn(tmp_path, f1):
     assert [p.name for p in tmp_path.iterdir()] == ["scores.png"]
 
 
-def test_the_overlay_is_the_scene_with_red_houses_pixel_by_pixel(tmp_path):
+def test_the_overlay_tells_hits_misses_and_false_alarms_pixel_by_pixel(tmp_path):
     image = np.stack([np.full((3, 5), value, np.uint8) for value in (40, 80, 120)])
-    houses = np.zeros((3, 5), bool)
-    houses[1, 2] = True
-    overlay_plot(image, houses, tmp_path / "o.png")
-    found = (matplotlib.image.imread(tmp_path / "o.png")[..., :3] * 255).round().astype(int)
-    assert found.shape == (3, 5, 3)
-    assert (found[~houses] == [40, 80, 120]).all()
-    red, green, blue = found[1, 2]
-    assert red > 140 and green < 70 and blue < 80
+    found, houses, known = np.zeros((3, 3, 5), bool)
+    known[:2] = True
+    found[0, 1] = houses[0, 1] = True  # a hit
+    houses[0, 2] = True  # missed
+    found[0, 3] = True  # a false alarm
+    found[2, 4] = True  # nobody knows
+    overlay_plot(image, found, houses, known, tmp_path / "o.png")
+    picture = (matplotlib.image.imread(tmp_path / "o.png")[..., :3] * 255).round().astype(int)
+    assert picture.shape == (3 + LEGEND_ROWS, 5, 3)
+    painted = {
+        (0, 1): "hit",
+        (0, 2): "missed",
+        (0, 3): "false alarm",
+        (2, 4): "found, not labelled",
+    }
+    for row in range(3):
+        for col in range(5):
+            expected = np.array([40, 80, 120])
+            if (row, col) in painted:
+                expected = 0.45 * expected + 0.55 * np.array(OVERLAY[painted[row, col]])
+            assert abs(picture[row, col] - expected).max() <= 1, (row, col)
+
+
+def test_the_legend_names_what_is_there(tmp_path):
+    image = np.full((3, 300, 500), 90, np.uint8)
+    houses = np.zeros((300, 500), bool)
+    houses[10:50, 10:90] = True
+    everywhere = np.ones_like(houses)
+    overlay_plot(image, houses, houses, everywhere, tmp_path / "hits.png")
+    overlay_plot(image, ~houses, houses, everywhere, tmp_path / "wrong.png")
+    strips = [
+        matplotlib.image.imread(tmp_path / name)[-LEGEND_ROWS:, :, :3]
+        for name in ("hits.png", "wrong.png")
+    ]
+    green, red = ((strip * 255).round().astype(int).reshape(-1, 3).tolist() for strip in strips)
+    assert list(OVERLAY["hit"]) in green and list(OVERLAY["false alarm"]) not in green
+    assert list(OVERLAY["false alarm"]) in red and list(OVERLAY["hit"]) not in red
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 8])

@@ -6,9 +6,9 @@ from geofcn.grid import blocks
 from geofcn.labels import open_source
 from geofcn.metrics import Confusion, ScoreCurve
 from geofcn.pixels import Normalisation
-from geofcn.samples import Tile
 from geofcn.scene import open_scene
 from geofcn.scoring import judge_tiles, judge_windows
+from geofcn.tiles import Tile
 
 
 class SignNet:

@@ -2,44 +2,37 @@ import copy
 import csv
 import importlib
 import math
-from dataclasses import replace
+import os
 
+import geopandas
 import matplotlib.image
 import numpy as np
 import pytest
 import rasterio
+import shapely
 import torch
 from rasterio.enums import ColorInterp
 
 import geofcn
-from geofcn import flow
-from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE, make_recipe
+from geofcn import batches, learner
+from geofcn.config import make_recipe
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
-from geofcn.grid import Window, training_windows
+from geofcn.grid import training_windows
 from geofcn.labels import open_source
 from geofcn.metrics import Confusion
 from geofcn.modelfile import load_model
 from geofcn.nets import make_net
-from geofcn.pixels import BLANK, Normalisation
-from geofcn.samples import TileSet, select
+from geofcn.plots import LEGEND_ROWS
+from geofcn.samples import select, survey
 from geofcn.scoring import Verdict
-from geofcn.train import (
-    RUN_FILES,
-    augment,
-    batches,
-    is_best,
-    learning_rate,
-    make_optimizer,
-    train,
-    weighted_loss,
-)
+from geofcn.tiles import Tiles
+from geofcn.train import CHECKPOINT, RUN_FILES, SURVEY, best_of, resume, train
 
 # `geofcn.train` is the function: the verb has the name.
 train_module = importlib.import_module("geofcn.train")
 
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
 QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}
-PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))
 
 
 def weights_in(path) -> dict:
@@ -50,161 +43,14 @@ def equal(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-# --- the seed's rules, by hand ---
-
-
-@pytest.mark.parametrize(
-    ("epoch", "rate"),
-    [(1, 1e-4), (40, 1e-4), (41, 5e-5), (80, 5e-5), (81, 2.5e-5), (200, 1e-4 / 16)],
-)
-def test_the_learning_rate_is_halved_every_forty_epochs(epoch, rate):
-    for within in (0, 0.5, 0.99):
-        assert learning_rate(SEED_RECIPE, epoch, within) == pytest.approx(rate, rel=1e-12)
-
-
-def test_the_default_rate_warms_up_and_falls_to_nothing():
-    plan = replace(DEFAULT_RECIPE, epochs=20, lr=1.0)
-    rates = [learning_rate(plan, 1 + step // 10, step % 10 / 10) for step in range(200)]
-    top = int(np.argmax(rates))
-    assert rates[0] == pytest.approx(0.05)
-    assert max(rates) == pytest.approx(1, abs=0.02) and top == 10
-    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
-    assert rates[-1] < 0.001
-    assert learning_rate(plan, 20, 1) == pytest.approx(0, abs=1e-12)
-
-
-def test_the_loss_is_the_weighted_mean_over_pixels():
-    # Logits 0 and ln 3 are probabilities of 1/4 and 3/4.
-    logits = torch.tensor([[[[0.0, 0.0, 0.0]], [[math.log(3)] * 3]]])
-    weights = torch.tensor([1.0, 6.0])
-    by_hand = (1 * math.log(4) + 6 * math.log(4 / 3)) / 7
-    labels = torch.tensor([[[0, 1, BLANK]]])
-    assert weighted_loss(logits, labels, weights).item() == pytest.approx(by_hand, rel=1e-6)
-    # The mean is over the batch's pixels, not over its tiles' means.
-    pair = torch.cat([logits, logits])
-    labels = torch.tensor([[[0, 1, BLANK]], [[1, 1, 1]]])
-    by_hand = (math.log(4) + 4 * 6 * math.log(4 / 3)) / 25
-    assert weighted_loss(pair, labels, weights).item() == pytest.approx(by_hand, rel=1e-6)
-
-
-def test_the_seed_descends_with_momentum_and_decays_biases_too():
-    net = torch.nn.Conv2d(1, 1, 1)
-    with torch.no_grad():
-        net.weight.fill_(2.0)
-        net.bias.fill_(1.0)
-    plan = replace(SEED_RECIPE, lr=0.1, weight_decay=0.5)
-    optimizer = make_optimizer(net, plan)
-    assert len(optimizer.param_groups) == 1
-    # Gradient 1: velocity v = 0.9 v + (1 + 0.5 p), p = p - 0.1 v, twice.
-    expected = {}
-    for name, value in (("weight", 2.0), ("bias", 1.0)):
-        velocity = 0.0
-        for _ in range(2):
-            velocity = 0.9 * velocity + 1 + 0.5 * value
-            value -= 0.1 * velocity
-        expected[name] = value
-    for _ in range(2):
-        net.weight.grad, net.bias.grad = torch.ones_like(net.weight), torch.ones_like(net.bias)
-        optimizer.step()
-    assert net.weight.item() == pytest.approx(expected["weight"], rel=1e-6)
-    assert net.bias.item() == pytest.approx(expected["bias"], rel=1e-6)
-    assert isinstance(make_optimizer(net, DEFAULT_RECIPE), torch.optim.AdamW)
-
-
 def test_best_is_the_first_of_equals():
-    assert is_best([0.1])
-    assert is_best([0.1, 0.2])
-    assert not is_best([0.2, 0.2])
-    assert not is_best([0.3, 0.1, 0.2])
-    assert is_best([math.nan])
-    assert is_best([math.nan, 0.0]), "no score at all is worse than 0"
-    assert not is_best([0.0, math.nan])
-    assert not is_best([math.nan, math.nan])
-
-
-@pytest.fixture
-def numbered(write_raster):
-    """A source whose 3 x 2 tiles of 8 x 8 are told apart by their value: 1 to 6, row by row."""
-    values = np.kron(np.arange(1, 7).reshape(3, 2), np.ones((8, 8))).astype(np.uint8)
-    labels = np.zeros((24, 16), np.uint8)
-    labels[::8, ::8] = 1
-    return open_source(
-        write_raster("n.tif", np.repeat(values[None], 3, axis=0)), write_raster("l.tif", labels)
-    )
-
-
-def order_of(source, plan, epoch) -> list[int]:
-    places = [(0, w) for w in training_windows(24, 16, plan.tile, plan.stride)]
-    tiles = TileSet([source], plan, places)
-    return [
-        int(image[0].max()) for images, _ in batches(tiles, PLAIN, plan, epoch) for image in images
-    ]
-
-
-def test_the_seeds_tiles_come_in_column_order_in_every_epoch(numbered):
-    plan = replace(SEED_RECIPE, tile=8, stride=8)
-    for epoch in (1, 2):
-        assert order_of(numbered, plan, epoch) == [1, 3, 5, 2, 4, 6]
-
-
-def test_shuffling_depends_on_seed_and_epoch_alone(numbered):
-    plan = replace(DEFAULT_RECIPE, tile=8, stride=8, augment=False, batch=4)
-    orders = {(seed, epoch): order_of(numbered, replace(plan, seed=seed), epoch)
-              for seed in (1, 2) for epoch in (1, 2, 3)}  # fmt: skip
-    assert all(sorted(order) == [1, 2, 3, 4, 5, 6] for order in orders.values())
-    assert len({tuple(order) for order in orders.values()}) > 3
-    assert orders[1, 2] == order_of(numbered, replace(plan, seed=1), 2)
-
-
-def test_a_batch_is_normalised_images_and_plain_labels(numbered):
-    plan = replace(SEED_RECIPE, tile=8, stride=8, batch=4)
-    tiles = TileSet([numbered], plan, [(0, w) for w in training_windows(24, 16, 8, 8)])
-    mean = Normalisation(np.full((3, 8, 8), 2, np.float32), np.ones(3, np.float32))
-    shapes = []
-    for images, labels in batches(tiles, mean, plan, 1):
-        shapes.append((images.shape, labels.shape))
-        assert images.dtype == np.float32 and labels.dtype == np.uint8
-        assert labels.sum() == len(labels) and labels[:, 0, 0].all()
-    assert shapes == [((4, 3, 8, 8), (4, 8, 8)), ((2, 3, 8, 8), (2, 8, 8))]
-
-
-def test_the_mean_image_is_that_of_the_kept_tiles(numbered):
-    selection = select([numbered], replace(SEED_RECIPE, tile=8, stride=8))
-    assert (selection.normalisation.mean == 3.5).all()
-
-
-# --- augmentation ---
-
-
-def test_labels_follow_the_image_through_every_turn_and_flip():
-    random = np.random.default_rng(0)
-    labels = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    image = np.stack([labels + 10.0, labels * 2 + 50.0]).astype(np.float32)
-    seen = set()
-    for _ in range(200):
-        turned, classes = augment(image, labels, random)
-        assert turned.dtype == np.float32 and classes.dtype == np.uint8
-        seen.add(classes.tobytes())
-        # Brightness and contrast keep the order of values in a band.
-        for band in turned:
-            assert (band.ravel().argsort() == classes.ravel().argsort()).all()
-    assert len(seen) == 8, "the symmetries of a square"
-
-
-def test_blank_stays_blank_and_the_input_is_left_alone():
-    random = np.random.default_rng(1)
-    image = np.ones((3, 8, 8), np.float32)
-    image[:, 2:4, 1] = 0
-    image[0, 7, 7] = 0  # one band only: not blank
-    labels = np.where((image == 0).all(axis=0), BLANK, 0).astype(np.uint8)
-    before = image.copy()
-    changed = 0
-    for _ in range(50):
-        turned, classes = augment(image, labels, random)
-        assert ((turned == 0).all(axis=0) == (classes == BLANK)).all()
-        changed += not np.array_equal(np.unique(turned), np.unique(image))
-    assert changed > 45
-    assert (image == before).all()
+    assert best_of([0.1]) == 1
+    assert best_of([0.1, 0.2]) == 2
+    assert best_of([0.2, 0.2]) == 1
+    assert best_of([0.3, 0.1, 0.2]) == 1
+    assert best_of([math.nan]) == best_of([math.nan, math.nan]) == 1
+    assert best_of([math.nan, 0.0]) == 2, "no score at all is worse than 0"
+    assert best_of([0.0, math.nan]) == 1
 
 
 # --- a run ---
@@ -215,7 +61,7 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     scene, labels = village(160)
     run = tmp_path / "deep" / "run"
     history = train(scene, labels, run, recipe=recipe, **QUICK)
-    assert sorted(p.name for p in run.iterdir()) == sorted(RUN_FILES)
+    assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, SURVEY])
     assert [row.epoch for row in history] == [1, 2]
     with open(run / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -235,7 +81,7 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     period = 32 if recipe == "seed" else 1
     assert model.normalisation.mean.shape == (3, period, period)
     overlay = matplotlib.image.imread(run / "overlay.png")
-    assert overlay.shape[:2] == (160, 160)
+    assert overlay.shape[:2] == (160 + LEGEND_ROWS, 160)
     for picture in ("loss.png", "scores.png"):
         assert matplotlib.image.imread(run / picture).std() > 0.01
 
@@ -278,8 +124,8 @@ def test_the_net_is_made_right_after_the_seed_is_set(village, tmp_path, monkeypa
     monkeypatch.setattr(
         train_module,
         "_fit",
-        lambda model, *rest: (
-            first.append(copy.deepcopy(model.net.state_dict())) or fit(model, *rest)
+        lambda learner, *rest: (
+            first.append(copy.deepcopy(learner.net.state_dict())) or fit(learner, *rest)
         ),
     )
     torch.manual_seed(5)
@@ -293,7 +139,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(village, tmp_path, mon
     scene, labels = village(160)
     digests = []
     for number, threads in enumerate((1, 3)):
-        monkeypatch.setattr(flow, "cores", lambda threads=threads: threads)
+        monkeypatch.setattr(batches, "cores", lambda threads=threads: threads)
         train(scene, labels, tmp_path / str(number), recipe=recipe, **QUICK)
         digests.append(weights_in(tmp_path / str(number) / "last.safetensors"))
     assert equal(*digests)
@@ -309,7 +155,7 @@ def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monk
 
     def judge(model):
         states.append(copy.deepcopy(model.net.state_dict()))
-        return Verdict(verdicts[len(states) - 1], 0.5 + len(states) / 100)
+        return Verdict(verdicts[len(states) - 1], 0.5 + len(states) / 100, 0.0)
 
     monkeypatch.setattr(train_module, "_judge", lambda *_: judge)
     scene, labels = village()
@@ -356,10 +202,171 @@ def test_automatic_class_weights_are_the_root_of_the_ratio(village, tmp_path):
     scene, labels = village()
     train(scene, labels, tmp_path / "run", recipe="seed", class_weights="auto", **QUICK)
     with rasterio.open(labels) as file:
-        share = select([open_source(scene, labels)], make_recipe("seed", {"tile": 32})).house_share
+        tiles, plan = Tiles([open_source(scene, labels)], True), make_recipe("seed", {"tile": 32})
+        share = select(tiles, plan, survey(tiles, plan)).house_share
         assert 0 < share < 1 and file.read(1).any()
     kept = load_model(tmp_path / "run" / "last.safetensors").card.recipe["class_weights"]
     assert kept == [1.0, pytest.approx(math.sqrt((1 - share) / share), abs=1e-3)]
+
+
+# --- a training that is stopped ---
+
+
+class Stopped(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+@pytest.fixture
+def stopping(monkeypatch):
+    """stopping(n) -> the n-th step of the next training is not done; 0: all are."""
+    step, calls = learner.Learner.step, []
+
+    def set_up(number: int):
+        calls.clear()
+
+        def counted(self, *args):
+            calls.append(1)
+            if len(calls) == number:
+                raise Stopped
+            return step(self, *args)
+
+        monkeypatch.setattr(learner.Learner, "step", counted)
+        monkeypatch.setattr(train_module, "CHECKPOINT_SECONDS", 0)
+
+    return set_up
+
+
+def contents(run) -> dict:
+    return {path.name: path.read_bytes() for path in run.iterdir()}
+
+
+@pytest.mark.parametrize("recipe", ["seed", "default"])
+@pytest.mark.parametrize("at", [1, 4, 11, 21])
+def test_a_stopped_training_goes_on_to_the_same_files(village, tmp_path, stopping, recipe, at):
+    # 25 tiles: 3 epochs of 7 steps.
+    pair, given = village(96), {**QUICK, "epochs": 3, "batch": 4, "recipe": recipe}
+    given["validate_fraction"] = 0.0
+    straight, run = tmp_path / "straight", tmp_path / "run"
+    expected = train(*pair, straight, **given)
+    stopping(at)
+    with pytest.raises(Stopped):
+        train(*pair, run, **given)
+    assert (run / CHECKPOINT).exists() == (at > 1)
+    stopping(0)
+    history = train(*pair, run, **given) if at % 2 else resume(run)
+    assert history == expected
+    assert contents(run) == contents(straight)
+
+
+def test_a_training_stopped_while_it_draws_goes_on_there(village, tmp_path, monkeypatch):
+    pair, run = village(96), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module.plots, "loss_plot", lambda *_: (_ for _ in ()).throw(Stopped))
+        with pytest.raises(Stopped):
+            train(*pair, run, **QUICK)
+    monkeypatch.setattr(learner.Learner, "step", None)
+    assert len(resume(run)) == 2
+    assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY])
+
+
+def test_another_training_does_not_go_on_in_its_place(village, tmp_path, stopping):
+    pair, run = village(96), tmp_path / "run"
+    stopping(4)
+    with pytest.raises(Stopped):
+        train(*pair, run, **QUICK)
+    before = contents(run)
+    with pytest.raises(OutputError, match=r"unfinished training.*--resume"):
+        train(*pair, run, **{**QUICK, "lr": 0.1})
+    assert contents(run) == before
+    stopping(0)
+    assert len(train(*pair, run, overwrite=True, **{**QUICK, "lr": 0.1})) == 2
+    with pytest.raises(OutputError, match="no unfinished training"):
+        resume(run)
+
+
+def test_a_changed_scene_is_not_gone_on_with(village, tmp_path, stopping):
+    scene, labels = village(96)
+    run = tmp_path / "run"
+    stopping(4)
+    with pytest.raises(Stopped):
+        train(scene, labels, run, **QUICK)
+    os.utime(labels, ns=(1, 1))
+    with pytest.raises(OutputError, match=r"unfinished training.*--overwrite"):
+        resume(run)
+
+
+def test_a_damaged_state_is_said_and_can_be_overwritten(village, tmp_path, stopping):
+    pair, run = village(96), tmp_path / "run"
+    stopping(4)
+    with pytest.raises(Stopped):
+        train(*pair, run, **QUICK)
+    (run / CHECKPOINT).write_bytes(b"nonsense")
+    stopping(0)
+    with pytest.raises(TrainingError, match=r"damaged.*--overwrite"):
+        train(*pair, run, **QUICK)
+    assert len(train(*pair, run, overwrite=True, **QUICK)) == 2
+
+
+def test_the_scenes_are_looked_at_once(village, tmp_path, monkeypatch):
+    pair, run = village(96), tmp_path / "run"
+    train(*pair, run, **QUICK)
+    monkeypatch.setattr(train_module, "survey", None)
+    train(*pair, run, overwrite=True, **{**QUICK, "lr": 1e-3})
+
+
+def test_patience_ends_a_training_that_gets_no_better(village, tmp_path, monkeypatch):
+    verdicts = iter([0.1, 0.5, 0.4, 0.5, 0.2, 0.9])
+
+    def judge(model):
+        f1 = next(verdicts)
+        return Verdict(
+            Confusion(int(1000 * f1), 1000 - int(1000 * f1), 1000 - int(1000 * f1)), 0.5, 0
+        )
+
+    monkeypatch.setattr(train_module, "_judge", lambda *_: judge)
+    history = train(*village(), tmp_path / "run", **{**QUICK, "epochs": 6}, patience=3)
+    assert [row.epoch for row in history] == [1, 2, 3, 4, 5]
+    kept = load_model(tmp_path / "run" / "best-f1.safetensors").card.scores
+    assert kept["epoch"] == 2
+
+
+def test_tensorboard_gets_what_the_history_has(village, tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    history = train(*village(), tmp_path / "run", log_tensorboard=True, **QUICK)
+    events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    found = [event.value for event in events.Scalars("epoch/f1")]
+    assert found == pytest.approx([row.f1 for row in history], nan_ok=True)
+    assert len(events.Scalars("loss/step")) == 2
+
+
+# --- areas ---
+
+
+def test_nothing_is_learnt_or_scored_outside_of_the_area(village, write_raster, tmp_path):
+    scene, labels = village(160)
+    with rasterio.open(labels) as dataset:
+        truth, transform, crs = dataset.read(1), dataset.transform, dataset.crs
+    left = shapely.box(*transform * (0, 160), *transform * (96, 0))
+    area = tmp_path / "area.gpkg"
+    geopandas.GeoSeries([left], crs=crs).to_crs(4326).to_file(area)
+    wrong = truth.copy()
+    wrong[:, 97:] = 1 - wrong[:, 97:]
+    told, untold = (write_raster(name, a) for name, a in (("t.tif", truth), ("w.tif", wrong)))
+    given = {**QUICK, "area": area, "validate_fraction": 0.0}
+    histories = [train(scene, found, tmp_path / found.stem, **given) for found in (told, untold)]
+    assert histories[0] == histories[1]
+    assert train(scene, untold, tmp_path / "all", **{**given, "area": None}) != histories[0]
+
+
+def test_an_area_beside_the_scene_or_of_pixels_is_refused(village, tmp_path):
+    scene, labels = village()
+    area = tmp_path / "area.gpkg"
+    geopandas.GeoSeries([shapely.box(0, 0, 1, 1)], crs=4326).to_file(area)
+    with pytest.raises(LabelsError, match=r"area\.gpkg: none of its"):
+        train(scene, labels, tmp_path / "run", area=area, **QUICK)
+    with pytest.raises(LabelsError, match="as polygons, not as a raster"):
+        train(scene, labels, tmp_path / "run", area=labels, **QUICK)
 
 
 # --- what goes wrong ---
@@ -367,13 +374,13 @@ def test_automatic_class_weights_are_the_root_of_the_ratio(village, tmp_path):
 
 def test_a_diverged_training_stops_and_keeps_what_it_has(village, tmp_path, monkeypatch):
     scene, labels = village()
-    calls, healthy = [], train_module.weighted_loss
+    calls, healthy = [], learner.weighted_loss
 
     def breaks_in_epoch_two(logits, *rest):
         calls.append(1)
         return healthy(logits, *rest) * (math.nan if len(calls) > 10 else 1)
 
-    monkeypatch.setattr(train_module, "weighted_loss", breaks_in_epoch_two)
+    monkeypatch.setattr(learner, "weighted_loss", breaks_in_epoch_two)
     run = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 2.*--lr"):
         train(scene, labels, run, recipe="seed", **QUICK)
@@ -397,7 +404,7 @@ def test_a_run_is_not_overwritten_unless_asked_to(village, tmp_path):
         train(scene, labels, run, recipe="seed", **QUICK)
     assert {p.name: p.read_bytes() for p in run.iterdir()} == before
     train(scene, labels, run, recipe="seed", seed=3, overwrite=True, **QUICK)
-    assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, "mine.txt"])
+    assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, SURVEY, "mine.txt"])
     assert (run / "last.safetensors").read_bytes() != before["last.safetensors"]
 
 
@@ -408,7 +415,7 @@ def test_an_older_run_outlives_a_training_that_is_refused(village, write_raster,
     empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
     with pytest.raises(LabelsError, match="no house"):
         train(scene, empty, run, recipe="seed", overwrite=True, **QUICK)
-    assert sorted(p.name for p in run.iterdir()) == sorted(RUN_FILES)
+    assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, SURVEY])
 
 
 def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatch):
@@ -465,13 +472,12 @@ def test_windows_of_the_overlay_tile_the_reduced_scene(village, tmp_path, monkey
     train(scene, labels, run, recipe="seed", **QUICK)
     whole = matplotlib.image.imread(run / "overlay.png")
     monkeypatch.setattr(train_module, "JUDGED_WINDOW", 16)
-    train_module._overlay(open_source(scene, labels).scene, run, train_module.silent)
+    train_module._overlay(open_source(scene, labels), run, train_module.silent)
     assert (matplotlib.image.imread(run / "overlay.png") == whole).all()
     monkeypatch.setattr(train_module, "OVERLAY_PIXELS", 60)
-    train_module._overlay(open_source(scene, labels).scene, run, train_module.silent)
+    train_module._overlay(open_source(scene, labels), run, train_module.silent)
     reduced = matplotlib.image.imread(run / "overlay.png")
-    assert reduced.shape[:2] == (54, 54), "every third pixel"
-    assert Window(0, 0, 54, 54).pixels == reduced.shape[0] * reduced.shape[1]
+    assert reduced.shape[:2] == (54 + LEGEND_ROWS, 54), "every third pixel"
 
 
 def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path, caplog):

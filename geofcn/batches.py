@@ -1,0 +1,166 @@
+"""Batches for the optimiser, read and prepared by threads ahead of it.
+
+Order and variations depend on the seed, the epoch and the tile alone: they are the same for any
+number of threads, and for a training that goes on in the middle of an epoch.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from geofcn.augment import relit, turned
+from geofcn.config import Recipe
+from geofcn.flow import cores
+from geofcn.grid import Window
+from geofcn.learner import Batch
+from geofcn.pixels import BLANK, HOUSE, Normalisation, block_mean
+from geofcn.tiles import CELL, Place, Tile, Tiles
+
+# Tiles are shuffled in regions of this many cells a side, so that a cell is decoded once an epoch
+# however small a part of the scene fits in memory.
+REGION_CELLS = 4
+# Prepared batches that wait for the optimiser, and tiles in them, at the least.
+AHEAD_BATCHES, AHEAD_TILES = 4, 16
+
+
+def prepare(tile: Tile, normalisation: Normalisation, block: int) -> list[np.ndarray]:
+    """A tile's normalised image, house share and labelled share, as means of blocks."""
+    image = normalisation.apply(tile.image, tile.valid, 0, 0)
+    houses = (tile.labels == HOUSE).astype(np.float32)
+    known = (tile.labels != BLANK).astype(np.float32)
+    return [block_mean(array, block) for array in (image, houses, known)]
+
+
+def zooms(scale: int) -> range:
+    """Sides of the blocks that may stand for blocks of `scale`: three quarters to five quarters."""
+    return range(-(-3 * scale // 4), 5 * scale // 4 + 1)
+
+
+def moved(
+    window: Window, stride: int, scale: int, height: int, width: int, random: np.random.Generator
+) -> tuple[Window, int]:
+    """Another window near `window` and the side of its blocks; it has as many blocks a side.
+
+    Its middle is off by up to half a stride along each axis. It lies on the scene of `height` x
+    `width` pixels where that is large enough, else it starts at its corner.
+    """
+    block = int(random.choice(zooms(scale)))
+    side = window.height // scale * block
+    off = random.integers(-(stride // 2), stride // 2 + 1, size=2)
+    rows, cols = (window.height - side) // 2 + off
+    row = max(0, min(window.row + int(rows), height - side))
+    col = max(0, min(window.col + int(cols), width - side))
+    return Window(row, col, side, side), block
+
+
+class Batches:
+    """All batches of a training, epoch by epoch.
+
+    places    of the tiles, in column order
+    held_out  windows to stay a tile's distance away from, wherever tiles are moved
+    """
+
+    def __init__(
+        self,
+        tiles: Tiles,
+        places: Sequence[Place],
+        normalisation: Normalisation,
+        recipe: Recipe,
+        held_out: Sequence[Place] = (),
+        threads: int | None = None,
+    ):
+        self.tiles = tiles
+        self.places = places
+        self.recipe = recipe
+        self.threads = threads or cores()
+        self._normalisation = normalisation
+        self._blocked = [(number, window.grow(recipe.tile)) for number, window in held_out]
+
+    def __len__(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.places) // self.recipe.batch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` (from 1), from number `start` (from 0) on."""
+        size = self.recipe.batch
+        groups = self.order(epoch)
+        order = [number for group in groups for number in group]
+        ahead = max(AHEAD_BATCHES, AHEAD_TILES // size)
+        prefetch = self._prefetch(groups)
+        with ThreadPoolExecutor(self.threads) as pool:
+            pending: deque = deque()
+            try:
+                for first in range(start * size, len(order), size):
+                    numbers = order[first : first + size]
+                    pending.append(pool.submit(self._batch, epoch, numbers))
+                    for number in numbers:
+                        for place in prefetch.get(number, ()):
+                            pool.submit(self.tiles.load, place)
+                    if len(pending) > ahead:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def order(self, epoch: int) -> list[list[int]]:
+        """Numbers of the tiles in the order of an epoch, in groups that fit in memory.
+
+        Tiles are shuffled within a group; a group is as many regions, drawn at random, as a third
+        of the cache holds: the one before, the one at hand and the one to come.
+        """
+        if not self.recipe.shuffle:
+            return [list(range(len(self.places)))]
+        random = np.random.default_rng([self.recipe.seed, epoch])
+        numbers = sorted(range(len(self.places)), key=self._region)
+        regions = [list(found) for _, found in groupby(numbers, key=self._region)]
+        groups: list[list[int]] = []
+        room = 0
+        for index in random.permutation(len(regions)):
+            taken = REGION_CELLS**2 * self.tiles.cell_bytes(self.places[regions[index][0]][0])
+            if not groups or taken > room:
+                groups.append([])
+                room = self.tiles.budget // 3
+            groups[-1] += regions[index]
+            room -= taken
+        return [random.permutation(group).tolist() for group in groups]
+
+    def _region(self, number: int) -> tuple[int, int, int]:
+        source, window = self.places[number]
+        side = REGION_CELLS * CELL
+        return source, window.row // side, window.col // side
+
+    def _prefetch(self, groups: list[list[int]]) -> dict[int, list[Place]]:
+        """For a tile, the places of the next group to decode while it is trained on."""
+        return {
+            current: [self.places[number] for number in following[i :: len(group)]]
+            for group, following in pairwise(groups)
+            for i, current in enumerate(group)
+        }
+
+    def _batch(self, epoch: int, numbers: list[int]) -> Batch:
+        samples = [self._sample(epoch, number) for number in numbers]
+        return Batch(*(np.stack(arrays) for arrays in zip(*samples, strict=True)))
+
+    def _sample(self, epoch: int, number: int) -> list[np.ndarray]:
+        place, block = self.places[number], self.recipe.scale
+        if not self.recipe.augment:
+            return prepare(self.tiles.read(place), self._normalisation, block)
+        random = np.random.default_rng([self.recipe.seed, epoch, number])
+        place, block = self._moved(place, random)
+        arrays = prepare(self.tiles.read(place), self._normalisation, block)
+        image, houses, known = turned(arrays, random)
+        return [relit(image, random), houses, known]
+
+    def _moved(self, place: Place, random: np.random.Generator) -> tuple[Place, int]:
+        source, window = place
+        whole = self.tiles.sources[source].scene.window
+        there, block = moved(window, self.recipe.stride, self.recipe.scale, *whole.shape, random)
+        if any(n == source and there.intersect(w).pixels for n, w in self._blocked):
+            return place, self.recipe.scale
+        return (source, there), block

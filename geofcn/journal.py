@@ -1,0 +1,61 @@
+"""A training followed from outside: TensorBoard events, where they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from geofcn.errors import UsageError
+
+
+class Journal(Protocol):
+    """What a training tells; `number` counts its steps from 1."""
+
+    def step(self, number: int, loss: float) -> None:
+        """The loss of a step."""
+
+    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
+        """The figures after an epoch, whose last step is `number`."""
+
+
+class _Silence:
+    def step(self, number: int, loss: float) -> None:
+        pass
+
+    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
+        pass
+
+
+class _TensorBoard:
+    def __init__(self, writer):
+        self._writer = writer
+
+    def step(self, number: int, loss: float) -> None:
+        self._writer.add_scalar("loss/step", loss, number)
+
+    def epoch(self, number: int, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self._writer.add_scalar(f"epoch/{name}", value, number)
+
+
+@contextmanager
+def open_journal(folder: Path | None, done: int = 0) -> Iterator[Journal]:
+    """Events go to `folder`/tensorboard; nowhere where it is None.
+
+    done  steps an earlier, unfinished training has told of; what it told after them is forgotten
+
+    Raises UsageError where TensorBoard is not installed.
+    """
+    if folder is None:
+        yield _Silence()
+        return
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            "--log-tensorboard: TensorBoard is not installed; `pip install tensorboard`."
+        ) from error
+    with SummaryWriter(folder / "tensorboard", purge_step=done + 1 if done else None) as writer:
+        yield _TensorBoard(writer)

@@ -1,0 +1,146 @@
+"""Training tiles from any number of scenes of any size, of bounded memory.
+
+Scenes are decoded in square cells, each once for all the tiles that overlap it; as many cells as a
+stated budget holds are kept, the least recently used ones go.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+
+from geofcn.grid import Window
+from geofcn.labels import Source
+from geofcn.pixels import BACKGROUND, BLANK
+
+CACHE_BYTES = 512 * 2**20
+# Side of a decoded cell: a few of GDAL's blocks.
+CELL = 512
+
+Place = tuple[int, Window]  # (number of the source, window)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """image (bands, H, W) raw, valid (H, W) boolean, labels (H, W) uint8 with 255 for unknown."""
+
+    image: np.ndarray
+    valid: np.ndarray
+    labels: np.ndarray
+
+
+def with_zero_padding(tile: Tile) -> Tile:
+    """The tile as the seed sees it: blank pixels are raw zeros like any other, and background."""
+    image = np.where(tile.valid, tile.image, tile.image.dtype.type(0))
+    labels = np.where(~tile.valid & (tile.labels == BLANK), np.uint8(BACKGROUND), tile.labels)
+    return Tile(image, np.ones_like(tile.valid), labels)
+
+
+def without_blank(tile: Tile) -> Tile:
+    """The tile with nothing to learn where it is blank."""
+    return Tile(tile.image, tile.valid, np.where(tile.valid, tile.labels, np.uint8(BLANK)))
+
+
+class Tiles:
+    """Reads windows of `sources` as tiles; safe in threads.
+
+    zero_padding  see `with_zero_padding`; else `without_blank`
+    budget        bytes of decoded cells to keep
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], zero_padding: bool = False, budget: int | None = None
+    ):
+        self.sources = sources
+        self.budget = CACHE_BYTES if budget is None else budget
+        self._rule = with_zero_padding if zero_padding else without_blank
+        self._cells: OrderedDict[tuple[int, Window], Future[Tile]] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, place: Place) -> Tile:
+        """The tile at `place`, blank and unlabelled beyond the scene's edge."""
+        number, window = place
+        tile = self._empty(place)
+        for cell in self._cells_of(place):
+            _copy(self._decoded(number, cell), cell, tile, window)
+        return self._rule(tile)
+
+    def read_once(self, place: Place) -> Tile:
+        """The tile at `place`, with nothing kept of it."""
+        number, window = place
+        tile = self._empty(place)
+        inside = window.clip(*self.sources[number].scene.window.shape)
+        _copy(self._decode(number, inside), inside, tile, window)
+        return self._rule(tile)
+
+    def load(self, place: Place) -> None:
+        """Decode what `place` needs, ahead of its use."""
+        for cell in self._cells_of(place):
+            self._decoded(place[0], cell)
+
+    def cell_bytes(self, number: int) -> int:
+        """Bytes of one decoded cell of a source."""
+        scene = self.sources[number].scene
+        return CELL**2 * (len(scene.bands) * np.dtype(scene.dtype).itemsize + 2)
+
+    def _empty(self, place: Place) -> Tile:
+        number, window = place
+        scene = self.sources[number].scene
+        return Tile(
+            np.zeros((len(scene.bands), *window.shape), scene.dtype),
+            np.zeros(window.shape, bool),
+            np.full(window.shape, np.uint8(BLANK)),
+        )
+
+    def _cells_of(self, place: Place) -> Iterator[Window]:
+        number, window = place
+        whole = self.sources[number].scene.window.shape
+        inside = window.clip(*whole)
+        for row in range(inside.row // CELL * CELL, inside.bottom, CELL):
+            for col in range(inside.col // CELL * CELL, inside.right, CELL):
+                yield Window(row, col, CELL, CELL).clip(*whole)
+
+    def _decoded(self, number: int, cell: Window) -> Tile:
+        """A cell, decoded by the first thread that asks for it; the others wait."""
+        key = number, cell
+        with self._lock:
+            future = self._cells.get(key)
+            mine = future is None
+            if mine:
+                future = self._cells[key] = Future()
+            self._cells.move_to_end(key)
+        if mine:
+            self._fill(key, future)
+        return future.result()
+
+    def _fill(self, key: tuple[int, Window], future: Future[Tile]) -> None:
+        try:
+            future.set_result(self._decode(*key))
+        except BaseException as error:
+            with self._lock:
+                self._cells.pop(key, None)
+            future.set_exception(error)
+            return
+        with self._lock:
+            room = self.budget // self.cell_bytes(key[0])
+            # One that is still being decoded may go, too: who waits for it has its future.
+            while len(self._cells) > max(1, room):
+                self._cells.popitem(last=False)
+
+    def _decode(self, number: int, window: Window) -> Tile:
+        source = self.sources[number]
+        return Tile(*source.scene.read(window), source.labels.read(window))
+
+
+def _copy(source: Tile, at: Window, target: Tile, window: Window) -> None:
+    """Copy the pixels that a tile at `at` shares with one at `window`."""
+    part = at.intersect(window)
+    there, here = part.relative_to(at).slices, part.relative_to(window).slices
+    target.image[:, *here] = source.image[:, *there]
+    target.valid[here] = source.valid[there]
+    target.labels[here] = source.labels[there]

@@ -1,0 +1,180 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geofcn import tiles as tiles_module
+from geofcn.batches import Batches, moved, prepare, zooms
+from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.grid import Window, training_windows
+from geofcn.labels import open_source
+from geofcn.pixels import BLANK, Normalisation
+from geofcn.tiles import Tile, Tiles
+
+PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))
+SHUFFLED = replace(DEFAULT_RECIPE, scale=1, tile=8, stride=8, augment=False, batch=4)
+VARIED = replace(SHUFFLED, augment=True, scale=4)
+
+
+@pytest.fixture
+def numbered(write_raster):
+    """A source whose 3 x 2 tiles of 8 x 8 are told apart by their value: 1 to 6, row by row."""
+    values = np.kron(np.arange(1, 7).reshape(3, 2), np.ones((8, 8))).astype(np.uint8)
+    labels = np.zeros((24, 16), np.uint8)
+    labels[::8, ::8] = 1
+    return open_source(
+        write_raster("n.tif", np.repeat(values[None], 3, axis=0)), write_raster("l.tif", labels)
+    )
+
+
+@pytest.fixture
+def large(write_raster, monkeypatch):
+    """A source of 96 x 96 noisy pixels, in cells of 8 and regions of 32."""
+    monkeypatch.setattr(tiles_module, "CELL", 8)
+    monkeypatch.setattr("geofcn.batches.CELL", 8)
+    random = np.random.default_rng(0)
+    image = random.integers(1, 255, (3, 96, 96)).astype(np.uint8)
+    labels = (random.random((96, 96)) < 0.2).astype(np.uint8)
+    return open_source(write_raster("s.tif", image), write_raster("l.tif", labels))
+
+
+def batches_of(source, plan, held_out=(), budget=None, threads=None, normalisation=PLAIN):
+    scene = source.scene
+    windows = training_windows(scene.height, scene.width, plan.tile, plan.stride)
+    tiles = Tiles([source], plan.normalise == "image", budget)
+    return Batches(tiles, [(0, w) for w in windows], normalisation, plan, held_out, threads)
+
+
+def values_of(batches, epoch, start=0) -> list[int]:
+    return [int(i[0].max()) for batch in batches.epoch(epoch, start) for i in batch.images]
+
+
+def test_the_seeds_tiles_come_in_column_order_in_every_epoch(numbered):
+    plan = replace(SEED_RECIPE, tile=8, stride=8)
+    for epoch in (1, 2):
+        assert values_of(batches_of(numbered, plan), epoch) == [1, 3, 5, 2, 4, 6]
+
+
+def test_shuffling_depends_on_seed_and_epoch_alone(numbered):
+    orders = {
+        (seed, epoch): values_of(batches_of(numbered, replace(SHUFFLED, seed=seed)), epoch)
+        for seed in (1, 2)
+        for epoch in (1, 2, 3)
+    }
+    assert all(sorted(order) == [1, 2, 3, 4, 5, 6] for order in orders.values())
+    assert len({tuple(order) for order in orders.values()}) > 3
+    assert orders[1, 2] == values_of(batches_of(numbered, replace(SHUFFLED, seed=1)), 2)
+
+
+def test_a_batch_is_normalised_images_and_shares(numbered):
+    plan = replace(SEED_RECIPE, tile=8, stride=8, batch=4)
+    mean = Normalisation(np.full((3, 8, 8), 2, np.float32), np.ones(3, np.float32))
+    batches = batches_of(numbered, plan, normalisation=mean)
+    assert len(batches) == 2
+    first, second = batches.epoch(1)
+    assert first.images.shape == (4, 3, 8, 8) and second.images.shape == (2, 3, 8, 8)
+    assert {array.dtype for array in vars(first).values()} == {np.dtype(np.float32)}
+    assert [image.mean() for image in first.images] == [-1, 1, 3, 0]
+    assert first.houses.sum() == 4 and first.houses[:, 0, 0].all() and first.known.all()
+
+
+def test_blocks_by_hand():
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
+    valid, labels = np.ones((4, 4), bool), np.zeros((4, 4), np.uint8)
+    valid[0, 0] = False
+    labels[0] = [BLANK, 1, 1, 1]
+    plain = Normalisation(np.full((1, 1, 1), 2, np.float32), np.ones(1, np.float32))
+    found, houses, known = prepare(Tile(image, valid, labels), plain, 2)
+    # The blank pixel is 0 after normalisation and counts as such.
+    assert found[0, 0, 0] == (0 + (1 - 2) + (4 - 2) + (5 - 2)) / 4
+    assert (houses == [[0.25, 0.5], [0, 0]]).all()
+    assert (known == [[0.75, 1], [1, 1]]).all()
+
+
+# --- epochs that go on, threads, memory ---
+
+
+def equal(a, b) -> bool:
+    return all(
+        np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("budget", [1, 40 * 8 * 8 * 5, None])
+@pytest.mark.parametrize("start", [0, 5])
+def test_an_epoch_is_the_same_for_any_threads_and_goes_on_anywhere(large, budget, start):
+    expected = list(batches_of(large, VARIED, budget=budget).epoch(3))
+    assert len(expected) == len(batches_of(large, VARIED)) == 36
+    for threads in (1, 3):
+        batches = batches_of(large, VARIED, budget=budget, threads=threads)
+        found = list(batches.epoch(3, start))
+        assert all(map(equal, found, expected[start:])) and len(found) == 36 - start
+    assert not equal(expected[0], next(batches_of(large, VARIED, budget=budget).epoch(4)))
+
+
+def test_a_cell_is_decoded_once_an_epoch_however_little_fits(large, monkeypatch):
+    # Three groups of one region of 4 x 4 cells, of nine.
+    batches = batches_of(large, SHUFFLED, budget=3 * 16 * 8 * 8 * 5 + 100)
+    decoded, decode = [], batches.tiles._decode
+    monkeypatch.setattr(batches.tiles, "_decode", lambda *c: decoded.append(c) or decode(*c))
+    assert [len(group) for group in batches.order(1)] == [16] * 9
+    assert sum(len(batch.images) for batch in batches.epoch(1)) == 144
+    assert len(decoded) == len(set(decoded)) == 144
+    assert len(batches.tiles._cells) <= 48
+
+
+def test_an_error_of_a_thread_is_raised(large, monkeypatch):
+    batches = batches_of(large, SHUFFLED)
+
+    def broken(number, cell):
+        raise OSError("unplugged")
+
+    monkeypatch.setattr(batches.tiles, "_decode", broken)
+    with pytest.raises(OSError, match="unplugged"):
+        list(batches.epoch(1))
+
+
+# --- moved tiles ---
+
+
+@given(
+    scale=st.sampled_from([1, 2, 4, 8]), row=st.integers(0, 30), col=st.integers(0, 30),
+    height=st.integers(20, 90), width=st.integers(20, 90), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_a_moved_window_is_near_and_on_the_scene(scale, row, col, height, width, seed):
+    window = Window(row * 2, col * 2, 16, 16)
+    there, block = moved(window, 8, scale, height, width, np.random.default_rng(seed))
+    assert block in zooms(scale)
+    assert there.height == there.width == 16 // scale * block
+    for start, old, length in ((there.row, window.row, height), (there.col, window.col, width)):
+        assert start == 0 or 0 < start <= length - there.height
+        if 0 < start < length - there.height:
+            assert abs(start + there.height / 2 - old - 8) <= 4.5
+
+
+def test_blocks_are_of_three_to_five_quarters():
+    assert {scale: list(zooms(scale)) for scale in (1, 2, 4, 8)} == {
+        1: [1], 2: [2], 4: [3, 4, 5], 8: [6, 7, 8, 9, 10]
+    }  # fmt: skip
+
+
+def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
+    held = Window(0, 0, 32, 32)
+    free = Window(48, 48, 8, 8)
+    near = Window(32 + 8, 0, 8, 8)
+    batches = batches_of(large, VARIED, held_out=[(0, held)])
+    places = {}
+    for number in range(200):
+        for window in (free, near):
+            (_, there), block = batches._moved((0, window), np.random.default_rng(number))
+            assert there.intersect(held.grow(8)).pixels == 0
+            places.setdefault(window, set()).add((there, block))
+    assert len(places[free]) > 50
+    assert (near, 4) in places[near] and len(places[near]) > 10
+    elsewhere = batches_of(large, VARIED, held_out=[(1, held)])
+    assert any(
+        elsewhere._moved((0, near), np.random.default_rng(n))[0][1].intersect(held.grow(8)).pixels
+        for n in range(50)
+    )

@@ -1,0 +1,172 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.errors import TrainingError
+from geofcn.learner import Batch, Learner, learning_rate, make_optimizer, weighted_loss
+from geofcn.metrics import Confusion
+from geofcn.nets import make_net
+
+# --- the seed's rules, by hand ---
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(1, 1e-4), (40, 1e-4), (41, 5e-5), (80, 5e-5), (81, 2.5e-5), (200, 1e-4 / 16)],
+)
+def test_the_learning_rate_is_halved_every_forty_epochs(epoch, rate):
+    for within in (0, 0.5, 0.99):
+        assert learning_rate(SEED_RECIPE, epoch, within) == pytest.approx(rate, rel=1e-12)
+
+
+def test_the_default_rate_warms_up_and_falls_to_nothing():
+    plan = replace(DEFAULT_RECIPE, epochs=20, lr=1.0)
+    rates = [learning_rate(plan, 1 + step // 10, step % 10 / 10) for step in range(200)]
+    top = int(np.argmax(rates))
+    assert rates[0] == pytest.approx(0.05)
+    assert max(rates) == pytest.approx(1, abs=0.02) and top == 10
+    assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
+    assert rates[-1] < 0.001
+    assert learning_rate(plan, 20, 1) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_loss_is_the_weighted_mean_over_pixels():
+    # Logits 0 and ln 3 are probabilities of 1/4 and 3/4.
+    logits = torch.tensor([[[[0.0, 0.0, 0.0]], [[math.log(3)] * 3]]])
+    by_hand = (1 * math.log(4) + 6 * math.log(4 / 3)) / 7
+    houses, known = torch.tensor([[[0.0, 1, 0]]]), torch.tensor([[[1.0, 1, 0]]])
+    assert weighted_loss(logits, houses, known, (1, 6)).item() == pytest.approx(by_hand, rel=1e-6)
+    # The mean is over the batch's pixels, not over its tiles' means.
+    pair = torch.cat([logits, logits])
+    houses = torch.tensor([[[0.0, 1, 0]], [[1, 1, 1]]])
+    known = torch.tensor([[[1.0, 1, 0]], [[1, 1, 1]]])
+    by_hand = (math.log(4) + 4 * 6 * math.log(4 / 3)) / 25
+    assert weighted_loss(pair, houses, known, (1, 6)).item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_seed_descends_with_momentum_and_decays_biases_too():
+    net = torch.nn.Conv2d(1, 1, 1)
+    with torch.no_grad():
+        net.weight.fill_(2.0)
+        net.bias.fill_(1.0)
+    plan = replace(SEED_RECIPE, lr=0.1, weight_decay=0.5)
+    optimizer = make_optimizer(net, plan)
+    assert len(optimizer.param_groups) == 1
+    # Gradient 1: velocity v = 0.9 v + (1 + 0.5 p), p = p - 0.1 v, twice.
+    expected = {}
+    for name, value in (("weight", 2.0), ("bias", 1.0)):
+        velocity = 0.0
+        for _ in range(2):
+            velocity = 0.9 * velocity + 1 + 0.5 * value
+            value -= 0.1 * velocity
+        expected[name] = value
+    for _ in range(2):
+        net.weight.grad, net.bias.grad = torch.ones_like(net.weight), torch.ones_like(net.bias)
+        optimizer.step()
+    assert net.weight.item() == pytest.approx(expected["weight"], rel=1e-6)
+    assert net.bias.item() == pytest.approx(expected["bias"], rel=1e-6)
+    assert isinstance(make_optimizer(net, DEFAULT_RECIPE), torch.optim.AdamW)
+
+
+def test_at_scale_one_the_loss_is_torchs_cross_entropy():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(3, 2, 5, 7), torch.randint(0, 3, (3, 5, 7))
+    expected = F.cross_entropy(logits, labels, torch.tensor([1.0, 6.0]), ignore_index=2)
+    found = weighted_loss(logits, (labels == 1).float(), (labels != 2).float(), (1.0, 6.0))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_block_counts_as_the_pixels_it_holds():
+    # 3 of 4 pixels known, 1 of them a house; probability of a house 3/4.
+    logits = torch.tensor([[[[0.0]], [[math.log(3)]]]])
+    by_hand = (6 * 1 * math.log(4 / 3) + 1 * 2 * math.log(4)) / (6 + 2)
+    found = weighted_loss(logits, torch.full((1, 1, 1), 0.25), torch.full((1, 1, 1), 0.75), (1, 6))
+    assert found.item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_nothing_known_is_no_loss():
+    nothing = torch.zeros(1, 2, 2)
+    assert weighted_loss(torch.randn(1, 2, 2, 2), nothing, nothing, (1, 6)).item() == 0
+
+
+# --- steps ---
+
+
+def batch_of(seed: int) -> Batch:
+    random = np.random.default_rng(seed)
+    houses = (random.random((2, 16, 16)) < 0.3).astype(np.float32)
+    images = random.normal(houses[:, None], 0.3, (2, 3, 16, 16)).astype(np.float32)
+    return Batch(images, houses, np.ones_like(houses))
+
+
+def learner_of(plan, scale: int = 1) -> Learner:
+    torch.manual_seed(0)
+    return Learner(make_net(plan.net, 3, scale), replace(plan, class_weights=(1.0, 2.0)))
+
+
+def equal(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("base", [SEED_RECIPE, DEFAULT_RECIPE])
+@pytest.mark.parametrize("net", ["fcnn2", "unet"])
+def test_a_restored_learner_goes_on_bit_for_bit(base, net):
+    plan = replace(base, net=net, epochs=2)
+    straight, first = learner_of(plan), learner_of(plan)
+    for number in range(6):
+        straight.step(batch_of(number), 1, number / 6)
+    for number in range(3):
+        first.step(batch_of(number), 1, number / 6)
+    second = learner_of(plan)
+    second.restore(first.state(), 3)
+    for number in range(3, 6):
+        second.step(batch_of(number), 1, number / 6)
+    assert equal(straight.state(), second.state())
+    assert not equal(straight.state(), first.state())
+
+
+def test_the_averaged_net_is_the_running_mean():
+    plan = replace(DEFAULT_RECIPE, net="fcnn", epochs=1)
+    learner = learner_of(plan)
+    mean = learner.net.conv1.weight.detach().clone()
+    for number in range(30):
+        learner.step(batch_of(number), 1, number / 30)
+        keep = min(plan.averaging, (number + 2) / (number + 11))
+        mean = keep * mean + (1 - keep) * learner.net.conv1.weight.detach()
+    torch.testing.assert_close(learner.averaged.conv1.weight.detach(), mean)
+    assert not torch.equal(learner.averaged.conv1.weight, learner.net.conv1.weight)
+
+
+def test_without_averaging_the_net_itself_is_used():
+    learner = learner_of(SEED_RECIPE)
+    assert learner.averaged is learner.net
+
+
+def test_a_step_learns_and_counts():
+    learner = learner_of(replace(DEFAULT_RECIPE, net="fcnn", epochs=1))
+    steps = [learner.step(batch_of(n % 3), 1, n / 300) for n in range(200)]
+    assert steps[-1].loss < steps[0].loss / 2
+    confusion = steps[-1].confusion
+    assert sum(vars(confusion).values()) == 2 * 16 * 16 and confusion.f1 > 0.7
+    assert isinstance(confusion, Confusion)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
+    learner = learner_of(SEED_RECIPE)
+    before = learner.state()
+    broken = batch_of(0)
+    broken.images[0, 0, 0, 0] = np.nan
+    with pytest.raises(TrainingError, match=r"loss became nan in epoch 3.*--lr"):
+        learner.step(broken, 3, 0)
+    assert equal(before, learner.state())
+
+
+def test_the_loss_of_a_scaled_net_is_taken_on_its_blocks():
+    plan = replace(DEFAULT_RECIPE, net="fcnn", epochs=1)
+    scaled, plain = learner_of(plan, 4), learner_of(plan)
+    assert scaled.step(batch_of(0), 1, 0).loss == plain.step(batch_of(0), 1, 0).loss
