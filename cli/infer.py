@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.core import ParameterSource
 
 from geofcn_cli import options
 
@@ -17,6 +18,15 @@ class CreationOption(click.ParamType):
         if not (option and equals):
             self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
         return option.upper(), setting
+
+
+def _refuse_idle(polygons: str | None) -> None:
+    """Raise UsageError for options that concern polygons where none are wanted."""
+    context = click.get_current_context()
+    for name in ("outline", "tolerance", "min_area", "fill_holes"):
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and not polygons:
+            raise click.UsageError("Outlines and areas concern polygons; give --polygons FILE.")
 
 
 @click.command()
@@ -110,6 +120,7 @@ def infer(progress, scene, mask, outline, tolerance, min_area, fill_holes, **giv
     from geofcn.polygonize import Outline
 
     given["creation"] = dict(given["creation"])
+    _refuse_idle(given["polygons"])
     seen = infer_scene(
         scene,
         mask,

@@ -9,6 +9,16 @@ import click
 from geofcn_cli import options
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.10g}"
+    return "unknown" if value is None else str(value)
+
+
 @click.command()
 @click.argument("scene", type=options.PATH)
 @click.option(
@@ -29,5 +39,4 @@ def info(progress, scene, model, nodata, as_json):
         click.echo(json.dumps(facts))
         return
     for name, value in facts.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        click.echo(f"{name.replace('_', ' '):<22}{'unknown' if shown is None else shown}")
+        click.echo(f"{name.replace('_', ' '):<22}{_shown(value)}")

@@ -80,7 +80,7 @@ def verb(function: Callable) -> Callable:
     """
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress bar; say only what is wrong.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
     def command(*args, verbose: bool, quiet: bool, debug: bool, **options):

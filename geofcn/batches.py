@@ -18,7 +18,7 @@ from geofcn.config import Recipe
 from geofcn.flow import cores
 from geofcn.grid import Window
 from geofcn.learner import Batch
-from geofcn.pixels import BLANK, HOUSE, Normalisation, block_mean
+from geofcn.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.tiles import CELL, Place, Tile, Tiles
 
 # Tiles are shuffled in regions of this many cells a side, so that a cell is decoded once an epoch
@@ -30,10 +30,12 @@ AHEAD_BATCHES, AHEAD_TILES = 4, 16
 
 def prepare(tile: Tile, normalisation: Normalisation, block: int) -> list[np.ndarray]:
     """A tile's normalised image, house share and labelled share, as means of blocks."""
-    image = normalisation.apply(tile.image, tile.valid, 0, 0)
-    houses = (tile.labels == HOUSE).astype(np.float32)
-    known = (tile.labels != BLANK).astype(np.float32)
-    return [block_mean(array, block) for array in (image, houses, known)]
+    image = normalisation.block_means(tile.image, tile.valid, block)
+    houses, known = (
+        block_sum(where, block, np.uint16) / np.float32(block**2)
+        for where in (tile.labels == HOUSE, tile.labels != BLANK)
+    )
+    return [image, houses, known]
 
 
 def zooms(scale: int) -> range:

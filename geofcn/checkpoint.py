@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from geofcn.errors import OutputError, TrainingError
 from geofcn.files import publish
@@ -33,7 +33,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     partial = path.with_name(f".{path.name}.partial")
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
     try:
-        save_file(tensors, partial, {HEADER: json.dumps(checkpoint.state)})
+        partial.write_bytes(save(tensors, {HEADER: json.dumps(checkpoint.state)}))
         publish(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)

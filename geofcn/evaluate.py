@@ -30,7 +30,7 @@ from geofcn.objects import Matching, match, polis
 from geofcn.pixels import BLANK, HOUSE
 from geofcn.polygonize import to_map
 from geofcn.progress import Progress, silent
-from geofcn.scene import Scene, open_scene
+from geofcn.scene import Scene, open_mask
 from geofcn.sweep import Polygons, Sweep
 from geofcn.vectorout import Batch, check_target, write_polygons
 
@@ -215,7 +215,7 @@ def _compare_on_raster(
     prediction: str, labels: str, progress: Progress
 ) -> tuple[dict[str, float], tuple[Side, Side], CRS | None]:
     """Pixel scores, the houses of both sides, and their CRS, from one pass over the frame."""
-    frame = open_scene(prediction if _is_raster(prediction) else labels)
+    frame = open_mask(prediction if _is_raster(prediction) else labels)
     truth = open_labels(labels, frame)
     predicted: Labels | _NoHouses
     if _is_raster(prediction):

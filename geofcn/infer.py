@@ -104,6 +104,7 @@ def infer(
     job = _job(scene, model, threshold, dtype, polygons is not None, nodata, device)
     targets = _check_targets(job, mask, probability, polygons, overwrite, allow_no_crs, model)
     _warn(job.scene)
+    rasterout.refuse_unknown_options(creation or {})
     if tile < 1:
         raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
     shards = Shards(_work_folder(targets["mask"]), job.fingerprint())

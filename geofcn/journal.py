@@ -55,7 +55,7 @@ def open_journal(folder: Path | None, done: int = 0) -> Iterator[Journal]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError(
-            "--log-tensorboard: TensorBoard is not installed; `pip install tensorboard`."
+            "--log-tensorboard: TensorBoard is not installed; `pip install geofcn[tensorboard]`."
         ) from error
     with SummaryWriter(folder / "tensorboard", purge_step=done + 1 if done else None) as writer:
         yield _TensorBoard(writer)

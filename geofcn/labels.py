@@ -162,7 +162,8 @@ def _open_vectors(name: str, scene: Scene) -> VectorLabels:
     polygons, tree = _polygons(labels)
     if len(tree.query(shapely.box(0, 0, scene.width, scene.height))) == 0:
         raise LabelsError(
-            f"{name}: none of its {len(polygons)} polygons lies on {scene.name}; check its CRS."
+            f"{name}: none of its {len(polygons)} polygons lies on {scene.name}; check its place "
+            "and its CRS."
         )
     return labels
 
@@ -237,7 +238,9 @@ def _overlapping(raster: Scene, scene: Scene) -> Scene:
         left, bottom, right, top = transform_bounds(raster.crs, scene.crs, left, bottom, right, top)
     west, south, east, north = _bounds(scene)
     if left >= east or right <= west or bottom >= north or top <= south:
-        raise LabelsError(f"{raster.path}: it does not overlap {scene.name}; check its CRS.")
+        raise LabelsError(
+            f"{raster.path}: it does not overlap {scene.name}; check its place and its CRS."
+        )
     return aligned(raster, scene)
 
 
@@ -252,6 +255,8 @@ def read_vectors(path: str) -> geopandas.GeoDataFrame:
 
     Raises LabelsError where the file cannot be read or holds no shapes.
     """
+    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
+        raise LabelsError(f"{path}: there is no such file; check the path.")
     try:
         if Path(path).suffix.lower() == ".parquet":
             # pyogrio's wheels have no Parquet driver.

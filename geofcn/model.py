@@ -29,6 +29,8 @@ from geofcn.scene import Scene, ground_resolution
 
 # Side of a compute window, in pixels of the net's own input (measured: see README).
 COMPUTE = 512
+# But at least this many times the halo, for a net that looks far.
+HALOS = 8
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
 
@@ -248,11 +250,11 @@ def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tenso
 def compute_window(model: Model) -> int:
     """Side of the windows a scene is computed in, in pixels of the scene.
 
-    One answer for each kind of net: float rounding depends on the shape of a pass. A net that looks
-    far takes larger windows, for their halo to stay below half of the work.
+    One answer for each kind of net: float rounding depends on the shape of a pass. Of what is
+    computed at most a third is halo.
     """
     geometry = model.geometry
-    return round_up(max(COMPUTE * min(model.card.scale, 2), 8 * geometry.halo), geometry.stride)
+    return round_up(max(COMPUTE * min(model.card.scale, 2), HALOS * geometry.halo), geometry.stride)
 
 
 @lru_cache(maxsize=32)

@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from geofcn.config import SCALES, UPSAMPLES
 from geofcn.errors import ModelError, OutputError
+from geofcn.files import publish
 from geofcn.model import Card, Model
 from geofcn.nets import REGISTRY, make_net
 from geofcn.pixels import Normalisation
@@ -55,10 +56,9 @@ def save_model(model: Model, path: Path) -> None:
     header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.card)}
     partial = path.with_name(f".{path.name}.partial")
     try:
-        save_file(tensors, partial, {"geofcn": json.dumps(header)})
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        # save_file would let nobody but its owner read the file.
+        partial.write_bytes(save(tensors, {"geofcn": json.dumps(header)}))
+        publish(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise OutputError(

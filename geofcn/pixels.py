@@ -50,6 +50,20 @@ class Normalisation:
             out[:, ~valid] = 0
         return out
 
+    def block_means(self, image: np.ndarray, valid: np.ndarray, size: int) -> np.ndarray:
+        """Means of `size` x `size` pixels of what `apply` gives at the scene's origin.
+
+        With one mean per band the pixels are summed first, which takes a fraction of the time.
+        """
+        if size == 1 or self.mean.shape[1] > 1:
+            return block_sum(self.apply(image, valid, 0, 0), size, np.float32) / size**2
+        whole = bool(valid.all())
+        image = image if whole else np.where(valid, image, image.dtype.type(0))
+        kind = np.uint16 if image.dtype == np.uint8 and size <= 16 else np.float32
+        counted = size**2 if whole else block_sum(valid, size, np.uint16)
+        sums = block_sum(image, size, kind).astype(np.float32) - self.mean * np.float32(counted)
+        return sums * (1 / (self.scale * size**2)).astype(np.float32)[:, None, None]
+
     def _field(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         period = self.mean.shape[1]
         if period == 1:
@@ -68,12 +82,15 @@ def pad_to(array: np.ndarray, height: int, width: int, value: float = 0) -> np.n
     return np.pad(array, margins, constant_values=value)
 
 
-def block_mean(array: np.ndarray, size: int) -> np.ndarray:
-    """Means of `size` x `size` pixels of (..., rows, columns) float32."""
-    if size == 1:
-        return array
-    rows = sum(array[..., row::size, :] for row in range(size))
-    return sum(rows[..., col::size] for col in range(size)) / np.float32(size**2)
+def block_sum(array: np.ndarray, size: int, dtype: type) -> np.ndarray:
+    """Sums of `size` x `size` pixels of (..., rows, columns), in a `dtype` that holds them."""
+    rows = array[..., ::size, :].astype(dtype)
+    for row in range(1, size):
+        rows += array[..., row::size, :]
+    sums = rows[..., ::size].copy()
+    for col in range(1, size):
+        sums += rows[..., col::size]
+    return sums
 
 
 def nonblank_values(image: np.ndarray, valid: np.ndarray) -> np.ndarray:

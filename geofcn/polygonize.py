@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,12 +18,14 @@ from geofcn.grid import row_bands
 from geofcn.ground import Ground
 from geofcn.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.progress import Progress, silent
-from geofcn.scene import Scene, open_scene
+from geofcn.scene import Scene, open_mask, open_scene
 from geofcn.sweep import Polygons, Sweep
 from geofcn.vectorout import Batch, check_target, write_polygons
 
 METHODS = ("raw", "simplify", "square")
 BAND_ROWS = 256
+
+log = logging.getLogger("geofcn")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def polygonize(
 
     Raises a GeofcnError that says in one sentence what is wrong.
     """
-    scene = open_scene(mask)
+    scene = open_mask(mask)
     scores = None if probability is None else _open_probability(probability, scene)
     sources = [path for path in (mask, probability) if path is not None]
     target = check_target(polygons, overwrite, *sources)
@@ -84,7 +87,11 @@ def polygonize(
                 yield houses, None if scores is None else scores.read(window)[0][0]
                 bar.advance(window.pixels)
 
-        return write_footprints(target, bands(), scene, outline)
+        count = write_footprints(target, bands(), scene, outline)
+    if not count:
+        wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
+        log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
+    return count
 
 
 def refuse_no_crs(scene: Scene, allow: bool) -> None:
@@ -98,6 +105,8 @@ def refuse_no_crs(scene: Scene, allow: bool) -> None:
 
 def _open_probability(path: str | os.PathLike, mask: Scene) -> Scene:
     scene = open_scene(path)
+    if len(scene.bands) > 1:
+        raise SceneError(f"{path}: it has {len(scene.bands)} bands; give a probability raster.")
     if (scene.height, scene.width) != (
         mask.height,
         mask.width,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from rasterio.transform import Affine
 
 from geofcn import files
 from geofcn.config import GDAL_OPTIONS
-from geofcn.errors import OutputError
+from geofcn.errors import OutputError, UsageError
 from geofcn.grid import Window
 from geofcn.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 
@@ -41,6 +41,22 @@ MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 
 def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike) -> Path:
     """files.check_target for a GeoTIFF."""
     return files.check_target(path, ENDINGS, overwrite, *sources)
+
+
+# Options of GDAL's COG driver that leave the pixels and their places alone.
+OPTIONS = (
+    "BIGTIFF", "BLOCKSIZE", "COMPRESS", "GEOTIFF_VERSION", "INTERLEAVE", "LEVEL", "NUM_THREADS",
+    "OVERVIEWS", "OVERVIEW_COMPRESS", "OVERVIEW_PREDICTOR", "PREDICTOR", "SPARSE_OK", "STATISTICS",
+)  # fmt: skip
+
+
+def refuse_unknown_options(options: Iterable[str]) -> None:
+    """Raise UsageError for creation options that GDAL would ignore, or that change the grid."""
+    for name in sorted(set(options).difference(OPTIONS)):
+        raise UsageError(
+            f"--co {name}: not an option of GDAL's COG driver that leaves pixels and grid as they "
+            f"are; choose among {', '.join(OPTIONS)}."
+        )
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class Scene:
     transform       pixel corners (column, row) to CRS units
     nodata          the value that is blank when every band has it, besides what the file declares
     declared        the nodata value that the file itself declares for its first band
+    scale           what a value stands for is that many times the value
     grid            the frame the file is brought onto as it is read (nearest neighbour), if any
     """
 
@@ -79,6 +80,7 @@ class Scene:
     masked: bool = False
     grid: Grid | None = None
     identity: tuple = field(default=(), repr=False)
+    scale: float = 1.0
 
     @property
     def window(self) -> Window:
@@ -304,7 +306,23 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
             declared=dataset.nodata,
             masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
             identity=stamp(name),
+            scale=dataset.scales[0],
         )
+
+
+def open_mask(path: str | os.PathLike) -> Scene:
+    """The raster at `path` as one of classes. Raises SceneError where it is plainly another."""
+    mask = open_scene(path)
+    if len(mask.bands) > 1:
+        raise SceneError(
+            f"{mask.path}: it has {len(mask.bands)} bands, a mask has one; give the mask of a "
+            "scene, not the scene."
+        )
+    if mask.scale != 1:
+        raise SceneError(
+            f"{mask.path}: its values are scaled, as probabilities are; give the mask itself."
+        )
+    return mask
 
 
 def absolute(path: str | os.PathLike) -> str:

@@ -150,3 +150,12 @@ def test_a_missing_model_names_the_way_out(geofcn_command, trained, tmp_path):
         "infer", trained / "scene.tif", tmp_path / "m.tif", "--model", tmp_path / "no", code=1
     )
     assert "geofcn train" in result.stderr
+
+
+def test_options_that_would_do_nothing_are_refused(geofcn_command, trained, tmp_path):
+    given = (trained / "scene.tif", tmp_path / "m.tif", "--model", trained / "run/last.safetensors")
+    result = geofcn_command("infer", *given, "--min-area", 5, code=2)
+    assert "give --polygons" in result.stderr
+    result = geofcn_command("infer", *given, "--co", "FOO=BAR", code=2)
+    assert "--co FOO" in result.stderr
+    assert not (tmp_path / "m.tif").exists()

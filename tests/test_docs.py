@@ -40,7 +40,7 @@ def test_help_names_every_default(name):
 # Options that do nothing unless they are given.
 OPTIONAL = {
     "others", "validate", "model", "probability", "polygons", "nodata", "scheduler", "value",
-    "matches", "area", "creation",
+    "matches", "area", "creation", "unfinished",
 }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ COMPUTE = 16  # pixels of the net's input
 def _small_compute_windows(monkeypatch):
     """Tiny scenes have many compute windows too."""
     monkeypatch.setattr(model, "COMPUTE", COMPUTE)
+    monkeypatch.setattr(model, "HALOS", 0)
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ def test_a_scene_without_crs_takes_labels_on_its_grid_only(write_raster):
 
 def test_files_that_are_no_labels_are_label_errors(scene, tmp_path):
     refused(tmp_path / "none.tif", scene, "no such file")
-    refused(tmp_path / "none.gpkg", scene, "cannot be read")
+    refused(tmp_path / "none.gpkg", scene, "no such file")
     (tmp_path / "text.geojson").write_text("not json")
     refused(tmp_path / "text.geojson", scene, "cannot be read")
 

@@ -320,11 +320,10 @@ def test_nothing_is_left_when_a_model_cannot_be_written(make_model, tmp_path, mo
     save_model(make_model(seed=1), path)
     before = path.read_bytes()
 
-    def full_disk(tensors, partial, metadata):
-        partial.write_bytes(b"half of it")
+    def full_disk(partial, final):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(modelfile, "save_file", full_disk)
+    monkeypatch.setattr(modelfile, "publish", full_disk)
     with pytest.raises(OutputError, match=r"m\.safetensors.*No space left"):
         save_model(make_model(seed=2), path)
     assert path.read_bytes() == before
@@ -334,3 +333,10 @@ def test_nothing_is_left_when_a_model_cannot_be_written(make_model, tmp_path, mo
 def test_a_missing_folder_is_an_output_error(make_model, tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         save_model(make_model(), tmp_path / "none" / "m.safetensors")
+
+
+def test_a_model_can_be_read_by_whom_other_files_can(make_model, tmp_path):
+    save_model(make_model(), tmp_path / "m.safetensors")
+    (tmp_path / "other").touch()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1

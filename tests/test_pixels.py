@@ -10,7 +10,7 @@ from geofcn.pixels import (
     BLANK,
     HOUSE,
     Normalisation,
-    block_mean,
+    block_sum,
     classify,
     is_kept,
     nonblank_values,
@@ -81,11 +81,33 @@ def test_the_rule_is_more_than_half_of_the_values(zeros, bits):
     assert kept(image, valid) == (blank <= 8)
 
 
-def test_block_means_by_hand():
-    image = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
-    assert (block_mean(image, 2) == [[[2.5, 4.5], [10.5, 12.5]]]).all()
-    assert (block_mean(image, 4) == 7.5).all()
-    assert block_mean(image, 1) is image
+def test_block_sums_by_hand():
+    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
+    assert (block_sum(image, 2, np.uint16) == [[[10, 18], [42, 50]]]).all()
+    assert (block_sum(image, 4, np.uint16) == 120).all()
+    assert (block_sum(image, 1, np.float32) == image).all()
+    bright = np.full((3, 16, 16), 255, np.uint8)
+    assert (block_sum(bright, 16, np.uint16) == 256 * 255).all(), "as far as uint16 goes"
+
+
+@given(
+    size=st.sampled_from([1, 2, 4, 5, 8, 10]), seed=st.integers(0, 99),
+    period=st.sampled_from([1, 3]),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]), blank=st.booleans(),
+)  # fmt: skip
+def test_block_means_are_those_of_the_normalised_image(size, seed, period, dtype, blank):
+    random = np.random.default_rng(seed)
+    image = random.integers(0, 255, (2, 3 * size, 2 * size)).astype(dtype)
+    valid = random.random(image.shape[1:]) < (0.7 if blank else 2)
+    if dtype == "float32":
+        image[:, ~valid] = np.nan
+    mean = random.uniform(50, 150, (2, period, period)).astype(np.float32)
+    normalisation = Normalisation(mean, np.array([3, 70], np.float32))
+    pixels = normalisation.apply(image, valid, 0, 0)
+    expected = pixels.reshape(2, 3, size, 2, size).mean(axis=(2, 4))
+    found = normalisation.block_means(image, valid, size)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-5 * 255 / 3, rtol=1e-5)
 
 
 # --- normalisation ---

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,3 +183,26 @@ def test_probabilities_of_another_grid_or_type_are_refused(write_raster, tmp_pat
         with pytest.raises(SceneError, match=what):
             polygonize(mask, tmp_path / "h.gpkg", probability=probability)
     assert not (tmp_path / "h.gpkg").exists()
+
+
+@pytest.mark.parametrize(("bands", "scale", "message"), [(3, 1, "3 bands"), (1, 1 / 254, "scaled")])
+def test_what_is_plainly_no_mask_is_refused(write_raster, tmp_path, bands, scale, message):
+    path = write_raster("m.tif", np.ones((bands, 8, 8), np.uint8))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales = (scale,) * bands
+    with pytest.raises(SceneError, match=rf"m\.tif.*{message}"):
+        polygonize(path, tmp_path / "h.gpkg")
+    assert not (tmp_path / "h.gpkg").exists()
+
+
+def test_probabilities_of_several_bands_are_refused(write_raster, tmp_path):
+    mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
+    photo = write_raster("p.tif", np.ones((3, 8, 8), np.uint8))
+    with pytest.raises(SceneError, match=r"p\.tif: it has 3 bands"):
+        polygonize(mask, tmp_path / "h.gpkg", probability=photo)
+
+
+def test_no_polygon_is_pointed_out(write_raster, tmp_path, caplog):
+    mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
+    assert polygonize(mask, tmp_path / "h.gpkg", value=7) == 0
+    assert "the value 7" in caplog.text

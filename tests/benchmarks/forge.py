@@ -103,7 +103,7 @@ def serve(request: dict) -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    model.COMPUTE = int(sys.argv[1])
+    model.COMPUTE, model.HALOS = int(sys.argv[1]), 0
     model.net_geometry(sys.argv[2], 3, 1, "nearest")
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)

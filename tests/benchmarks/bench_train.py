@@ -1,0 +1,124 @@
+"""How fast training streams a scene that does not fit in its cache, and what memory it takes.
+
+    python tests/benchmarks/bench_train.py [--size 20000] [--steps 60] [--rounds 3] [--net unet]
+
+On a scene of `size` x `size` pixels (one synthetic piece, repeated; deflate) and labels:
+
+    survey    pixels a second of the pass that counts and takes statistics
+    streamed  tiles a second of the default recipe, read and varied as training does, its cache a
+              tenth of the decoded scene
+    resident  tiles a second of the same steps on batches that were prepared before, all in memory:
+              the bound
+
+and the peak of `geofcn train` on it, one epoch, in a process of its own (VmHWM of /proc).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from bench_memory import PIECE, make_scene, peak
+
+from geofcn.batches import Batches
+from geofcn.config import make_recipe, scale_for
+from geofcn.labels import open_source
+from geofcn.learner import Learner
+from geofcn.nets import keep_freed_memory, make_net
+from geofcn.progress import silent
+from geofcn.samples import select, survey
+from geofcn.scene import ground_resolution
+from geofcn.tiles import Tiles
+
+
+def make_labels(path: Path, size: int) -> None:
+    """The houses of make_scene's piece, repeated."""
+    from geofcn.grid import Window
+    from geofcn.synthetic import SyntheticScene
+
+    _, houses = SyntheticScene(PIECE * 2).paint(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
+    profile = {"driver": "GTiff", "height": size, "width": size, "count": 1, "dtype": "uint8"}
+    profile |= {"crs": "EPSG:32632", "transform": rasterio.Affine(0.2, 0, 677e3, 0, -0.2, 5152e3)}
+    profile |= {"tiled": True, "compress": "deflate", "num_threads": 2}
+    with rasterio.open(path, "w", **profile) as dataset:
+        for row in range(0, size, PIECE):
+            for col in range(0, size, PIECE):
+                part = houses[: min(PIECE, size - row), : min(PIECE, size - col)]
+                where = ((row, row + part.shape[0]), (col, col + part.shape[1]))
+                dataset.write(part.astype(np.uint8), 1, window=where)
+
+
+def steps(learner: Learner, batches) -> float:
+    """Tiles a second over some batches."""
+    start, tiles = time.perf_counter(), 0
+    for batch in batches:
+        learner.step(batch, 1, 0.5)
+        tiles += len(batch.images)
+    return tiles / (time.perf_counter() - start)
+
+
+def train_peak(scene: str, labels: str, run: str, net: str, queue) -> None:
+    """Megabytes at the peak of a training of one epoch."""
+    from geofcn.train import train
+
+    start = time.perf_counter()
+    train(scene, labels, run, net=net, epochs=1, progress=silent)
+    queue.put((peak() / 1e6, time.perf_counter() - start))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--net", default="unet")
+    parser.add_argument("--no-training", action="store_true", help="leave out the last part")
+    given = parser.parse_args()
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        scene, labels = Path(folder) / "scene.tif", Path(folder) / "labels.tif"
+        make_scene(scene, given.size, given.size)
+        make_labels(labels, given.size)
+        source = open_source(scene, labels)
+        plan = make_recipe("default", {"net": given.net})
+        plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
+        tiles = Tiles([source], budget=given.size**2 * 5 // 10)
+        start = time.perf_counter()
+        found = survey(tiles, plan)
+        seconds = time.perf_counter() - start
+        print(f"survey    {given.size**2 / seconds / 1e6:7.1f} Mpx/s", flush=True)
+        chosen = select(tiles, plan, found)
+        batches = Batches(tiles, chosen.places, chosen.normalisation, plan)
+        torch.manual_seed(0)
+        learner = Learner(make_net(plan.net, 3, plan.scale), plan)
+        ready = list(islice(batches.epoch(1), given.steps))
+        steps(learner, ready[:10])
+        ratios = []
+        for number in range(2, 2 + given.rounds):
+            resident = steps(learner, ready)
+            streamed = steps(learner, islice(batches.epoch(number), given.steps))
+            ratios.append(streamed / resident)
+            print(f"streamed  {streamed:7.1f} tiles/s, resident {resident:.1f}", flush=True)
+        print(f"streamed  {statistics.median(ratios):7.2f} of resident ({sorted(ratios)})")
+        if given.no_training:
+            return
+        queue = multiprocessing.get_context("spawn").SimpleQueue()
+        arguments = (str(scene), str(labels), f"{folder}/run", given.net, queue)
+        child = multiprocessing.get_context("spawn").Process(target=train_peak, args=arguments)
+        child.start()
+        child.join()
+        megabytes, seconds = queue.get()
+        print(f"training  {megabytes:7.0f} MB at the peak, {seconds:.0f} s for one epoch")
+
+
+if __name__ == "__main__":
+    main()
