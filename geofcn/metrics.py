@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -113,12 +114,30 @@ class ScoreCurve:
         there = np.bincount(member, self.houses, bins)
         return _ratio(float(np.abs(stated - there).sum()), int(counts.sum()))
 
-    def best(self) -> tuple[float, Confusion]:
-        """The threshold with the highest F1, and the confusion there.
+    def f1(self) -> np.ndarray:
+        """F1 when a pixel of 0, 1, 2, ... or more steps is called a house; 0 where undefined."""
+        tp, fp = (np.cumsum(counts[::-1])[::-1] for counts in (self.houses, self.background))
+        return 2 * tp / np.maximum(1, tp + fp + self.houses.sum())
 
-        Thresholds lie half-way between two steps; of equally good ones that nearest to .5 is taken,
-        also where there is no house to find.
-        """
-        steps = sorted(range(1, self.STEPS + 1), key=lambda step: abs(step - 0.5 - self.STEPS / 2))
-        best = max(steps, key=lambda step: self.at(step).f1) if self.houses.any() else steps[0]
-        return (best - 0.5) / self.STEPS, self.at(best)
+    def __add__(self, other: ScoreCurve) -> ScoreCurve:
+        total = ScoreCurve()
+        total.houses, total.background = (
+            self.houses + other.houses,
+            self.background + other.background,
+        )
+        return total
+
+
+def best_threshold(curves: Sequence[ScoreCurve]) -> tuple[float, Confusion]:
+    """The threshold with the highest F1, the mean over `curves`, and the confusion of all there.
+
+    Each curve is that of a scene: a mean over scenes, and not over their pixels, is what another
+    scene may look like, be its houses many or few. Curves without a house do not count. Thresholds
+    lie half-way between two steps; of equally good ones that nearest to .5 is taken.
+    """
+    middle = ScoreCurve.STEPS // 2
+    scores = sum((curve.f1() for curve in curves if curve.houses.any()), np.zeros(2 * middle + 1))
+    steps = sorted(range(1, 2 * middle + 1), key=lambda step: abs(step - 0.5 - middle))
+    best = max(steps, key=lambda step: scores[step])
+    confusion = sum((curve.at(best) for curve in curves), Confusion())
+    return (best - 0.5) / ScoreCurve.STEPS, confusion

@@ -9,7 +9,7 @@ import torch
 
 from geofcn.grid import Window
 from geofcn.labels import Source
-from geofcn.metrics import Confusion, ScoreCurve, confusion
+from geofcn.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.model import Model, Predictor
 from geofcn.pixels import BLANK, HOUSE
 from geofcn.tiles import Tile
@@ -44,17 +44,19 @@ def judge_tiles(tiles: Callable[[], Iterable[Tile]]) -> Judge:
 
 
 def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
-    """Windows of scenes, predicted as parts of the whole, at the threshold with the best F1."""
+    """Windows of scenes, predicted as parts of the whole, at the best threshold for all of them."""
 
     def judge(model: Model) -> Verdict:
-        curve = ScoreCurve()
+        curves: dict[str, ScoreCurve] = {}
         predictor = Predictor(model, merge=False)
         for source, window in places:
             prediction = predictor.window(source.scene, window)
             labels = source.labels.read(window)
             known = prediction.valid & (labels != BLANK)
+            curve = curves.setdefault(source.scene.path, ScoreCurve())
             curve.add(prediction.probability, labels == HOUSE, known)
-        threshold, counts = curve.best()
-        return Verdict(counts, threshold, curve.calibration_error())
+        threshold, counts = best_threshold(list(curves.values()))
+        total = sum(curves.values(), ScoreCurve())
+        return Verdict(counts, threshold, total.calibration_error())
 
     return judge

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geofcn.metrics import SCORES, Confusion, ScoreCurve, confusion
+from geofcn.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.pixels import classify, quantise
 
 PREDICTED = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], bool)
@@ -66,7 +66,7 @@ def test_the_best_threshold_is_the_best_of_all_of_them(probability, planes, cut)
     curve = ScoreCurve()
     for rows in (slice(None, cut), slice(cut, None)):  # streamed
         curve.add(probability[rows], truth[rows], counted[rows])
-    threshold, counts = curve.best()
+    threshold, counts = best_threshold([curve])
 
     def at(threshold: float) -> Confusion:
         houses = classify(probability, np.ones_like(counted), threshold) == 1
@@ -96,6 +96,45 @@ def test_a_perfect_separation_is_found_next_to_one_half():
     curve = ScoreCurve()
     probability = np.array([[0.1, 0.2, 0.8, 0.9]], np.float32)
     curve.add(probability, probability > 0.5, np.ones((1, 4), bool))
-    threshold, counts = curve.best()
+    threshold, counts = best_threshold([curve])
     assert counts == Confusion(tp=2, tn=2)
     assert abs(threshold - 0.5) <= 0.5 / 254
+
+
+def curve_of(pairs) -> ScoreCurve:
+    """A curve of (probability, house, pixels) triples."""
+    curve = ScoreCurve()
+    for probability, house, pixels in pairs:
+        values = np.full((1, pixels), probability, np.float32)
+        curve.add(values, np.full((1, pixels), house), np.ones((1, pixels), bool))
+    return curve
+
+
+def test_every_scene_has_the_same_say_in_the_threshold():
+    # A large scene wants a threshold below .3, a small one with many rivals one above .6.
+    large = curve_of([(0.3, True, 900), (0.1, False, 100), (0.6, False, 5)])
+    small = curve_of([(0.9, True, 5), (0.6, False, 40), (0.1, False, 100)])
+    assert best_threshold([large])[0] < 0.3
+    assert best_threshold([small])[0] > 0.6
+    # Pooled, the large one would decide: at .2 its F1 is 1, at .7 it is 0.
+    third = curve_of([(0.95, True, 10), (0.6, False, 90)])
+    threshold, counts = best_threshold([small, third, small, large])
+    assert threshold > 0.6
+    assert counts == sum((c.at(round(threshold * 254 + 0.5)) for c in (small, third, small, large)),
+                         Confusion())  # fmt: skip
+
+
+def test_scenes_without_a_house_do_not_count():
+    nothing = curve_of([(0.9, False, 1000)])
+    some = curve_of([(0.4, True, 3), (0.2, False, 3)])
+    assert best_threshold([nothing, some])[0] == best_threshold([some])[0]
+    threshold, counts = best_threshold([nothing])
+    assert abs(threshold - 0.5) <= 0.5 / 254 and counts == Confusion(fp=1000)
+
+
+def test_the_calibration_error_by_hand():
+    # 10 pixels at .2, of which 5 are houses; 30 at .8, of which 24 are: only the first are off.
+    curve = curve_of([(0.2, True, 5), (0.2, False, 5), (0.8, True, 24), (0.8, False, 6)])
+    assert curve.calibration_error() == pytest.approx(10 / 40 * 0.3, abs=2e-3)
+    assert curve_of([(1.0, True, 4), (0.0, False, 4)]).calibration_error() == 0
+    assert math.isnan(ScoreCurve().calibration_error())

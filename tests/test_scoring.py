@@ -4,7 +4,7 @@ import torch
 
 from geofcn.grid import blocks
 from geofcn.labels import open_source
-from geofcn.metrics import Confusion, ScoreCurve
+from geofcn.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.pixels import Normalisation
 from geofcn.scene import open_scene
 from geofcn.scoring import judge_tiles, judge_windows
@@ -56,7 +56,7 @@ def test_windows_are_judged_as_parts_of_the_whole(make_model, write_raster, net)
     known = valid & (labels != 255)
     assert 0 < known.sum() < known.size
     curve.add(model.predict(image, valid), labels == 1, known)
-    threshold, counts = curve.best()
+    threshold, counts = best_threshold([curve])
     assert verdict.threshold == pytest.approx(threshold, abs=1 / 254)
     assert verdict.confusion.f1 == pytest.approx(counts.f1, abs=0.01)
     assert sum(vars(verdict.confusion).values()) == known.sum()
