@@ -99,7 +99,7 @@ def _per_recipe(default: str, seed: str) -> str:
     "--tile",
     type=click.IntRange(min=1),
     metavar="W",
-    help="Side of a training tile, in pixels." + _per_recipe("256", "128"),
+    help="Side of a training tile, in pixels." + _per_recipe("512, 256 for fcnn and fcnn2", "128"),
 )
 @click.option(
     "--stride",
@@ -108,13 +108,13 @@ def _per_recipe(default: str, seed: str) -> str:
     help="From one training tile to the next, in pixels." + _per_recipe("W/2", "W/2"),
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs." + _per_recipe("60", "200")
+    "--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs." + _per_recipe("80", "200")
 )
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Tiles a step." + _per_recipe("8", "1"),
+    help="Tiles a step." + _per_recipe("4, 8 for fcnn and fcnn2", "1"),
 )
 @click.option(
     "--lr",

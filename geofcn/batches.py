@@ -44,20 +44,18 @@ def zooms(scale: int) -> range:
 
 
 def moved(
-    window: Window, stride: int, scale: int, height: int, width: int, random: np.random.Generator
-) -> tuple[Window, int]:
-    """Another window near `window` and the side of its blocks; it has as many blocks a side.
+    window: Window, side: int, stride: int, height: int, width: int, random: np.random.Generator
+) -> Window:
+    """Another window near `window`, of `side` pixels a side.
 
     Its middle is off by up to half a stride along each axis. It lies on the scene of `height` x
     `width` pixels where that is large enough, else it starts at its corner.
     """
-    block = int(random.choice(zooms(scale)))
-    side = window.height // scale * block
     off = random.integers(-(stride // 2), stride // 2 + 1, size=2)
     rows, cols = (window.height - side) // 2 + off
     row = max(0, min(window.row + int(rows), height - side))
     col = max(0, min(window.col + int(cols), width - side))
-    return Window(row, col, side, side), block
+    return Window(row, col, side, side)
 
 
 class Batches:
@@ -151,18 +149,25 @@ class Batches:
 
     def _sample(self, epoch: int, number: int) -> list[np.ndarray]:
         place, block = self.places[number], self.recipe.scale
-        if not self.recipe.augment:
+        if self.recipe.augment == "none":
             return prepare(self.tiles.read(place), self._normalisation, block)
         random = np.random.default_rng([self.recipe.seed, epoch, number])
         place, block = self._moved(place, random)
         arrays = prepare(self.tiles.read(place), self._normalisation, block)
         image, houses, known = turned(arrays, random)
-        return [relit(image, random), houses, known]
+        if self.recipe.augment == "all":
+            image = relit(image, random)
+        return [image, houses, known]
 
     def _moved(self, place: Place, random: np.random.Generator) -> tuple[Place, int]:
         source, window = place
         whole = self.tiles.sources[source].scene.window
-        there, block = moved(window, self.recipe.stride, self.recipe.scale, *whole.shape, random)
+        recipe = self.recipe
+        block = recipe.scale
+        if recipe.augment == "all":
+            block = int(random.choice(zooms(block)))
+        side = recipe.tile // recipe.scale * block
+        there = moved(window, side, recipe.stride, *whole.shape, random)
         if any(n == source and there.intersect(w).pixels for n, w in self._blocked):
-            return place, self.recipe.scale
+            return place, recipe.scale
         return (source, there), block

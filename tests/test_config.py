@@ -37,7 +37,7 @@ def test_the_seed_recipe_is_the_seeds_to_the_letter():
             class_weights=(1.0, 6.0),
             normalise="image",
             shuffle=False,
-            augment=False,
+            augment="none",
             validate_fraction=0.0,
             averaging=0.0,
             patience=0,

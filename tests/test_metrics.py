@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geofcn.metrics import Confusion, ScoreCurve, best_threshold, confusion
+from geofcn.metrics import SCORES, Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.pixels import classify, quantise
 
 PREDICTED = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], bool)
