@@ -99,7 +99,7 @@ def _per_recipe(default: str, seed: str) -> str:
     "--tile",
     type=click.IntRange(min=1),
     metavar="W",
-    help="Side of a training tile, in pixels." + _per_recipe("512, 256 for fcnn and fcnn2", "128"),
+    help="Side of a training tile, in pixels." + _per_recipe("256", "128"),
 )
 @click.option(
     "--stride",
@@ -114,7 +114,7 @@ def _per_recipe(default: str, seed: str) -> str:
     "--batch",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Tiles a step." + _per_recipe("4, 8 for fcnn and fcnn2", "1"),
+    help="Tiles a step." + _per_recipe("16, 8 for fcnn and fcnn2", "1"),
 )
 @click.option(
     "--lr",

@@ -103,10 +103,10 @@ DEFAULT_RECIPE = Recipe(
     net="unet",
     scale=0,
     upsample="nearest",
-    tile=512,
-    stride=256,
+    tile=256,
+    stride=128,
     epochs=80,
-    batch=4,
+    batch=16,
     optimizer="adamw",
     lr=4e-3,
     lr_halved_every=0,
@@ -125,8 +125,7 @@ DEFAULT_RECIPE = Recipe(
 # What the default recipe does otherwise for the seed's nets: of some 10,000 weights, they have
 # nothing to spare for other light and sizes (measured: see README).
 SMALL_NETS = {
-    name: replace(DEFAULT_RECIPE, net=name, augment="turns", tile=256, stride=128, batch=8)
-    for name in ("fcnn", "fcnn2")
+    name: replace(DEFAULT_RECIPE, net=name, augment="turns", batch=8) for name in ("fcnn", "fcnn2")
 }
 
 RECIPES = {"default": DEFAULT_RECIPE, "seed": SEED_RECIPE}
