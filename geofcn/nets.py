@@ -90,7 +90,7 @@ class Twice(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """A small U-Net: four levels of 16 to 128 channels, reaching 44 pixels around each.
+    """A small U-Net: four levels of 16 to 128 channels, reaching at most 48 pixels around each.
 
     Ronneberger et al., U-Net, MICCAI 2015, with padded convolutions. Batch normalisation uses the
     statistics of the training once that is over, so that an answer depends on its window alone.

@@ -62,7 +62,7 @@ class Case:
 cases = st.builds(
     Case,
     shape=st.tuples(st.integers(1, 120), st.integers(1, 120)),
-    net=st.sampled_from(["fcnn", "fcnn2"]),
+    net=st.sampled_from(["fcnn", "fcnn2", "unet"]),
     scale=st.sampled_from([1, 2, 4, 8]),
     upsample=st.sampled_from(["nearest", "bilinear"]),
     blank=st.sampled_from(["nothing", "nodata", "alpha"]),

@@ -17,6 +17,7 @@ from geofcn.nets import (
     make_net,
     pick_device,
     probe,
+    without_batch_norm,
 )
 
 
@@ -296,6 +297,40 @@ def test_devices(monkeypatch):
             pick_device(missing)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == torch.device("cuda")
+
+
+# --- the U-Net ---
+
+
+def shaken(net: torch.nn.Module) -> torch.nn.Module:
+    """`net` with batch statistics as a training leaves them."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                tensor.data = torch.rand_like(tensor) + 0.2
+    return net.eval()
+
+
+def test_a_unet_keeps_the_size_and_looks_48_pixels_far_in_steps_of_8():
+    torch.manual_seed(0)
+    net = shaken(make_net("unet", 4))
+    with torch.inference_mode():
+        assert net(torch.randn(2, 4, 40, 24)).shape == (2, 2, 40, 24)
+    assert probe(net, 4) == Geometry(8, 48)
+    assert sum(p.numel() for p in net.parameters()) < 500_000
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_folded_batch_norms_give_the_same(scale):
+    torch.manual_seed(1)
+    net = shaken(make_net("unet", 3, scale))
+    folded = without_batch_norm(net)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    x = torch.randn(1, 3, 32 * scale, 64 * scale)
+    with torch.inference_mode():
+        expected = net(x)
+        torch.testing.assert_close(folded(x), expected, rtol=1e-4, atol=1e-4)
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
 
 
 # --- the merged tail ---

@@ -3,6 +3,9 @@ import csv
 import importlib
 import math
 import os
+import subprocess
+import sys
+import time
 
 import geopandas
 import matplotlib.image
@@ -255,6 +258,33 @@ def test_a_stopped_training_goes_on_to_the_same_files(village, tmp_path, stoppin
     stopping(0)
     history = train(*pair, run, **given) if at % 2 else resume(run)
     assert history == expected
+    assert contents(run) == contents(straight)
+
+
+def test_a_training_that_is_killed_again_and_again_ends_the_same(village, tmp_path):
+    pair, straight, run = village(96), tmp_path / "straight", tmp_path / "run"
+    code = (
+        "import importlib, sys; train = importlib.import_module('geofcn.train')\n"
+        "import torch; torch.set_num_threads(1); train.CHECKPOINT_SECONDS = 0\n"
+        "from geofcn_cli.main import main; main(sys.argv[1:])"
+    )
+    options = ("--net", "fcnn2", "--tile", 32, "--epochs", 30, "--device", "cpu", "-q")
+    command = [sys.executable, "-c", code, "train", *map(str, (*pair, "-o", run, *options))]
+    kills = 0
+    while kills < 3:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        while process.poll() is None and not (run / CHECKPOINT).exists():
+            time.sleep(0.01)
+        # A while after what it went on from: some epochs, or the drawing at the end.
+        time.sleep(2.5 + 0.5 * kills if kills else 0.1)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+    assert kills >= 1
+    assert subprocess.run(command, capture_output=True).returncode in (0, 1)
+    train(*pair, straight, net="fcnn2", tile=32, epochs=30, device="cpu")
     assert contents(run) == contents(straight)
 
 
