@@ -108,7 +108,10 @@ def _per_recipe(default: str, seed: str) -> str:
     help="From one training tile to the next, in pixels." + _per_recipe("W/2", "W/2"),
 )
 @click.option(
-    "--epochs", type=click.IntRange(min=1), metavar="N", help="Epochs." + _per_recipe("80", "200")
+    "--epochs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Epochs." + _per_recipe("50, 200 for fcnn and fcnn2", "200"),
 )
 @click.option(
     "--batch",
@@ -119,7 +122,8 @@ def _per_recipe(default: str, seed: str) -> str:
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="Learning rate." + _per_recipe("4e-3, cosine", "1e-4, halved every 40 epochs"),
+    help="Learning rate."
+    + _per_recipe("4e-3 (fcnn, fcnn2: 8e-3), cosine", "1e-4, halved every 40 epochs"),
 )
 @click.option(
     "--momentum",

@@ -9,7 +9,7 @@ import numpy as np
 
 # How far brightness and contrast move, in deviations of the normalised image, and each band alone.
 LIGHT = 0.3
-TINT = 0.15
+TINT = 0.1
 
 
 def turned(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:

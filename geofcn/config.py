@@ -105,7 +105,7 @@ DEFAULT_RECIPE = Recipe(
     upsample="nearest",
     tile=256,
     stride=128,
-    epochs=80,
+    epochs=50,
     batch=16,
     optimizer="adamw",
     lr=4e-3,
@@ -125,7 +125,8 @@ DEFAULT_RECIPE = Recipe(
 # What the default recipe does otherwise for the seed's nets: of some 10,000 weights, they have
 # nothing to spare for other light and sizes (measured: see README).
 SMALL_NETS = {
-    name: replace(DEFAULT_RECIPE, net=name, augment="turns", batch=8) for name in ("fcnn", "fcnn2")
+    name: replace(DEFAULT_RECIPE, net=name, augment="turns", epochs=200, batch=8, lr=8e-3)
+    for name in ("fcnn", "fcnn2")
 }
 
 RECIPES = {"default": DEFAULT_RECIPE, "seed": SEED_RECIPE}
