@@ -75,16 +75,26 @@ class FCNN2(FCNN):
         he_normal(self)
 
 
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation that takes a single value, too: by the statistics it has so far."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.numel() > x.shape[1]:
+            return super().forward(x)
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)
+
+
 class Twice(nn.Sequential):
     """Two 3x3 convolutions, each normalised over the batch in training and followed by relu."""
 
     def __init__(self, channels: int, out: int):
         super().__init__(
             nn.Conv2d(channels, out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out),
+            Norm(out),
             nn.ReLU(inplace=True),
             nn.Conv2d(out, out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out),
+            Norm(out),
             nn.ReLU(inplace=True),
         )
 

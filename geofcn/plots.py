@@ -50,7 +50,9 @@ def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
 
 
 def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Precision, recall, F1, accuracy and IoU after every epoch, the best F1 marked."""
+    """Precision, recall, F1, accuracy and IoU after every epoch, the best F1 marked; the F1 of
+    training, on tiles as they were learnt from, is dashed.
+    """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(history) < 3 else None
@@ -59,6 +61,10 @@ def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
         width = 2.2 if name == "f1" else 1.3
         label = NAMES.get(name, name)
         axes.plot(epochs, scores, color=colour, linewidth=width, label=label, marker=marker)
+    learnt = [100 * row["train_f1"] for row in history]
+    axes.plot(
+        epochs, learnt, color=COLOURS["f1"], linestyle="--", linewidth=1, label="F1, training"
+    )
     f1 = np.array([row["f1"] for row in history], float)
     if np.isfinite(f1).any():
         best = int(np.nanargmax(f1))
@@ -72,7 +78,7 @@ def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
             color=COLOURS["f1"],
         )
     axes.set(xlabel="epoch", ylabel="%", ylim=(0, 101), title="Validation scores")
-    axes.legend(frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 0.06))
+    axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 0.06))
     axes.grid(alpha=0.25)
     _save(figure, path)
 

@@ -134,7 +134,7 @@ def train(
     sources = [open_source(*pair, nodata, area) for pair in pairs]
     judged = [open_source(*validate, nodata, area)] if validate else sources
     _refuse_unlike([*sources, *judged])
-    plan = _with_scale(plan, sources[0])
+    plan = _with_scale(plan, sources[0], options.get("stride") is None)
     request = {
         "scene": absolute(scene),
         "labels": absolute(labels),
@@ -201,7 +201,6 @@ def _fingerprint(sources: Sequence[Source], plan: Recipe, device: torch.device) 
     facts = {
         "geofcn": __version__,
         "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
         "device": device.type,
         "sources": seen,
         "recipe": plan.to_json(),
@@ -316,13 +315,18 @@ def _refuse_unlike(sources: Sequence[Source]) -> None:
             )
 
 
-def _with_scale(plan: Recipe, source: Source) -> Recipe:
-    """Settle an `auto` scale, and check that tile and stride fit the net's total stride."""
+def _with_scale(plan: Recipe, source: Source, free_stride: bool) -> Recipe:
+    """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
+
+    free_stride  the stride was not asked for: it becomes one that fits
+    """
     if plan.scale == 0:
         plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
         log.info("scale %d", plan.scale)
     bands = len(source.scene.bands)
     stride = net_geometry(plan.net, bands, plan.scale, plan.upsample).stride
+    if free_stride:
+        plan = replace(plan, stride=min(plan.tile, round_up(plan.stride, stride)))
     for name in ("tile", "stride"):
         if getattr(plan, name) % stride:
             raise UsageError(
@@ -410,6 +414,10 @@ def _fit(
             row = _row(standing, plan, steps, verdict)
             standing.history.append(row)
             journal.epoch(len(standing.losses), asdict(row))
+            log.info(
+                "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
+                row.epoch, plan.epochs, row.loss, 100 * row.train_f1, 100 * row.f1,
+            )  # fmt: skip
             _keep(model, standing.history, verdict, folder)
             _write_history(standing.history, folder / "history.csv")
             standing.epoch, standing.step, standing.seen = standing.epoch + 1, 0, Confusion()
@@ -464,6 +472,7 @@ def _plain(row: Epoch) -> dict:
 def _plain_standing(standing: Standing) -> dict:
     """All of it but the losses, as JSON; `_restore` reads it."""
     return {
+        "threads": torch.get_num_threads(),
         "epoch": standing.epoch,
         "step": standing.step,
         "seen": astuple(standing.seen),
@@ -478,6 +487,8 @@ def _tensors(learner: Learner, standing: Standing) -> dict[str, torch.Tensor]:
 def _restore(learner: Learner, checkpoint: Checkpoint) -> Standing:
     """Bring the learner back to the checkpoint, and say how far it had come."""
     state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
+    # Sums round otherwise in other numbers of threads.
+    torch.set_num_threads(state["threads"])
     learner.restore(checkpoint.tensors, len(losses))
     return Standing(
         state["epoch"],

@@ -320,6 +320,11 @@ def test_a_unet_keeps_the_size_and_looks_48_pixels_far_in_steps_of_8():
     assert sum(p.numel() for p in net.parameters()) < 500_000
 
 
+def test_a_unet_learns_from_a_tile_as_small_as_its_stride():
+    net = make_net("unet", 3).train()
+    assert net(torch.randn(1, 3, 8, 8)).isfinite().all()
+
+
 @pytest.mark.parametrize("scale", [1, 4])
 def test_folded_batch_norms_give_the_same(scale):
     torch.manual_seed(1)

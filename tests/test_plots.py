@@ -14,7 +14,15 @@ from geofcn.plots import (
 
 
 def row(epoch: int, f1: float) -> dict:
-    return {"epoch": epoch, "precision": 0.5, "recall": 0.6, "f1": f1, "accuracy": 0.9, "iou": 0.3}
+    return {
+        "epoch": epoch,
+        "precision": 0.5,
+        "recall": 0.6,
+        "f1": f1,
+        "accuracy": 0.9,
+        "iou": 0.3,
+        "train_f1": f1,
+    }
 
 
 def is_a_picture(path) -> bool:

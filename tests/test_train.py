@@ -74,9 +74,14 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     )
     model = load_model(run / "last.safetensors")
     plan = make_recipe(recipe, {"tile": 32, "epochs": 2})
-    assert model.card.net == "fcnn2" and model.card.colours == ("red", "green", "blue")
+    assert model.card.net == model.card.recipe["net"] and model.card.colours == (
+        "red",
+        "green",
+        "blue",
+    )
     assert model.card.scale == model.card.recipe["scale"] == (1 if recipe == "seed" else 4)
-    assert model.card.recipe == {**plan.to_json(), "scale": model.card.scale}
+    settled = {"scale": model.card.scale, "stride": 16 if recipe == "seed" else 32}
+    assert model.card.recipe == {**plan.to_json(), **settled}
     assert model.card.scenes == ("village.tif",)
     assert model.card.resolution == pytest.approx(0.2, rel=1e-3)
     assert model.card.threshold == history[-1].threshold
@@ -215,6 +220,9 @@ def test_automatic_class_weights_are_the_root_of_the_ratio(village, tmp_path):
 # --- a training that is stopped ---
 
 
+SHORT = {**QUICK, "batch": 1, "stride": 32}
+
+
 class Stopped(BaseException):
     """Stands for a kill: nothing catches it."""
 
@@ -247,8 +255,8 @@ def contents(run) -> dict:
 @pytest.mark.parametrize("at", [1, 4, 11, 21])
 def test_a_stopped_training_goes_on_to_the_same_files(village, tmp_path, stopping, recipe, at):
     # 25 tiles: 3 epochs of 7 steps.
-    pair, given = village(96), {**QUICK, "epochs": 3, "batch": 4, "recipe": recipe}
-    given["validate_fraction"] = 0.0
+    pair, given = village(160), {**QUICK, "epochs": 3, "batch": 4, "recipe": recipe}
+    given |= {"validate_fraction": 0.0, "stride": 32}
     straight, run = tmp_path / "straight", tmp_path / "run"
     expected = train(*pair, straight, **given)
     stopping(at)
@@ -303,13 +311,13 @@ def test_another_training_does_not_go_on_in_its_place(village, tmp_path, stoppin
     pair, run = village(96), tmp_path / "run"
     stopping(4)
     with pytest.raises(Stopped):
-        train(*pair, run, **QUICK)
+        train(*pair, run, **SHORT)
     before = contents(run)
     with pytest.raises(OutputError, match=r"unfinished training.*--resume"):
-        train(*pair, run, **{**QUICK, "lr": 0.1})
+        train(*pair, run, **{**SHORT, "lr": 0.1})
     assert contents(run) == before
     stopping(0)
-    assert len(train(*pair, run, overwrite=True, **{**QUICK, "lr": 0.1})) == 2
+    assert len(train(*pair, run, overwrite=True, **{**SHORT, "lr": 0.1})) == 2
     with pytest.raises(OutputError, match="no unfinished training"):
         resume(run)
 
@@ -319,7 +327,7 @@ def test_a_changed_scene_is_not_gone_on_with(village, tmp_path, stopping):
     run = tmp_path / "run"
     stopping(4)
     with pytest.raises(Stopped):
-        train(scene, labels, run, **QUICK)
+        train(scene, labels, run, **SHORT)
     os.utime(labels, ns=(1, 1))
     with pytest.raises(OutputError, match=r"unfinished training.*--overwrite"):
         resume(run)
@@ -329,12 +337,12 @@ def test_a_damaged_state_is_said_and_can_be_overwritten(village, tmp_path, stopp
     pair, run = village(96), tmp_path / "run"
     stopping(4)
     with pytest.raises(Stopped):
-        train(*pair, run, **QUICK)
+        train(*pair, run, **SHORT)
     (run / CHECKPOINT).write_bytes(b"nonsense")
     stopping(0)
     with pytest.raises(TrainingError, match=r"damaged.*--overwrite"):
-        train(*pair, run, **QUICK)
-    assert len(train(*pair, run, overwrite=True, **QUICK)) == 2
+        train(*pair, run, **SHORT)
+    assert len(train(*pair, run, overwrite=True, **SHORT)) == 2
 
 
 def test_the_scenes_are_looked_at_once(village, tmp_path, monkeypatch):
@@ -362,12 +370,13 @@ def test_patience_ends_a_training_that_gets_no_better(village, tmp_path, monkeyp
 
 def test_tensorboard_gets_what_the_history_has(village, tmp_path):
     accumulator = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
-    history = train(*village(), tmp_path / "run", log_tensorboard=True, **QUICK)
+    history = train(*village(), tmp_path / "run", log_tensorboard=True, recipe="seed", **QUICK)
     events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     found = [event.value for event in events.Scalars("epoch/f1")]
     assert found == pytest.approx([row.f1 for row in history], nan_ok=True)
-    assert [event.step for event in events.Scalars("loss/step")] == [1, 2, 3, 4]
+    steps = [event.step for event in events.Scalars("loss/step")]
+    assert steps == list(range(1, 19)), "two epochs of 9 tiles"
 
 
 # --- areas ---
@@ -468,6 +477,7 @@ def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatc
     ("options", "error", "message"),
     [
         ({"tile": 30, "stride": 15}, UsageError, "stride 15.*multiple of 2"),
+        ({"tile": 30, "scale": 4}, UsageError, "tile 30.*multiple of 8"),
         ({"tile": 36, "scale": 4}, UsageError, "tile 36.*multiple of 8"),
         ({"net": "resnet"}, ModelError, "net resnet"),
         ({"device": "cuda:9"}, UsageError, "device"),
