@@ -177,7 +177,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         nets = {net: make_model(folder / f"{net}.safetensors", net, 1) for net in FLOPS}
-        make_model(folder / "fcnn2-4.safetensors", "fcnn2", 4)
+        for net in ("fcnn2", "unet"):
+            make_model(folder / f"{net}-4.safetensors", net, 4)
         for kind, compress in (("deflate", "deflate"), ("uncompressed", None)):
             make_scene(folder / f"{kind}.tif", options.size, compress)
         rounds = []
@@ -193,10 +194,11 @@ def main() -> None:
                     folder / f"{kind}.tif", folder / "fcnn2.safetensors", options.size
                 )
                 row[f"fcnn2 {kind}, last shard"], row[f"fcnn2 {kind}, COG"] = shard, cog
-            shard, cog = infer_rates(
-                folder / "deflate.tif", folder / "fcnn2-4.safetensors", options.size
-            )
-            row["fcnn2 scale 4, last shard"], row["fcnn2 scale 4, COG"] = shard, cog
+            for net in ("fcnn2", "unet"):
+                shard, cog = infer_rates(
+                    folder / "deflate.tif", folder / f"{net}-4.safetensors", options.size
+                )
+                row[f"{net} scale 4, last shard"], row[f"{net} scale 4, COG"] = shard, cog
             rounds.append(row)
             print(f"round {len(rounds)} done", flush=True)
         rows = {name: [row[name] for row in rounds] for name in rounds[0]}
