@@ -105,7 +105,7 @@ DEFAULT_RECIPE = Recipe(
     upsample="nearest",
     tile=256,
     stride=128,
-    epochs=50,
+    epochs=40,
     batch=16,
     optimizer="adamw",
     lr=4e-3,
@@ -117,7 +117,7 @@ DEFAULT_RECIPE = Recipe(
     shuffle=True,
     augment="all",
     validate_fraction=0.15,
-    averaging=0.99,
+    averaging=0.998,
     patience=0,
     seed=1984,
 )

@@ -133,10 +133,10 @@ class Learner:
             return
         # Young means forget faster: the first weights are of no use.
         share = 1 - min(self.plan.averaging, (1 + self.steps) / (10 + self.steps))
-        for mean, now in zip(self.averaged.parameters(), self.net.parameters(), strict=True):
-            mean.lerp_(now, share)
-        for mean, now in zip(self.averaged.buffers(), self.net.buffers(), strict=True):
-            mean.copy_(now)
+        means, values = self.averaged.state_dict(), self.net.state_dict()
+        for name, mean in means.items():
+            if mean.is_floating_point():  # weights, and the statistics of batch normalisation
+                mean.lerp_(values[name], share)
 
     def state(self) -> dict[str, Tensor]:
         """Everything the next step depends on, by name."""

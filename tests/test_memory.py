@@ -80,6 +80,6 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
         peaks[height] = peak_mb(
             "train", *pair, "-o", tmp_path / f"{height}-run", "--scale", 8, "--tile", 512,
             "--stride", 512, "--epochs", 1, "-q",
-            before="from geofcn import samples; samples.CACHE_BYTES = 2**20",
+            before="from geofcn import tiles; tiles.CACHE_BYTES = 2**22",
         )  # fmt: skip
     assert peaks[high] - peaks[low] <= allowed_mb(low, high), peaks
