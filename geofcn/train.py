@@ -158,14 +158,16 @@ def train(
     learner = Learner(_untrained(sources, plan, target), plan)
     model = Model(learner.averaged, selection.normalisation, _card(sources, plan))
     standing = Standing() if earlier is None else _restore(learner, earlier)
-    if earlier is None:
-        # Only now, when a training can start: an older run outlives a refusal.
-        _empty(folder)
 
     def save() -> None:
         state = {"fingerprint": fingerprint, "request": request, **_plain_standing(standing)}
         save_checkpoint(folder / CHECKPOINT, Checkpoint(_tensors(learner, standing), state))
 
+    if earlier is None:
+        # Only now, when a training can start: an older run outlives a refusal.
+        _empty(folder)
+        # From here on the folder tells an unfinished run from a finished one.
+        save()
     judge = _judge(judged, selection.held_out, plan)
     with open_journal(folder if log_tensorboard else None, len(standing.losses)) as journal:
         batches = Batches(
@@ -194,18 +196,20 @@ def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
 
 def _fingerprint(sources: Sequence[Source], plan: Recipe, device: torch.device) -> dict:
     """Everything that decides a weight, as JSON gives it back."""
-    seen = [
-        [absolute(s.scene.path), s.scene.identity, repr(s.scene.nodata), s.labels.identity]
-        for s in sources
-    ]
     facts = {
         "geofcn": __version__,
         "torch": torch.__version__,
         "device": device.type,
-        "sources": seen,
+        "sources": [_identity(source) for source in sources],
         "recipe": plan.to_json(),
     }
     return json.loads(json.dumps(facts, default=str))
+
+
+def _identity(source: Source) -> list:
+    """What changes when a scene or its labels do."""
+    scene = source.scene
+    return [absolute(scene.path), scene.identity, repr(scene.nodata), source.labels.identity]
 
 
 def _earlier(folder: Path, fingerprint: dict, overwrite: bool) -> Checkpoint | None:
@@ -237,10 +241,7 @@ def _surveyed(tiles: Tiles, plan: Recipe, folder: Path, progress: Progress) -> S
     """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
     key = json.dumps(
         [
-            [
-                [absolute(s.scene.path), s.scene.identity, repr(s.scene.nodata), s.labels.identity]
-                for s in tiles.sources
-            ],
+            [_identity(source) for source in tiles.sources],
             [plan.tile, plan.stride, plan.normalise == "image"],
         ],
         default=str,

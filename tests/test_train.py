@@ -229,10 +229,12 @@ class Stopped(BaseException):
 
 @pytest.fixture
 def stopping(monkeypatch):
-    """stopping(n) -> the n-th step of the next training is not done; 0: all are."""
+    """stopping(n) -> the n-th step of the next training is not done; 0: all are. Its state is
+    kept after every step, or after so many seconds.
+    """
     step, calls = learner.Learner.step, []
 
-    def set_up(number: int):
+    def set_up(number: int, seconds: float = 0):
         calls.clear()
 
         def counted(self, *args):
@@ -242,7 +244,7 @@ def stopping(monkeypatch):
             return step(self, *args)
 
         monkeypatch.setattr(learner.Learner, "step", counted)
-        monkeypatch.setattr(train_module, "CHECKPOINT_SECONDS", 0)
+        monkeypatch.setattr(train_module, "CHECKPOINT_SECONDS", seconds)
 
     return set_up
 
@@ -262,10 +264,23 @@ def test_a_stopped_training_goes_on_to_the_same_files(village, tmp_path, stoppin
     stopping(at)
     with pytest.raises(Stopped):
         train(*pair, run, **given)
-    assert (run / CHECKPOINT).exists() == (at > 1)
+    assert (run / CHECKPOINT).exists()
     stopping(0)
     history = train(*pair, run, **given) if at % 2 else resume(run)
     assert history == expected
+    assert contents(run) == contents(straight)
+
+
+def test_a_training_stopped_before_its_state_was_kept_goes_on_too(village, tmp_path, stopping):
+    pair, given = village(96), {**SHORT, "epochs": 3}
+    straight, run = tmp_path / "straight", tmp_path / "run"
+    train(*pair, straight, **given)
+    stopping(12, seconds=1000)
+    with pytest.raises(Stopped):
+        train(*pair, run, **given)
+    assert (run / "last.safetensors").exists(), "an epoch is done"
+    stopping(0)
+    train(*pair, run, **given)
     assert contents(run) == contents(straight)
 
 
