@@ -23,7 +23,7 @@ from geofcn.tiles import CELL, Place, Tile, Tiles
 
 # Tiles are shuffled in regions of this many cells a side, so that a cell is decoded once an epoch
 # however small a part of the scene fits in memory.
-REGION_CELLS = 4
+REGION_CELLS = 2
 # Prepared batches that wait for the optimiser, and tiles in them, at the least.
 AHEAD_BATCHES, AHEAD_TILES = 4, 16
 
@@ -80,6 +80,7 @@ class Batches:
         self.threads = threads or cores()
         self._normalisation = normalisation
         self._blocked = [(number, window.grow(recipe.tile)) for number, window in held_out]
+        self._all_fit = tiles.total_bytes() <= tiles.budget
 
     def __len__(self) -> int:
         """Steps of an epoch."""
@@ -111,12 +112,15 @@ class Batches:
     def order(self, epoch: int) -> list[list[int]]:
         """Numbers of the tiles in the order of an epoch, in groups that fit in memory.
 
-        Tiles are shuffled within a group; a group is as many regions, drawn at random, as a third
-        of the cache holds: the one before, the one at hand and the one to come.
+        Tiles are shuffled within a group. Where the cache does not hold all, a group is as many
+        regions, drawn at random, as a third of it holds: with the group before and the one to come
+        that is what is needed at a time.
         """
         if not self.recipe.shuffle:
             return [list(range(len(self.places)))]
         random = np.random.default_rng([self.recipe.seed, epoch])
+        if self._all_fit:
+            return [random.permutation(len(self.places)).tolist()]
         numbers = sorted(range(len(self.places)), key=self._region)
         regions = [list(found) for _, found in groupby(numbers, key=self._region)]
         groups: list[list[int]] = []

@@ -14,7 +14,7 @@ from threading import Lock
 
 import numpy as np
 
-from geofcn.grid import Window
+from geofcn.grid import Window, blocks
 from geofcn.labels import Source
 from geofcn.pixels import BACKGROUND, BLANK
 
@@ -82,6 +82,13 @@ class Tiles:
         """Decode what `place` needs, ahead of its use."""
         for cell in self._cells_of(place):
             self._decoded(place[0], cell)
+
+    def total_bytes(self) -> int:
+        """Bytes of all cells of all sources."""
+        return sum(
+            self.cell_bytes(number) * len(list(blocks(source.scene.window, CELL)))
+            for number, source in enumerate(self.sources)
+        )
 
     def cell_bytes(self, number: int) -> int:
         """Bytes of one decoded cell of a source."""

@@ -31,7 +31,7 @@ def numbered(write_raster):
 
 @pytest.fixture
 def large(write_raster, monkeypatch):
-    """A source of 96 x 96 noisy pixels, in cells of 8 and regions of 32."""
+    """A source of 96 x 96 noisy pixels, in cells of 8 and regions of 16."""
     monkeypatch.setattr(tiles_module, "CELL", 8)
     monkeypatch.setattr("geofcn.batches.CELL", 8)
     random = np.random.default_rng(0)
@@ -115,14 +115,22 @@ def test_an_epoch_is_the_same_for_any_threads_and_goes_on_anywhere(large, budget
 
 
 def test_a_cell_is_decoded_once_an_epoch_however_little_fits(large, monkeypatch):
-    # Three groups of one region of 4 x 4 cells, of nine.
-    batches = batches_of(large, SHUFFLED, budget=3 * 16 * 8 * 8 * 5 + 100)
+    # Three groups of one region of 2 x 2 cells, of 36.
+    batches = batches_of(large, SHUFFLED, budget=3 * 4 * 8 * 8 * 5 + 100)
     decoded, decode = [], batches.tiles._decode
     monkeypatch.setattr(batches.tiles, "_decode", lambda *c: decoded.append(c) or decode(*c))
-    assert [len(group) for group in batches.order(1)] == [16] * 9
+    assert [len(group) for group in batches.order(1)] == [4] * 36
     assert sum(len(batch.images) for batch in batches.epoch(1)) == 144
     assert len(decoded) == len(set(decoded)) == 144
-    assert len(batches.tiles._cells) <= 48
+    assert len(batches.tiles._cells) <= 12
+
+
+def test_what_fits_is_shuffled_as_a_whole(large):
+    batches = batches_of(large, SHUFFLED, budget=144 * 8 * 8 * 5)
+    (order,) = batches.order(1)
+    assert sorted(order) == list(range(144))
+    regions = [batches._region(number) for number in order[:36]]
+    assert len(set(regions)) > 18, "from everywhere"
 
 
 def test_an_error_of_a_thread_is_raised(large, monkeypatch):
