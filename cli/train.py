@@ -111,7 +111,7 @@ def _per_recipe(default: str, seed: str) -> str:
     "--epochs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Epochs." + _per_recipe("40, 200 for fcnn and fcnn2", "200"),
+    help="Epochs." + _per_recipe("40, more for small scenes; fcnn, fcnn2: 200", "200"),
 )
 @click.option(
     "--batch",

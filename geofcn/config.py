@@ -20,6 +20,8 @@ GDAL_OPTIONS = {
 # The default scale brings the ground resolution nearest to this (metres per net pixel).
 NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
+# How long `auto` epochs train: small scenes have few tiles, and are seen more often.
+LEAST_EPOCHS, LEAST_STEPS = 40, 1500
 AUGMENTS = ("none", "turns", "all")
 UPSAMPLES = ("nearest", "bilinear")
 
@@ -35,6 +37,7 @@ class Recipe:
     class_weights           (background, house), or None: from the labels' share of houses
     normalise               "image": the mean image of the tiles is subtracted; "bands": mean and
                             deviation of each band
+    epochs                  0 is `auto`: as many as make LEAST_STEPS, but at least LEAST_EPOCHS
     shuffle                 tiles in a new order each epoch
     augment                 none: tiles as they are; turns: moved, turned and flipped; all: in other
                             light and size as well
@@ -105,7 +108,7 @@ DEFAULT_RECIPE = Recipe(
     upsample="nearest",
     tile=256,
     stride=128,
-    epochs=40,
+    epochs=0,
     batch=16,
     optimizer="adamw",
     lr=4e-3,
@@ -154,6 +157,8 @@ def make_recipe(name: str, overrides: Mapping) -> Recipe:
         given["class_weights"] = None
     if given.get("scale") == "auto":
         given["scale"] = 0
+    if given.get("epochs", 1) < 1:
+        raise UsageError(f"epochs {given['epochs']}: give a whole number from 1 up.")
     recipe = replace(base, **given)
     _check(recipe)
     return recipe
@@ -162,7 +167,7 @@ def make_recipe(name: str, overrides: Mapping) -> Recipe:
 def _check(recipe: Recipe) -> None:
     if recipe.scale not in (0, *SCALES):
         raise UsageError(f"scale {recipe.scale}: choose 1, 2, 4, 8 or auto.")
-    for name in ("tile", "stride", "epochs", "batch"):
+    for name in ("tile", "stride", "batch"):
         if getattr(recipe, name) < 1:
             raise UsageError(f"{name} {getattr(recipe, name)}: give a whole number from 1 up.")
     if recipe.stride > recipe.tile:
@@ -198,6 +203,11 @@ def _check_class_weights(weights: tuple[float, float] | None) -> None:
         raise UsageError(
             f"class weights {weights}: give two numbers above 0, background and house, or auto."
         )
+
+
+def epochs_for(steps: int) -> int:
+    """How many epochs of `steps` steps `auto` is."""
+    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps))
 
 
 def scale_for(ground_resolution: float | None) -> int:

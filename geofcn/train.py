@@ -18,7 +18,7 @@ import torch
 from geofcn import __version__, plots
 from geofcn.batches import Batches
 from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from geofcn.config import Recipe, make_recipe, scale_for
+from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
 from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.journal import Journal, open_journal
@@ -155,6 +155,9 @@ def train(
     selection = _select(tiles, plan, _surveyed(tiles, plan, folder, progress), validate, progress)
     log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
     plan = _with_class_weights(plan, selection.house_share)
+    if plan.epochs == 0:
+        plan = replace(plan, epochs=epochs_for(-(-len(selection.places) // plan.batch)))
+        log.info("%d epochs", plan.epochs)
     learner = Learner(_untrained(sources, plan, target), plan)
     model = Model(learner.averaged, selection.normalisation, _card(sources, plan))
     standing = Standing() if earlier is None else _restore(learner, earlier)

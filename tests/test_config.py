@@ -12,6 +12,7 @@ from geofcn.config import (
     SCALES,
     SEED_RECIPE,
     Recipe,
+    epochs_for,
     make_recipe,
     scale_for,
 )
@@ -146,3 +147,10 @@ def test_the_environment_that_breaks_reads_silently_is_forced_off():
     assert GDAL_OPTIONS["GTIFF_IGNORE_READ_ERRORS"] == "NO"
     assert GDAL_OPTIONS["GDAL_DISABLE_READDIR_ON_OPEN"] == "FALSE"
     assert GDAL_OPTIONS["GDAL_VRT_ENABLE_PYTHON"] == "NO"
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 1500), (13, 116), (37, 41), (38, 40), (900, 40)])
+def test_small_scenes_are_seen_more_often(steps, epochs):
+    assert epochs_for(steps) == epochs
+    assert steps * epochs >= 1500
+    assert make_recipe("default", {}).epochs == 0, "auto"
