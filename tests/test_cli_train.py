@@ -119,3 +119,24 @@ def test_the_seed_recipe_is_reachable(geofcn_command, tmp_path):
     assert model.normalisation.mean.shape == (3, 128, 128)
     assert (model.card.net, model.card.scale, model.card.threshold) == ("fcnn2", 1, 0.5)
     assert model.card.recipe["class_weights"] == [1.0, 6.0]
+
+
+def test_resume_goes_alone_and_needs_an_unfinished_run(geofcn_command, trained, tmp_path):
+    result = geofcn_command("train", "--resume", trained / "run", "--lr", 1, code=2)
+    assert "--resume goes on as the training was started" in result.stderr
+    result = geofcn_command("train", "--resume", trained / "run", code=1)
+    assert "holds no unfinished training" in result.stderr
+    result = geofcn_command("train", "--resume", tmp_path / "nothing", "-q", code=1)
+    assert "holds no unfinished training" in result.stderr
+    result = geofcn_command("train", trained / "scene.tif", code=2)
+    assert "Give SCENE and LABELS" in result.stderr
+
+
+def test_an_area_and_patience_are_taken(geofcn_command, trained, tmp_path):
+    result = geofcn_command(
+        "train", trained / "scene.tif", trained / "labels.gpkg", "-o", tmp_path / "run",
+        "--area", trained / "labels.gpkg", "--net", "fcnn", "--tile", 64, "--epochs", 1,
+        "--patience", 1, "--validate-fraction", 0, code=1,
+    )  # fmt: skip
+    # Within the houses there is nothing but houses.
+    assert "call every pixel a house" in result.stderr
