@@ -55,7 +55,8 @@ def test_triangles_of_any_size(crs, corners, size):
     """Triangles: in a rectangle what opposite sides do wrong would cancel."""
     x, y, unit = PLACES[crs]
     triangle = Polygon([(x + u * size * unit, y + v * size * unit) for u, v in corners])
-    if shapely.minimum_clearance(triangle) > 0.05 * size * unit:
+    # In a sliver the same error of a long side is a larger share of the area.
+    if shapely.minimum_clearance(triangle) > 0.1 * size * unit:
         assert_geodesic(triangle, crs)
 
 
