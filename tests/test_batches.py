@@ -115,14 +115,14 @@ def test_an_epoch_is_the_same_for_any_threads_and_goes_on_anywhere(large, budget
 
 
 def test_a_cell_is_decoded_once_an_epoch_however_little_fits(large, monkeypatch):
-    # Three groups of one region of 2 x 2 cells, of 36.
-    batches = batches_of(large, SHUFFLED, budget=3 * 4 * 8 * 8 * 5 + 100)
+    # Three groups of 9 regions of 2 x 2 cells, of 36 regions.
+    batches = batches_of(large, SHUFFLED, budget=3 * 36 * 8 * 8 * 5 + 100)
     decoded, decode = [], batches.tiles._decode
     monkeypatch.setattr(batches.tiles, "_decode", lambda *c: decoded.append(c) or decode(*c))
-    assert [len(group) for group in batches.order(1)] == [4] * 36
+    assert [len(group) for group in batches.order(1)] == [36] * 4
     assert sum(len(batch.images) for batch in batches.epoch(1)) == 144
     assert len(decoded) == len(set(decoded)) == 144
-    assert len(batches.tiles._cells) <= 12
+    assert len(batches.tiles._cells) <= 108
 
 
 def test_what_fits_is_shuffled_as_a_whole(large):

@@ -20,9 +20,9 @@ def test_with_a_model(geofcn_command, trained):
     facts = json.loads(
         geofcn_command("info", trained / "scene.tif", "--model", model, "--json").stdout
     )
-    assert facts["net"] == "fcnn2"
+    assert facts["net"] == "unet"
     assert facts["scale"] == 2
-    assert facts["stride"] == 4
+    assert facts["stride"] == 16
 
 
 def test_table(geofcn_command, trained):
