@@ -45,7 +45,7 @@ def make_labels(path: Path, size: int) -> None:
     from geofcn.grid import Window
     from geofcn.synthetic import SyntheticScene
 
-    _, houses = SyntheticScene(PIECE * 2).paint(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
+    houses = SyntheticScene(PIECE * 2).labels(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
     profile = {"driver": "GTiff", "height": size, "width": size, "count": 1, "dtype": "uint8"}
     profile |= {"crs": "EPSG:32632", "transform": rasterio.Affine(0.2, 0, 677e3, 0, -0.2, 5152e3)}
     profile |= {"tiled": True, "compress": "deflate", "num_threads": 2}
@@ -54,7 +54,7 @@ def make_labels(path: Path, size: int) -> None:
             for col in range(0, size, PIECE):
                 part = houses[: min(PIECE, size - row), : min(PIECE, size - col)]
                 where = ((row, row + part.shape[0]), (col, col + part.shape[1]))
-                dataset.write(part.astype(np.uint8), 1, window=where)
+                dataset.write((part == 1).astype(np.uint8), 1, window=where)
 
 
 def steps(learner: Learner, batches) -> float:
@@ -89,7 +89,7 @@ def main() -> None:
         make_scene(scene, given.size, given.size)
         make_labels(labels, given.size)
         source = open_source(scene, labels)
-        plan = make_recipe("default", {"net": given.net})
+        plan = make_recipe("default", {"net": given.net, "epochs": 40})
         plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
         tiles = Tiles([source], budget=given.size**2 * 5 // 10)
         start = time.perf_counter()
