@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from click.core import ParameterSource
 
 from geofcn_cli import options
 
@@ -22,11 +21,9 @@ class CreationOption(click.ParamType):
 
 def _refuse_idle(polygons: str | None) -> None:
     """Raise UsageError for options that concern polygons where none are wanted."""
-    context = click.get_current_context()
-    for name in ("outline", "tolerance", "min_area", "fill_holes"):
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and not polygons:
-            raise click.UsageError("Outlines and areas concern polygons; give --polygons FILE.")
+    idle = ("outline", "tolerance", "min_area", "fill_holes")
+    if not polygons and any(map(options.is_given, idle)):
+        raise click.UsageError("Outlines and areas concern polygons; give --polygons FILE.")
 
 
 @click.command()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 import click
+from click.core import ParameterSource
 
 from geofcn.errors import GeofcnError
 from geofcn.progress import Progress, silent
@@ -71,6 +72,12 @@ allow_no_crs = click.option(
     help="Write polygons without CRS, in the units of the transform.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def is_given(name: str) -> bool:
+    """Whether the command line, and not a default, says what the parameter `name` is."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is ParameterSource.COMMANDLINE
 
 
 def verb(function: Callable) -> Callable:

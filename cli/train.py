@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from click.core import ParameterSource
 
 from geofcn_cli import options
 
@@ -38,11 +37,9 @@ class Scale(click.ParamType):
 
 def _refuse_others() -> None:
     """Raise UsageError where something that decides a training is given beside --resume."""
-    context = click.get_current_context()
     harmless = {"unfinished", "verbose", "quiet", "debug"}
-    for name in context.params.keys() - harmless:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError("--resume goes on as the training was started; drop the rest.")
+    if any(map(options.is_given, click.get_current_context().params.keys() - harmless)):
+        raise click.UsageError("--resume goes on as the training was started; drop the rest.")
 
 
 def _per_recipe(default: str, seed: str) -> str:

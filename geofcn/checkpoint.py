@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from geofcn.errors import OutputError, TrainingError
-from geofcn.files import publish
+from geofcn.errors import TrainingError
+from geofcn.files import write_whole
 
 HEADER = "geofcn-training"
 
@@ -30,17 +30,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises OutputError where the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-    try:
-        partial.write_bytes(save(tensors, {HEADER: json.dumps(checkpoint.state)}))
-        publish(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path}: the training's state cannot be written ({error}); make room and run the same "
-            "command again."
-        ) from error
+    write_whole(path, save(tensors, {HEADER: json.dumps(checkpoint.state)}))
 
 
 def load_checkpoint(path: str | os.PathLike) -> Checkpoint | None:

@@ -55,6 +55,23 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file under a temporary name, then give it its own.
+
+    Raises OutputError where it cannot be written; what stood at `path` is left then.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        publish(partial, path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: it cannot be written ({error}); make room or choose another folder."
+        ) from error
+
+
 def publish(partial: Path, path: Path) -> None:
     """Give a finished file its final name in one step that outlives a power cut."""
     sync(partial)

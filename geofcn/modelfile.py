@@ -22,8 +22,8 @@ from safetensors.torch import save
 from torch import nn
 
 from geofcn.config import SCALES, UPSAMPLES
-from geofcn.errors import ModelError, OutputError
-from geofcn.files import publish
+from geofcn.errors import ModelError
+from geofcn.files import write_whole
 from geofcn.model import Card, Model
 from geofcn.nets import REGISTRY, make_net
 from geofcn.pixels import Normalisation
@@ -54,16 +54,8 @@ def save_model(model: Model, path: Path) -> None:
     """
     tensors = _tensors(model)
     header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.card)}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        # save_file would let nobody but its owner read the file.
-        partial.write_bytes(save(tensors, {"geofcn": json.dumps(header)}))
-        publish(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path}: the model cannot be written ({error}); make room or choose another folder."
-        ) from error
+    # safetensors' own save_file would let nobody but its owner read the file.
+    write_whole(path, save(tensors, {"geofcn": json.dumps(header)}))
 
 
 def model_digest(model: Model) -> str:

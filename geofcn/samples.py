@@ -6,6 +6,7 @@ rest is arithmetic on the counts, however large the scene.
 
 from __future__ import annotations
 
+import io
 import logging
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 
 from geofcn.config import Recipe
 from geofcn.errors import LabelsError
-from geofcn.files import publish
+from geofcn.files import write_whole
 from geofcn.flow import stream
 from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.labels import Source
@@ -106,10 +107,9 @@ def save_survey(path: Path, key: str, found: Survey) -> None:
     for number, counts in enumerate(found.counts):
         for name in ("cell", "values", "houses", "known"):
             arrays[f"{name}{number}"] = np.asarray(getattr(counts, name))
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
-        np.savez_compressed(file, key=np.array(key), **arrays)
-    publish(partial, path)
+    content = io.BytesIO()
+    np.savez_compressed(content, key=np.array(key), **arrays)
+    write_whole(path, content.getvalue())
 
 
 def load_survey(path: Path, key: str) -> Survey | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import math
@@ -20,6 +21,7 @@ from geofcn.batches import Batches
 from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
+from geofcn.files import write_whole
 from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.journal import Journal, open_journal
 from geofcn.labels import Source, open_source
@@ -171,7 +173,8 @@ def train(
         _empty(folder)
         # From here on the folder tells an unfinished run from a finished one.
         save()
-    judge = _judge(judged, selection.held_out, plan)
+    scored = tiles if judged is sources else Tiles(judged, plan.normalise == "image")
+    judge = _judge(scored, selection.held_out, plan)
     with open_journal(folder if log_tensorboard else None, len(standing.losses)) as journal:
         batches = Batches(
             tiles, selection.places, selection.normalisation, plan, selection.held_out
@@ -362,11 +365,11 @@ def _card(sources: Sequence[Source], plan: Recipe) -> Card:
     )
 
 
-def _judge(sources: Sequence[Source], held_out: Sequence[Place], plan: Recipe) -> Judge:
-    """How each epoch is scored: on held-out windows, else on the whole of `sources`."""
+def _judge(tiles: Tiles, held_out: Sequence[Place], plan: Recipe) -> Judge:
+    """How each epoch is scored: on held-out windows, else on the whole of the tiles' sources."""
+    sources = tiles.sources
     places = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
     if plan.normalise == "image":
-        tiles = Tiles(sources, zero_padding=True)
         windows = [
             (number, piece) for number, place in places for piece in _padded_tiles(place, plan.tile)
         ]
@@ -504,13 +507,12 @@ def _restore(learner: Learner, checkpoint: Checkpoint) -> Standing:
 
 
 def _write_history(history: Sequence[Epoch], path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(field.name for field in fields(Epoch))
-        for row in history:
-            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row))
-    partial.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(field.name for field in fields(Epoch))
+    for row in history:
+        writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row))
+    write_whole(path, text.getvalue().encode())
 
 
 def _overlay(source: Source, folder: Path, progress: Progress) -> None:

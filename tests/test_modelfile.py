@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import geofcn
-from geofcn import modelfile
+from geofcn import files, modelfile
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.errors import ModelError, OutputError
 from geofcn.modelfile import load_model, model_digest, save_model
@@ -323,7 +323,7 @@ def test_nothing_is_left_when_a_model_cannot_be_written(make_model, tmp_path, mo
     def full_disk(partial, final):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(modelfile, "publish", full_disk)
+    monkeypatch.setattr(files, "publish", full_disk)
     with pytest.raises(OutputError, match=r"m\.safetensors.*No space left"):
         save_model(make_model(seed=2), path)
     assert path.read_bytes() == before
