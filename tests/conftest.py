@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
+from geofcn.labels import open_source
 from geofcn.model import Card, Model
 from geofcn.nets import make_net
 from geofcn.pixels import Normalisation
@@ -149,6 +150,19 @@ def make_model():
             torch.manual_seed(seed)
             made = make_net(net, bands, scale, upsample).eval()
         return Model(made, normalisation, Card(net=net, scale=scale, upsample=upsample, **settled))
+
+    return make
+
+
+@pytest.fixture
+def source(write_raster):
+    """source(image, labels, nodata, ...) -> Source: a scene and raster labels on its grid."""
+
+    def make(image, labels, nodata=None, labels_nodata=None, name="scene"):
+        return open_source(
+            write_raster(f"{name}.tif", image, nodata=nodata),
+            write_raster(f"{name}-labels.tif", labels, nodata=labels_nodata),
+        )
 
     return make
 

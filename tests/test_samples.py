@@ -10,7 +10,6 @@ from geofcn import samples
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.errors import LabelsError
 from geofcn.grid import Window, training_windows
-from geofcn.labels import open_source
 from geofcn.pixels import BLANK
 from geofcn.samples import held_out_blocks, load_survey, save_survey, select, survey
 from geofcn.scene import open_scene
@@ -18,19 +17,6 @@ from geofcn.tiles import Tiles
 
 SEED8 = replace(SEED_RECIPE, tile=8, stride=8)
 BANDS8 = replace(DEFAULT_RECIPE, tile=8, stride=8)
-
-
-@pytest.fixture
-def source(write_raster):
-    """source(image, labels, **profile) -> Source."""
-
-    def make(image, labels, nodata=None, labels_nodata=None, name="scene"):
-        return open_source(
-            write_raster(f"{name}.tif", image, nodata=nodata),
-            write_raster(f"{name}-labels.tif", labels, nodata=labels_nodata),
-        )
-
-    return make
 
 
 def some_houses(height, width, seed=0) -> np.ndarray:

@@ -9,24 +9,10 @@ from hypothesis import strategies as st
 from geofcn import tiles as tiles_module
 from geofcn.errors import SceneError
 from geofcn.grid import Window
-from geofcn.labels import open_source
 from geofcn.pixels import BLANK
 from geofcn.tiles import Tiles
 
 seed = partial(Tiles, zero_padding=True)
-
-
-@pytest.fixture
-def source(write_raster):
-    """source(image, labels, **profile) -> Source."""
-
-    def make(image, labels, nodata=None, labels_nodata=None, name="scene"):
-        return open_source(
-            write_raster(f"{name}.tif", image, nodata=nodata),
-            write_raster(f"{name}-labels.tif", labels, nodata=labels_nodata),
-        )
-
-    return make
 
 
 def some_houses(height, width, seed=0) -> np.ndarray:
