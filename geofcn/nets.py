@@ -51,7 +51,7 @@ class FCNN(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.conv1(x), inplace=True)
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
-        x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
+        x = F.relu(halved(self.conv2(x)), inplace=True)
         return F.relu(self.conv3(x), inplace=True)
 
     def tail(self, x: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ class UNet(nn.Module):
         passed = []
         for down in self.down:
             passed.append(x)
-            x = down(F.max_pool2d(x, 2))
+            x = down(halved(x))
         for up, join in zip(reversed(self.up), reversed(self.join), strict=True):
             x = join(torch.cat([passed.pop(), up(x)], dim=1))
         return self.last(x)
@@ -261,6 +261,18 @@ def _differing_border(net: nn.Module, merged: Merged, bands: int) -> int:
     return int(torch.minimum(where, side - 1 - where).amin(dim=1).max()) + 1 if len(where) else 0
 
 
+def halved(x: Tensor) -> Tensor:
+    """Maxima of 2 x 2 pixels of (batch, channels, rows, columns).
+
+    max_pool2d also writes down where each maximum stood, which takes more time than finding it and
+    is of use in training only.
+    """
+    if torch.is_grad_enabled() or x.shape[2] % 2 or x.shape[3] % 2:
+        return F.max_pool2d(x, 2)
+    x = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+    return torch.maximum(x[..., ::2], x[..., 1::2])
+
+
 def block_mean(x: Tensor, size: int) -> Tensor:
     """Means of `size` x `size` pixels of (batch, bands, rows, columns).
 
@@ -315,8 +327,9 @@ def pick_device(name: str) -> torch.device:
 def keep_freed_memory() -> None:
     """Let the process keep what activations free, for the next pass.
 
-    glibc returns large blocks to the system at once; the page faults of getting them back cost as
-    much as the arithmetic. A no-op where the C library is another.
+    glibc returns large blocks to the system at once, and all that threads other than the main one
+    free; the page faults of getting them back cost as much as the arithmetic. Threads that start
+    after this share the main one's memory. A no-op where the C library is another.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -326,8 +339,8 @@ def keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-# Numbers of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
-_MALLOC_OPTIONS = {-3: 2**30, -1: 2**30}
+# Numbers of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX.
+_MALLOC_OPTIONS = {-3: 2**30, -1: 2**30, -8: 1}
 
 
 @dataclass(frozen=True)

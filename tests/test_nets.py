@@ -14,6 +14,7 @@ from geofcn.nets import (
     Merged,
     Scaled,
     class_difference,
+    halved,
     make_net,
     pick_device,
     probe,
@@ -339,6 +340,16 @@ def test_folded_batch_norms_give_the_same(scale):
 
 
 # --- the merged tail ---
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (7, 5)])
+def test_halving_is_max_pooling(shape):
+    x = torch.randn(2, 3, *shape)
+    x[0, 1, 2, 3] = torch.nan
+    expected = F.max_pool2d(x, 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
