@@ -33,6 +33,8 @@ ENDINGS = (".tif", ".tiff")
 BLOCK = 256
 # Row bands start on multiples of 512 rows, which can be halved so often.
 MAX_LEVELS = 9
+# Of the COG: a third of the time of GDAL's level 6 on noisy masks, for a tenth more bytes.
+COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
 # Scratch files are read once, right after they are written.
 SCRATCH = {"compress": "zstd", "zstd_level": 1}
 MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
@@ -242,7 +244,7 @@ class CogWriter(RasterWriter):
         """Let GDAL's COG driver put pixels and overviews into one file."""
         stack, finished = self.folder / "stack.vrt", self.folder / "cog.tif"
         options = {
-            "COMPRESS": "DEFLATE",
+            **(COMPRESSION if "COMPRESS" not in self._options else {}),
             "PREDICTOR": "FLOATING_POINT" if self._float else "NO",
             "BLOCKSIZE": BLOCK,
             "BIGTIFF": "IF_SAFER",
