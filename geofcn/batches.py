@@ -92,7 +92,7 @@ class Batches:
         groups = self.order(epoch)
         order = [number for group in groups for number in group]
         ahead = max(AHEAD_BATCHES, AHEAD_TILES // size)
-        prefetch = self._prefetch(groups)
+        prefetch = self._prefetch([*groups, *self._start_of(epoch + 1)])
         with ThreadPoolExecutor(self.threads) as pool:
             pending: deque = deque()
             try:
@@ -133,6 +133,12 @@ class Batches:
             groups[-1] += regions[index]
             room -= taken
         return [random.permutation(group).tolist() for group in groups]
+
+    def _start_of(self, epoch: int) -> list[list[int]]:
+        """The first group of an epoch, where there is one and it has to be decoded anew."""
+        if self._all_fit or not self.recipe.shuffle or epoch > self.recipe.epochs:
+            return []
+        return self.order(epoch)[:1]
 
     def _region(self, number: int) -> tuple[int, int, int]:
         source, window = self.places[number]

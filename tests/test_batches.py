@@ -125,6 +125,15 @@ def test_a_cell_is_decoded_once_an_epoch_however_little_fits(large, monkeypatch)
     assert len(batches.tiles._cells) <= 108
 
 
+def test_the_next_epoch_starts_with_cells_that_are_decoded(large):
+    plan = replace(SHUFFLED, epochs=2)
+    for epoch, ready in ((1, True), (2, False)):
+        batches = batches_of(large, plan, budget=3 * 36 * 8 * 8 * 5 + 100)
+        list(batches.epoch(epoch))
+        first = {batches.places[number] for number in batches.order(epoch + 1)[0]}
+        assert (first <= set(batches.tiles._cells)) == ready
+
+
 def test_what_fits_is_shuffled_as_a_whole(large):
     batches = batches_of(large, SHUFFLED, budget=144 * 8 * 8 * 5)
     (order,) = batches.order(1)
