@@ -116,13 +116,18 @@ class Cluster:
         items: Iterable[Item],
         ahead: int = 16,
     ) -> Iterator[Result]:
-        """See Engine. `shared` goes once to every worker, also to one that joins later."""
+        """See Engine. `shared` goes at once to every worker, and to one that joins later."""
         name = f"geofcn-{uuid.uuid4()}"
         self.client.register_plugin(_holder(shared), name=name)
+        return self._stream(partial(_on_worker, function, name), name, items, ahead)
+
+    def _stream(
+        self, run: Callable[[Item], Result], name: str, items: Iterable[Item], ahead: int
+    ) -> Iterator[Result]:
         pending: deque = deque()
         try:
             for item in items:
-                future = self.client.submit(_on_worker, function, name, item, pure=False)
+                future = self.client.submit(run, item, pure=False)
                 pending.append((item, future))
                 if len(pending) >= ahead:
                     yield _result(*pending.popleft())

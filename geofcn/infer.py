@@ -194,9 +194,11 @@ def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Prog
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
     ahead = tasks_ahead(job, width)
     run = run_remote_task if engine.remote else run_task
+    if not engine.remote:
+        _ = job.predictor  # before two threads each make one
+    results = zip(tasks, engine.stream(run, job, tasks, ahead), strict=True)
     with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():
         bar.advance(job.scene.window.pixels - sum(bands[number].pixels for number in missing))
-        results = zip(tasks, engine.stream(run, job, tasks, ahead), strict=True)
         for number, parts in groupby(results, key=lambda pair: pair[0].band):
             arrays = [unpack(part) if engine.remote else part for _, part in parts]
             shards.save(number, side_by_side(arrays))
