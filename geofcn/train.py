@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, field, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +16,19 @@ import torch
 
 from geofcn import __version__, plots
 from geofcn.batches import Batches
-from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geofcn.checkpoint import load_checkpoint
 from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
-from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
-from geofcn.files import write_whole
+from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.journal import Journal, open_journal
 from geofcn.labels import Source, open_source
 from geofcn.learner import Learner, learning_rate
-from geofcn.metrics import Confusion
 from geofcn.model import Card, Model, Predictor, net_geometry
-from geofcn.modelfile import load_model, save_model
+from geofcn.modelfile import load_model
 from geofcn.nets import keep_freed_memory, make_net, pick_device
 from geofcn.pixels import BLANK, HOUSE
 from geofcn.progress import Progress, silent
+from geofcn.run import CHECKPOINT, Epoch, Run, Standing, restore
 from geofcn.samples import (
     Selection,
     Survey,
@@ -42,61 +39,17 @@ from geofcn.samples import (
     survey,
 )
 from geofcn.scene import absolute, ground_resolution
-from geofcn.scoring import Judge, Verdict, judge_tiles, judge_windows
+from geofcn.scoring import Judge, judge_tiles, judge_windows
 from geofcn.tiles import Place, Tiles
 
-RUN_FILES = (
-    "best-f1.safetensors",
-    "best-accuracy.safetensors",
-    "last.safetensors",
-    "history.csv",
-    "loss.png",
-    "scores.png",
-    "overlay.png",
-)
-# What else a run keeps: the scenes' survey, for the next training on them, and while it is not
-# finished its state.
+# What a run keeps besides: the scenes' survey, for the next training on them.
 SURVEY = "survey.npz"
-CHECKPOINT = "unfinished.safetensors"
 CHECKPOINT_SECONDS = 30
 # Windows that are predicted one by one for scores and overlay, pixels a side.
 JUDGED_WINDOW = 1024
 OVERLAY_PIXELS = 2048
 
 log = logging.getLogger("geofcn")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the history: what the epoch learnt, and the scores after it.
-
-    loss, train_f1  means over the epoch's batches, of the net as it was then
-    threshold       at which the validation scores stand: the one with the best F1
-    ece             expected calibration error of the probabilities that are scored
-    """
-
-    epoch: int
-    lr: float
-    loss: float
-    train_f1: float
-    precision: float
-    recall: float
-    f1: float
-    accuracy: float
-    iou: float
-    threshold: float
-    ece: float
-
-
-@dataclass
-class Standing:
-    """How far a training has come: the epoch under way, its steps that are done, what they saw."""
-
-    epoch: int = 1
-    step: int = 0
-    seen: Confusion = field(default_factory=Confusion)
-    losses: list[float] = field(default_factory=list)
-    history: list[Epoch] = field(default_factory=list)
 
 
 def train(
@@ -149,12 +102,12 @@ def train(
         "log_tensorboard": log_tensorboard,
         **options,
     }
-    fingerprint = _fingerprint([*sources, *judged], plan, target)
-    folder = _run_folder(Path(run))
-    earlier = _earlier(folder, fingerprint, overwrite)
+    kept = Run(Path(run), _fingerprint([*sources, *judged], plan, target), request)
+    earlier = kept.unfinished(overwrite)
 
     tiles = Tiles(sources, plan.normalise == "image")
-    selection = _select(tiles, plan, _surveyed(tiles, plan, folder, progress), validate, progress)
+    surveyed = _surveyed(tiles, plan, kept.folder, progress)
+    selection = _select(tiles, plan, surveyed, validate, progress)
     log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
     plan = _with_class_weights(plan, selection.house_share)
     if plan.epochs == 0:
@@ -162,30 +115,23 @@ def train(
         log.info("%d epochs", plan.epochs)
     learner = Learner(_untrained(sources, plan, target), plan)
     model = Model(learner.averaged, selection.normalisation, _card(sources, plan))
-    standing = Standing() if earlier is None else _restore(learner, earlier)
-
-    def save() -> None:
-        state = {"fingerprint": fingerprint, "request": request, **_plain_standing(standing)}
-        save_checkpoint(folder / CHECKPOINT, Checkpoint(_tensors(learner, standing), state))
-
+    standing = Standing() if earlier is None else restore(learner, earlier)
     if earlier is None:
         # Only now, when a training can start: an older run outlives a refusal.
-        _empty(folder)
+        kept.empty()
         # From here on the folder tells an unfinished run from a finished one.
-        save()
+        kept.save(learner, standing)
     scored = tiles if judged is sources else Tiles(judged, plan.normalise == "image")
     judge = _judge(scored, selection.held_out, plan)
-    with open_journal(folder if log_tensorboard else None, len(standing.losses)) as journal:
+    with open_journal(kept.folder if log_tensorboard else None, len(standing.losses)) as journal:
         batches = Batches(
             tiles, selection.places, selection.normalisation, plan, selection.held_out
         )
-        _fit(learner, model, batches, judge, standing, folder, save, journal, progress)
-    history = standing.history
-    plots.loss_plot(standing.losses, len(history), folder / "loss.png")
-    plots.scores_plot([asdict(row) for row in history], folder / "scores.png")
-    _overlay(sources[0], folder, progress)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
-    return history
+        _fit(learner, model, batches, judge, standing, kept, journal, progress)
+    kept.plot(standing)
+    _overlay(sources[0], kept.folder, progress)
+    kept.finish()
+    return standing.history
 
 
 def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
@@ -216,31 +162,6 @@ def _identity(source: Source) -> list:
     """What changes when a scene or its labels do."""
     scene = source.scene
     return [absolute(scene.path), scene.identity, repr(scene.nodata), source.labels.identity]
-
-
-def _earlier(folder: Path, fingerprint: dict, overwrite: bool) -> Checkpoint | None:
-    """The state of the same training, if one was left unfinished in `folder`.
-
-    Raises OutputError where the folder holds another training and must not be overwritten.
-    """
-    try:
-        checkpoint = load_checkpoint(folder / CHECKPOINT)
-    except TrainingError:
-        if not overwrite:
-            raise
-        checkpoint = None
-    if checkpoint is not None and checkpoint.state.get("fingerprint") == fingerprint:
-        log.warning("%s: an unfinished training goes on.", folder)
-        return checkpoint
-    if checkpoint is not None and not overwrite:
-        raise OutputError(
-            f"{folder}: it holds an unfinished training with other options, or its files have "
-            f"changed; give --overwrite or another -o (`geofcn train --resume {folder}` goes on "
-            "with the old options)."
-        )
-    if not overwrite and any((folder / name).exists() for name in RUN_FILES):
-        raise OutputError(f"{folder}: it holds a run already; give --overwrite or another -o.")
-    return None
 
 
 def _surveyed(tiles: Tiles, plan: Recipe, folder: Path, progress: Progress) -> Survey:
@@ -287,26 +208,6 @@ def _untrained(sources: Sequence[Source], plan: Recipe, device: torch.device) ->
     torch.manual_seed(plan.seed)
     net = make_net(plan.net, len(sources[0].scene.bands), plan.scale, plan.upsample)
     return net.to(device, memory_format=torch.channels_last)
-
-
-def _run_folder(folder: Path) -> Path:
-    """The run's folder, made if need be. Raises OutputError where it cannot be used."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: this is a file; give the name of a folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"{folder}: it cannot be written ({error}); give another -o.") from error
-    return folder
-
-
-def _empty(folder: Path) -> None:
-    """Remove an older run's files: none of them must be taken for this run's."""
-    for name in (*RUN_FILES, CHECKPOINT):
-        (folder / name).unlink(missing_ok=True)
 
 
 def _refuse_unlike(sources: Sequence[Source]) -> None:
@@ -395,8 +296,7 @@ def _fit(
     batches: Batches,
     judge: Judge,
     standing: Standing,
-    folder: Path,
-    save: Callable[[], None],
+    run: Run,
     journal: Journal,
     progress: Progress,
 ) -> None:
@@ -415,20 +315,17 @@ def _fit(
                 journal.step(len(standing.losses), done.loss)
                 bar.advance(len(batch.images), loss=done.loss, **_shown(standing))
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    save()
+                    run.save(learner, standing)
                     saved = time.monotonic()
-            verdict = judge(model)
-            row = _row(standing, plan, steps, verdict)
-            standing.history.append(row)
+            rate = learning_rate(plan, standing.epoch, (steps - 1) / steps)
+            row = standing.end_epoch(rate, judge(model))
             journal.epoch(len(standing.losses), asdict(row))
             log.info(
                 "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
                 row.epoch, plan.epochs, row.loss, 100 * row.train_f1, 100 * row.f1,
             )  # fmt: skip
-            _keep(model, standing.history, verdict, folder)
-            _write_history(standing.history, folder / "history.csv")
-            standing.epoch, standing.step, standing.seen = standing.epoch + 1, 0, Confusion()
-    save()
+            run.keep(model, standing.history)
+    run.save(learner, standing)
 
 
 def _shown(standing: Standing) -> dict[str, float]:
@@ -439,80 +336,7 @@ def _finished(standing: Standing, plan: Recipe) -> bool:
     """Whether all epochs are done, or plan.patience of them in a row brought no better F1."""
     if standing.epoch > plan.epochs:
         return True
-    scores = [row.f1 for row in standing.history]
-    return bool(plan.patience and scores and len(scores) - best_of(scores) >= plan.patience)
-
-
-def best_of(values: Sequence[float]) -> int:
-    """Number (from 1) of the first of the largest values; NaN counts as below all."""
-    return int(np.argmax(np.nan_to_num(np.array(values, float), nan=-1.0))) + 1
-
-
-def _row(standing: Standing, plan: Recipe, steps: int, verdict: Verdict) -> Epoch:
-    losses = standing.losses[-steps:]
-    return Epoch(
-        standing.epoch,
-        learning_rate(plan, standing.epoch, (steps - 1) / steps),
-        sum(losses) / len(losses),
-        standing.seen.f1,
-        **verdict.confusion.scores(),
-        threshold=verdict.threshold,
-        ece=verdict.ece,
-    )
-
-
-def _keep(model: Model, history: Sequence[Epoch], verdict: Verdict, folder: Path) -> None:
-    """Save the last weights, and those with the best F1 or accuracy; the first of equals stays."""
-    card = replace(model.card, threshold=verdict.threshold, scores=_plain(history[-1]))
-    kept = replace(model, card=card)
-    save_model(kept, folder / "last.safetensors")
-    for name in ("f1", "accuracy"):
-        if best_of([getattr(row, name) for row in history]) == len(history):
-            save_model(kept, folder / f"best-{name}.safetensors")
-
-
-def _plain(row: Epoch) -> dict:
-    """The row as JSON takes it: a score that is undefined is null."""
-    return {key: None if value != value else value for key, value in asdict(row).items()}
-
-
-def _plain_standing(standing: Standing) -> dict:
-    """All of it but the losses, as JSON; `_restore` reads it."""
-    return {
-        "threads": torch.get_num_threads(),
-        "epoch": standing.epoch,
-        "step": standing.step,
-        "seen": astuple(standing.seen),
-        "history": [astuple(row) for row in standing.history],
-    }
-
-
-def _tensors(learner: Learner, standing: Standing) -> dict[str, torch.Tensor]:
-    return learner.state() | {"losses": torch.tensor(standing.losses, dtype=torch.float64)}
-
-
-def _restore(learner: Learner, checkpoint: Checkpoint) -> Standing:
-    """Bring the learner back to the checkpoint, and say how far it had come."""
-    state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
-    # Sums round otherwise in other numbers of threads.
-    torch.set_num_threads(state["threads"])
-    learner.restore(checkpoint.tensors, len(losses))
-    return Standing(
-        state["epoch"],
-        state["step"],
-        Confusion(*state["seen"]),
-        losses,
-        [Epoch(*row) for row in state["history"]],
-    )
-
-
-def _write_history(history: Sequence[Epoch], path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(field.name for field in fields(Epoch))
-    for row in history:
-        writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row))
-    write_whole(path, text.getvalue().encode())
+    return bool(plan.patience and standing.epochs_without_gain() >= plan.patience)
 
 
 def _overlay(source: Source, folder: Path, progress: Progress) -> None:

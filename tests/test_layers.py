@@ -15,7 +15,8 @@ FLOORS = {
     2: "model learner labels stats synthetic polygonize",
     3: "modelfile tiles",
     4: "scoring job samples batches",
-    5: "train infer evaluate info",
+    5: "run infer evaluate info",
+    6: "train",
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules.split()}
 # What a module without I/O and without a net must not pull in.

@@ -17,7 +17,7 @@ import torch
 from rasterio.enums import ColorInterp
 
 import geofcn
-from geofcn import batches, learner
+from geofcn import batches, learner, plots
 from geofcn.config import make_recipe
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
 from geofcn.grid import training_windows
@@ -26,10 +26,11 @@ from geofcn.metrics import Confusion
 from geofcn.modelfile import load_model
 from geofcn.nets import make_net
 from geofcn.plots import LEGEND_ROWS
+from geofcn.run import CHECKPOINT, RUN_FILES, best_of
 from geofcn.samples import select, survey
 from geofcn.scoring import Verdict
 from geofcn.tiles import Tiles
-from geofcn.train import CHECKPOINT, RUN_FILES, SURVEY, best_of, resume, train
+from geofcn.train import SURVEY, resume, train
 
 # `geofcn.train` is the function: the verb has the name.
 train_module = importlib.import_module("geofcn.train")
@@ -314,7 +315,7 @@ def test_a_training_that_is_killed_again_and_again_ends_the_same(village, tmp_pa
 def test_a_training_stopped_while_it_draws_goes_on_there(village, tmp_path, monkeypatch):
     pair, run = village(96), tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(train_module.plots, "loss_plot", lambda *_: (_ for _ in ()).throw(Stopped))
+        patch.setattr(plots, "loss_plot", lambda *_: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
             train(*pair, run, **QUICK)
     monkeypatch.setattr(learner.Learner, "step", None)

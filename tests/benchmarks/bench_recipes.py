@@ -17,13 +17,15 @@ import time
 from importlib import import_module
 from unittest.mock import patch
 
+from geofcn.run import Run
+
 module = import_module("geofcn.train")
 
 
 def curve(scene: str, labels: str, **options) -> tuple[list[tuple[float, float]], float]:
     """(seconds, F1) after each epoch, and the seconds before the first step; scoring included."""
     times: list[float] = []
-    fit, write = module._fit, module._write_history
+    fit, keep = module._fit, Run.keep
     start = time.perf_counter()
     began: list[float] = []
 
@@ -33,12 +35,12 @@ def curve(scene: str, labels: str, **options) -> tuple[list[tuple[float, float]]
 
     def noting(*arguments):
         times.append(time.perf_counter() - start)
-        write(*arguments)
+        keep(*arguments)
 
     with (
         tempfile.TemporaryDirectory() as run,
         patch.object(module, "_fit", fitting),
-        patch.object(module, "_write_history", noting),
+        patch.object(Run, "keep", noting),
     ):
         history = module.train(scene, labels, run, overwrite=True, **options)
     return list(zip(times, [row.f1 for row in history], strict=True)), began[0] - start

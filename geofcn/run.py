@@ -1,0 +1,219 @@
+"""A training's run: how far it has come, and the folder that keeps it and what it makes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from geofcn import plots
+from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geofcn.errors import OutputError, TrainingError
+from geofcn.files import write_whole
+from geofcn.learner import Learner
+from geofcn.metrics import Confusion
+from geofcn.model import Model
+from geofcn.modelfile import save_model
+from geofcn.scoring import Verdict
+
+RUN_FILES = (
+    "best-f1.safetensors",
+    "best-accuracy.safetensors",
+    "last.safetensors",
+    "history.csv",
+    "loss.png",
+    "scores.png",
+    "overlay.png",
+)
+# The state of a training that is not finished.
+CHECKPOINT = "unfinished.safetensors"
+
+log = logging.getLogger("geofcn")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the history: what the epoch learnt, and the scores after it.
+
+    loss, train_f1  means over the epoch's batches, of the net as it was then
+    threshold       at which the validation scores stand: the one with the best F1
+    ece             expected calibration error of the probabilities that are scored
+    """
+
+    epoch: int
+    lr: float
+    loss: float
+    train_f1: float
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+    iou: float
+    threshold: float
+    ece: float
+
+
+@dataclass
+class Standing:
+    """How far a training has come: the epoch under way, its steps that are done, what they saw.
+
+    losses  of every step since the first
+    """
+
+    epoch: int = 1
+    step: int = 0
+    seen: Confusion = field(default_factory=Confusion)
+    losses: list[float] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
+
+    def end_epoch(self, lr: float, verdict: Verdict) -> Epoch:
+        """Add a row to the history, and stand at the start of the next epoch."""
+        losses = self.losses[-self.step :]
+        row = Epoch(
+            self.epoch,
+            lr,
+            sum(losses) / len(losses),
+            self.seen.f1,
+            **verdict.confusion.scores(),
+            threshold=verdict.threshold,
+            ece=verdict.ece,
+        )
+        self.history.append(row)
+        self.epoch, self.step, self.seen = self.epoch + 1, 0, Confusion()
+        return row
+
+    def epochs_without_gain(self) -> int:
+        """Epochs since the one with the best F1."""
+        return len(self.history) - best_of([row.f1 for row in self.history]) if self.history else 0
+
+
+def best_of(values: Sequence[float]) -> int:
+    """Number (from 1) of the first of the largest values; NaN counts as below all."""
+    return int(np.argmax(np.nan_to_num(np.array(values, float), nan=-1.0))) + 1
+
+
+class Run:
+    """A training's folder.
+
+    fingerprint  everything that decides a weight, as plain JSON types
+    request      the arguments the training was started with, as plain JSON types
+
+    The folder is made if need be. Raises OutputError where it cannot be used.
+    """
+
+    def __init__(self, folder: Path, fingerprint: Mapping, request: Mapping):
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.request = request
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: this is a file; give the name of a folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: it cannot be written ({error}); give another -o."
+            ) from error
+
+    def unfinished(self, overwrite: bool) -> Checkpoint | None:
+        """The state of this very training, if it was left unfinished.
+
+        Raises OutputError where the folder holds another training and must not be overwritten.
+        """
+        folder = self.folder
+        try:
+            checkpoint = load_checkpoint(folder / CHECKPOINT)
+        except TrainingError:
+            if not overwrite:
+                raise
+            checkpoint = None
+        if checkpoint is not None and checkpoint.state.get("fingerprint") == self.fingerprint:
+            log.warning("%s: an unfinished training goes on.", folder)
+            return checkpoint
+        if checkpoint is not None and not overwrite:
+            raise OutputError(
+                f"{folder}: it holds an unfinished training with other options, or its files have "
+                "changed; give --overwrite or another -o (`geofcn train --resume "
+                f"{folder}` goes on with the old options)."
+            )
+        if not overwrite and any((folder / name).exists() for name in RUN_FILES):
+            raise OutputError(f"{folder}: it holds a run already; give --overwrite or another -o.")
+        return None
+
+    def empty(self) -> None:
+        """Remove an older run's files: none of them must be taken for this run's."""
+        for name in (*RUN_FILES, CHECKPOINT):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def save(self, learner: Learner, standing: Standing) -> None:
+        """Keep everything the next step depends on; `restore` brings it back."""
+        tensors = learner.state() | {"losses": torch.tensor(standing.losses, dtype=torch.float64)}
+        state = {
+            "fingerprint": self.fingerprint,
+            "request": self.request,
+            "threads": torch.get_num_threads(),
+            "epoch": standing.epoch,
+            "step": standing.step,
+            "seen": astuple(standing.seen),
+            "history": [astuple(row) for row in standing.history],
+        }
+        save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, state))
+
+    def keep(self, model: Model, history: Sequence[Epoch]) -> None:
+        """Keep the history, the last weights, and those with the best F1 or accuracy; the first of
+        equals stays.
+        """
+        row = history[-1]
+        card = replace(model.card, threshold=row.threshold, scores=_plain(row))
+        kept = replace(model, card=card)
+        save_model(kept, self.folder / "last.safetensors")
+        for name in ("f1", "accuracy"):
+            if best_of([getattr(row, name) for row in history]) == len(history):
+                save_model(kept, self.folder / f"best-{name}.safetensors")
+        self._write_history(history)
+
+    def plot(self, standing: Standing) -> None:
+        """Draw the loss of every step and the scores of every epoch."""
+        history = standing.history
+        plots.loss_plot(standing.losses, len(history), self.folder / "loss.png")
+        plots.scores_plot([asdict(row) for row in history], self.folder / "scores.png")
+
+    def finish(self) -> None:
+        """From here on the folder holds a finished run."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _write_history(self, history: Sequence[Epoch]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(field.name for field in fields(Epoch))
+        for row in history:
+            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row))
+        write_whole(self.folder / "history.csv", text.getvalue().encode())
+
+
+def restore(learner: Learner, checkpoint: Checkpoint) -> Standing:
+    """Bring the learner back to the checkpoint, and say how far it had come."""
+    state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
+    # Sums round otherwise in other numbers of threads.
+    torch.set_num_threads(state["threads"])
+    learner.restore(checkpoint.tensors, len(losses))
+    return Standing(
+        state["epoch"],
+        state["step"],
+        Confusion(*state["seen"]),
+        losses,
+        [Epoch(*row) for row in state["history"]],
+    )
+
+
+def _plain(row: Epoch) -> dict:
+    """The row as JSON takes it: a score that is undefined is null."""
+    return {key: None if value != value else value for key, value in asdict(row).items()}
