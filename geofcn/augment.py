@@ -1,15 +1,24 @@
-"""Variations of training tiles: how a tile is turned, and what light it is seen in.
+"""Variations of training tiles: how a tile lies on the scene, and what light it is seen in.
 
 All draws come from the generator that is handed in; arrays in, arrays out.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
-# How far brightness and contrast move, in deviations of the normalised image, and each band alone.
-LIGHT = 0.3
-TINT = 0.1
+# Logarithm of how much larger or smaller a scene's pixels are taken at most.
+ZOOM = 0.35
+# Pixels by which a window need not grow for an angle's last digit.
+ROUNDING = 1e-6
+# How far brightness and contrast move, in deviations of the normalised image, each band alone, and
+# what share of a band goes into another.
+LIGHT, TINT, MIX = 0.5, 0.1, 0.1
+# How far colours fade or glow, and how often they are lost.
+SATURATION, GREY = 0.5, 0.15
 
 
 def turned(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
@@ -19,15 +28,56 @@ def turned(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.nda
     return [array[..., ::-1] for array in arrays] if flip else arrays
 
 
+@dataclass(frozen=True)
+class Pose:
+    """How a tile lies on the scene, about its middle.
+
+    angle     radians, from the scene's columns towards its rows
+    zoom      scene pixels that a pixel of the tile is apart from the next
+    mirrored  columns run backwards
+    """
+
+    angle: float
+    zoom: float
+    mirrored: bool
+
+    def side(self, size: int) -> int:
+        """Side of the window of the scene that a tile of `size` x `size` pixels needs."""
+        across = abs(math.cos(self.angle)) + abs(math.sin(self.angle))
+        return math.ceil(self.zoom * across * (size - 1) - ROUNDING) + 1
+
+    def take(self, arrays: list[np.ndarray], size: int) -> list[np.ndarray]:
+        """The tile (..., size, size) of each array (..., side, side); nearest neighbours."""
+        side = self.side(size)
+        along = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.float32(self.zoom)
+        down, right = along[:, None], -along if self.mirrored else along
+        cos, sin = np.float32(math.cos(self.angle)), np.float32(math.sin(self.angle))
+        middle = np.float32((side - 1) / 2)
+        rows = np.rint(middle + (cos * down + sin * right)).astype(np.intp)
+        cols = np.rint(middle + (cos * right - sin * down)).astype(np.intp)
+        index = rows * side + cols
+        return [array.reshape(*array.shape[:-2], -1).take(index, axis=-1) for array in arrays]
+
+
+def random_pose(random: np.random.Generator) -> Pose:
+    """Any angle, sizes within ZOOM, mirrored or not."""
+    angle, zoom = random.uniform(0, 2 * math.pi), math.exp(random.uniform(-ZOOM, ZOOM))
+    return Pose(angle, zoom, bool(random.integers(2)))
+
+
 def relit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A normalised image (bands, rows, columns) in another light: contrast, brightness and tint.
+    """A normalised image (bands, rows, columns) in another light: contrast, brightness, colours.
 
     Pixels that are 0 in every band stay so: blank remains blank.
     """
     bands = len(image)
+    colour = 0.0 if random.random() < GREY else 1 + random.uniform(-SATURATION, SATURATION)
+    grey = np.full((bands, bands), 1 / bands)
+    mixed = grey + colour * (np.eye(bands) - grey) + random.uniform(-MIX, MIX, (bands, bands))
     contrast = np.exp(random.uniform(-LIGHT, LIGHT) + random.uniform(-TINT, TINT, bands))
     shift = random.uniform(-LIGHT, LIGHT) + random.uniform(-TINT, TINT, bands)
-    out = image * contrast.astype(np.float32)[:, None, None]
+    mixed = (contrast[:, None] * mixed).astype(np.float32)
+    out = (mixed @ image.reshape(bands, -1)).reshape(image.shape)
     out += shift.astype(np.float32)[:, None, None]
     blank = (image == 0).all(axis=0)
     if blank.any():

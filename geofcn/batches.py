@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.augment import relit, turned
+from geofcn.augment import Pose, random_pose, relit, turned
 from geofcn.config import Recipe
 from geofcn.flow import cores
 from geofcn.grid import Window
@@ -36,11 +36,6 @@ def prepare(tile: Tile, normalisation: Normalisation, block: int) -> list[np.nda
         for where in (tile.labels == HOUSE, tile.labels != BLANK)
     )
     return [image, houses, known]
-
-
-def zooms(scale: int) -> range:
-    """Sides of the blocks that may stand for blocks of `scale`: three quarters to five quarters."""
-    return range(-(-3 * scale // 4), 5 * scale // 4 + 1)
 
 
 def moved(
@@ -158,26 +153,34 @@ class Batches:
         return Batch(*(np.stack(arrays) for arrays in zip(*samples, strict=True)))
 
     def _sample(self, epoch: int, number: int) -> list[np.ndarray]:
-        place, block = self.places[number], self.recipe.scale
-        if self.recipe.augment == "none":
-            return prepare(self.tiles.read(place), self._normalisation, block)
-        random = np.random.default_rng([self.recipe.seed, epoch, number])
-        place, block = self._moved(place, random)
-        arrays = prepare(self.tiles.read(place), self._normalisation, block)
-        image, houses, known = turned(arrays, random)
-        if self.recipe.augment == "all":
+        place, recipe = self.places[number], self.recipe
+        if recipe.augment == "none":
+            return self._prepared(self.tiles.read(place))
+        random = np.random.default_rng([recipe.seed, epoch, number])
+        if recipe.augment == "all":
+            pose = random_pose(random)
+            there = self._moved(place, pose.side(recipe.tile), random)
+            if there is not None:
+                return self._posed(self.tiles.read(there), pose, random)
+        there = self._moved(place, recipe.tile, random) or place
+        image, houses, known = turned(self._prepared(self.tiles.read(there)), random)
+        if recipe.augment == "all":
             image = relit(image, random)
         return [image, houses, known]
 
-    def _moved(self, place: Place, random: np.random.Generator) -> tuple[Place, int]:
+    def _posed(self, tile: Tile, pose: Pose, random: np.random.Generator) -> list[np.ndarray]:
+        tile = Tile(*pose.take([tile.image, tile.valid, tile.labels], self.recipe.tile))
+        image, houses, known = self._prepared(tile)
+        return [relit(image, random), houses, known]
+
+    def _prepared(self, tile: Tile) -> list[np.ndarray]:
+        return prepare(tile, self._normalisation, self.recipe.scale)
+
+    def _moved(self, place: Place, side: int, random: np.random.Generator) -> Place | None:
+        """Another place of `side` pixels near `place`; None where it meets what is scored."""
         source, window = place
         whole = self.tiles.sources[source].scene.window
-        recipe = self.recipe
-        block = recipe.scale
-        if recipe.augment == "all":
-            block = int(random.choice(zooms(block)))
-        side = recipe.tile // recipe.scale * block
-        there = moved(window, side, recipe.stride, *whole.shape, random)
+        there = moved(window, side, self.recipe.stride, *whole.shape, random)
         if any(n == source and there.intersect(w).pixels for n, w in self._blocked):
-            return place, recipe.scale
-        return (source, there), block
+            return None
+        return source, there

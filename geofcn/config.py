@@ -39,8 +39,8 @@ class Recipe:
                             deviation of each band
     epochs                  0 is `auto`: as many as make LEAST_STEPS, but at least LEAST_EPOCHS
     shuffle                 tiles in a new order each epoch
-    augment                 none: tiles as they are; turns: moved, turned and flipped; all: in other
-                            light and size as well
+    augment                 none: tiles as they are; turns: moved, by quarter turns and flipped;
+                            all: by any angle, and in other size, light and colours as well
     averaging               the net to use is a running mean of the weights, which keeps this share
                             of itself in a step; 0: the weights of the last step
     patience                epochs without a better F1 after which training ends early; 0: never

@@ -1,6 +1,12 @@
-import numpy as np
+import math
 
-from geofcn.augment import relit, turned
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geofcn import augment
+from geofcn.augment import ZOOM, Pose, random_pose, relit, turned
 
 
 def test_labels_follow_the_image_through_every_turn_and_flip():
@@ -15,14 +21,83 @@ def test_labels_follow_the_image_through_every_turn_and_flip():
     assert len(seen) == 8, "the symmetries of a square"
 
 
-def test_another_light_keeps_the_order_of_values_in_a_band():
+# --- poses ---
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_quarter_turn_takes_every_pixel_once(quarters, mirrored):
+    array = np.arange(2 * 49).reshape(2, 7, 7)
+    pose = Pose(quarters * math.pi / 2, 1.0, mirrored)
+    assert pose.side(7) == 7
+    (taken,) = pose.take([array], 7)
+    straight = array[..., ::-1] if mirrored else array
+    assert any((taken == np.rot90(straight, k, (1, 2))).all() for k in (quarters, -quarters))
+
+
+def test_zoomed_out_every_second_pixel_is_taken():
+    pose = Pose(0.0, 2.0, False)
+    assert pose.side(4) == 7
+    (taken,) = pose.take([np.arange(49).reshape(7, 7)], 4)
+    assert taken.tolist() == [[0, 2, 4, 6], [14, 16, 18, 20], [28, 30, 32, 34], [42, 44, 46, 48]]
+
+
+@given(
+    angle=st.floats(-7, 7), zoom=st.floats(0.5, 2), mirrored=st.booleans(), size=st.integers(1, 40)
+)
+def test_a_tile_is_the_nearest_pixels_of_its_turned_grid(angle, zoom, mirrored, size):
+    pose = Pose(angle, zoom, mirrored)
+    side = pose.side(size)
+    rows, cols = np.mgrid[:side, :side].astype(float)
+    labels = rows * side + cols
+    found_rows, found_cols, found = pose.take([rows, cols, labels], size)
+    assert (found == found_rows * side + found_cols).all(), "arrays stay together"
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    x = -x if mirrored else x
+    for got, expected in (
+        (found_rows, math.cos(angle) * y + math.sin(angle) * x),
+        (found_cols, math.cos(angle) * x - math.sin(angle) * y),
+    ):
+        assert np.abs(got - (side - 1) / 2 - zoom * expected).max() <= 0.5 + 1e-4
+
+
+def test_poses_are_of_every_angle_and_size():
+    random = np.random.default_rng(0)
+    poses = [random_pose(random) for _ in range(400)]
+    assert {int(pose.angle // (math.pi / 4)) for pose in poses} == set(range(8))
+    sizes = [math.log(pose.zoom) for pose in poses]
+    assert -ZOOM <= min(sizes) < -0.9 * ZOOM and 0.9 * ZOOM < max(sizes) <= ZOOM
+    assert 150 < sum(pose.mirrored for pose in poses) < 250
+
+
+# --- light ---
+
+
+def test_another_light_is_one_affine_map_of_all_pixels():
     random = np.random.default_rng(0)
     image = random.normal(size=(3, 5, 7)).astype(np.float32)
+    pixels = np.concatenate([image.reshape(3, -1), np.ones((1, 35))])
     for _ in range(20):
         other = relit(image, random)
         assert other.dtype == np.float32 and not np.array_equal(other, image)
-        for before, after in zip(image, other, strict=True):
-            assert (before.ravel().argsort() == after.ravel().argsort()).all()
+        fitted, *_ = np.linalg.lstsq(pixels.T, other.reshape(3, -1).T)
+        assert np.abs(fitted.T @ pixels - other.reshape(3, -1)).max() < 1e-5
+
+
+def test_one_band_keeps_the_order_of_its_values():
+    random = np.random.default_rng(0)
+    image = random.normal(size=(1, 5, 7)).astype(np.float32)
+    for _ in range(20):
+        assert (relit(image, random).ravel().argsort() == image.ravel().argsort()).all()
+
+
+def test_colours_are_lost_now_and_then(monkeypatch):
+    monkeypatch.setattr(augment, "MIX", 0.0)
+    monkeypatch.setattr(augment, "TINT", 0.0)
+    random = np.random.default_rng(0)
+    image = random.normal(size=(3, 5, 7)).astype(np.float32)
+    grey = [np.ptp(relit(image, random), axis=0).max() < 1e-5 for _ in range(400)]
+    assert 0.5 * augment.GREY < np.mean(grey) < 2 * augment.GREY
 
 
 def test_blank_stays_blank_and_the_input_is_left_alone():

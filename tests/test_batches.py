@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn import tiles as tiles_module
-from geofcn.batches import Batches, moved, prepare, zooms
+from geofcn.augment import ZOOM, Pose
+from geofcn.batches import Batches, moved, prepare
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.grid import Window, training_windows
 from geofcn.labels import open_source
@@ -157,41 +158,49 @@ def test_an_error_of_a_thread_is_raised(large, monkeypatch):
 
 
 @given(
-    scale=st.sampled_from([1, 2, 4, 8]), row=st.integers(0, 30), col=st.integers(0, 30),
+    side=st.integers(10, 34), row=st.integers(0, 30), col=st.integers(0, 30),
     height=st.integers(20, 90), width=st.integers(20, 90), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_a_moved_window_is_near_and_on_the_scene(scale, row, col, height, width, seed):
+def test_a_moved_window_is_near_and_on_the_scene(side, row, col, height, width, seed):
     window = Window(row * 2, col * 2, 16, 16)
-    side = 16 // scale * max(zooms(scale))
     there = moved(window, side, 8, height, width, np.random.default_rng(seed))
     assert there.height == there.width == side
     for start, old, length in ((there.row, window.row, height), (there.col, window.col, width)):
         assert start == 0 or 0 < start <= length - there.height
         if 0 < start < length - there.height:
-            assert abs(start + there.height / 2 - old - 8) <= 4.5
-
-
-def test_blocks_are_of_three_to_five_quarters():
-    assert {scale: list(zooms(scale)) for scale in (1, 2, 4, 8)} == {
-        1: [1], 2: [2], 4: [3, 4, 5], 8: [6, 7, 8, 9, 10]
-    }  # fmt: skip
+            assert abs(start + there.height / 2 - old - 8) <= 5
 
 
 def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
     held = Window(0, 0, 32, 32)
-    free = Window(48, 48, 8, 8)
-    near = Window(32 + 8, 0, 8, 8)
+    free, near = Window(48, 48, 8, 8), Window(32 + 8, 0, 8, 8)
     batches = batches_of(large, VARIED, held_out=[(0, held)])
-    places = {}
-    for number in range(200):
-        for window in (free, near):
-            (_, there), block = batches._moved((0, window), np.random.default_rng(number))
-            assert there.intersect(held.grow(8)).pixels == 0
-            places.setdefault(window, set()).add((there, block))
-    assert len(places[free]) > 50
-    assert (near, 4) in places[near] and len(places[near]) > 10
+    places = {
+        window: {batches._moved((0, window), 11, np.random.default_rng(n)) for n in range(200)}
+        for window in (free, near)
+    }
+    assert None not in places[free] and len(places[free]) > 50
+    assert None in places[near] and len(places[near]) > 5
+    for _, there in filter(None, places[free] | places[near]):
+        assert there.intersect(held.grow(8)).pixels == 0
     elsewhere = batches_of(large, VARIED, held_out=[(1, held)])
-    assert any(
-        elsewhere._moved((0, near), np.random.default_rng(n))[0][1].intersect(held.grow(8)).pixels
-        for n in range(50)
-    )
+    assert all(elsewhere._moved((0, near), 11, np.random.default_rng(n)) for n in range(200))
+
+
+def test_nothing_near_what_is_scored_is_read(large, monkeypatch):
+    held = Window(0, 0, 32, 32)
+    batches = batches_of(large, VARIED, held_out=[(0, held)])
+    batches.places = [(0, Window(40, col, 8, 8)) for col in range(0, 88, 8)]
+    sides, read = set(), batches.tiles.read
+
+    def watched(place):
+        assert place[1].intersect(held.grow(8)).pixels == 0
+        sides.add(place[1].height)
+        return read(place)
+
+    monkeypatch.setattr(batches.tiles, "read", watched)
+    for epoch in range(1, 21):
+        for batch in batches.epoch(epoch):
+            assert batch.images.shape[2:] == (2, 2)
+    assert 8 in sides and max(sides) > 8 * np.exp(ZOOM)
+    assert max(sides) <= Pose(np.pi / 4, np.exp(ZOOM), False).side(8)
