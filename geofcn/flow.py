@@ -220,9 +220,14 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
                 cluster.close()
 
 
-def stream(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield function(item) for every item, in order, computed by dask's threads in this process."""
-    return Threads().stream(partial(_ignoring_shared, function), None, items)
+def stream(
+    function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 16
+) -> Iterator[Result]:
+    """Yield function(item) for every item, in order, computed by dask's threads in this process.
+
+    `ahead` as in Engine. Items are drawn in the caller's thread.
+    """
+    return Threads().stream(partial(_ignoring_shared, function), None, items, ahead)
 
 
 def _ignoring_shared(function: Callable, shared: None, item: object) -> object:

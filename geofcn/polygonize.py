@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import shapely
@@ -14,6 +15,7 @@ from rasterio.transform import Affine
 
 from geofcn import outlines
 from geofcn.errors import OutputError, SceneError, UsageError
+from geofcn.flow import cores, stream
 from geofcn.grid import row_bands
 from geofcn.ground import Ground
 from geofcn.pixels import BLANK, PROBABILITY_STEPS
@@ -146,10 +148,10 @@ def footprints(
     """Batches of finished footprints in CRS coordinates, in order, with their ids from 1."""
     ground = Ground(crs)
     number = 1
-    for found in sweep_bands(bands, width):
-        if not len(found):
-            continue
-        batch = _batch(found, transform, ground, outline, number)
+    finished = (found for found in sweep_bands(bands, width) if len(found))
+    # GEOS takes most of the time; while threads clean, the sweep goes on.
+    for found, placed, status in stream(partial(_placed, transform, outline), finished, cores()):
+        batch = _batch(found, placed, status, ground, outline, number)
         number += len(batch.geometry)
         yield batch
 
@@ -165,14 +167,25 @@ def sweep_bands(
     yield sweep.finish()
 
 
-def _batch(
-    found: Polygons, transform: Affine, ground: Ground, outline: Outline, first: int
-) -> Batch:
+def _placed(
+    transform: Affine, outline: Outline, found: Polygons
+) -> tuple[Polygons, np.ndarray, np.ndarray]:
+    """Polygons of the sweep, their clean outlines in CRS coordinates, and what was done to each."""
     raw = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, found.coords.astype(np.float64), (found.rings, found.polygons)
     )
     cleaned, status = outlines.clean(raw, outline.method, outline.tolerance)
-    placed = to_map(cleaned, transform)
+    return found, to_map(cleaned, transform), status
+
+
+def _batch(
+    found: Polygons,
+    placed: np.ndarray,
+    status: np.ndarray,
+    ground: Ground,
+    outline: Outline,
+    first: int,
+) -> Batch:
     if outline.fill_holes:
         placed = _fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
