@@ -18,6 +18,8 @@ from geofcn.errors import GeofcnError
 from geofcn.progress import Progress, silent
 
 PATH = click.Path(path_type=str)
+# BrokenPipeError: whoever reads what is printed has read enough.
+LEFT_TO_CLICK = (click.ClickException, click.exceptions.Exit, BrokenPipeError)
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what exists.")
 nodata = click.option(
@@ -96,7 +98,7 @@ def verb(function: Callable) -> Callable:
         try:
             return function(progress, *args, **options)
         except Exception as error:
-            if debug or isinstance(error, click.ClickException | click.exceptions.Exit):
+            if debug or isinstance(error, LEFT_TO_CLICK):
                 raise
             fail(error)
         except KeyboardInterrupt:

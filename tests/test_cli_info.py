@@ -1,6 +1,8 @@
 """geofcn info"""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -29,6 +31,14 @@ def test_table(geofcn_command, trained):
     text = geofcn_command("info", trained / "scene.tif").stdout
     assert "ground resolution m" in text
     assert "EPSG:32632" in text
+
+
+def test_a_reader_who_has_read_enough_is_no_error(trained):
+    command = [sys.executable, "-m", "geofcn_cli", "info", str(trained / "scene.tif")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert "Error" not in process.stderr.read()
+    process.wait()
 
 
 def test_the_real_scenes(geofcn_command, real_data):
