@@ -20,7 +20,6 @@ from geofcn.learner import Learner
 from geofcn.metrics import Confusion
 from geofcn.model import Model
 from geofcn.modelfile import save_model
-from geofcn.scoring import Verdict
 
 RUN_FILES = (
     "best-f1.safetensors",
@@ -72,7 +71,7 @@ class Standing:
     losses: list[float] = field(default_factory=list)
     history: list[Epoch] = field(default_factory=list)
 
-    def end_epoch(self, lr: float, verdict: Verdict) -> Epoch:
+    def end_epoch(self, lr: float, scored: Confusion, threshold: float, ece: float) -> Epoch:
         """Add a row to the history, and stand at the start of the next epoch."""
         losses = self.losses[-self.step :]
         row = Epoch(
@@ -80,9 +79,9 @@ class Standing:
             lr,
             sum(losses) / len(losses),
             self.seen.f1,
-            **verdict.confusion.scores(),
-            threshold=verdict.threshold,
-            ece=verdict.ece,
+            **scored.scores(),
+            threshold=threshold,
+            ece=ece,
         )
         self.history.append(row)
         self.epoch, self.step, self.seen = self.epoch + 1, 0, Confusion()

@@ -318,7 +318,8 @@ def _fit(
                     run.save(learner, standing)
                     saved = time.monotonic()
             rate = learning_rate(plan, standing.epoch, (steps - 1) / steps)
-            row = standing.end_epoch(rate, judge(model))
+            verdict = judge(model)
+            row = standing.end_epoch(rate, verdict.confusion, verdict.threshold, verdict.ece)
             journal.epoch(len(standing.losses), asdict(row))
             log.info(
                 "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
