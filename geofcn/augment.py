@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 # Logarithm of how much larger or smaller a scene's pixels are taken at most.
-ZOOM = 0.35
+ZOOM = 0.45
 # Pixels by which a window need not grow for an angle's last digit.
 ROUNDING = 1e-6
 # How far brightness and contrast move, in deviations of the normalised image, each band alone, and
 # what share of a band goes into another.
-LIGHT, TINT, MIX = 0.5, 0.1, 0.1
+LIGHT, TINT, MIX = 0.6, 0.2, 0.2
 # How far colours fade or glow, and how often they are lost.
-SATURATION, GREY = 0.5, 0.15
+SATURATION, GREY = 0.8, 0.3
 
 
 def turned(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
@@ -49,14 +49,19 @@ class Pose:
     def take(self, arrays: list[np.ndarray], size: int) -> list[np.ndarray]:
         """The tile (..., size, size) of each array (..., side, side); nearest neighbours."""
         side = self.side(size)
-        along = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * np.float32(self.zoom)
-        down, right = along[:, None], -along if self.mirrored else along
-        cos, sin = np.float32(math.cos(self.angle)), np.float32(math.sin(self.angle))
-        middle = np.float32((side - 1) / 2)
-        rows = np.rint(middle + (cos * down + sin * right)).astype(np.intp)
-        cols = np.rint(middle + (cos * right - sin * down)).astype(np.intp)
-        index = rows * side + cols
+        along = np.arange(size) - (size - 1) / 2
+        down, right = self.zoom * along, self.zoom * (-along if self.mirrored else along)
+        cos, sin, middle = math.cos(self.angle), math.sin(self.angle), (side - 1) / 2
+        index = _nearest(middle + cos * down, sin * right)
+        index *= side
+        index += _nearest(middle - sin * down, cos * right)
         return [array.reshape(*array.shape[:-2], -1).take(index, axis=-1) for array in arrays]
+
+
+def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+    """The integers nearest to rows[i] + cols[j]."""
+    sums = np.add.outer(rows.astype(np.float32), cols.astype(np.float32))
+    return np.rint(sums, out=sums).astype(np.intp)
 
 
 def random_pose(random: np.random.Generator) -> Pose:
