@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -154,6 +155,17 @@ def _holder(shared: object) -> object:
     return Holder()
 
 
+def _deafness() -> object:
+    """A worker plugin: Ctrl-C reaches every process of a terminal, but this one answers it."""
+    from distributed import WorkerPlugin
+
+    class Deafness(WorkerPlugin):
+        def setup(self, worker) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deafness()
+
+
 def _on_worker(function: Callable, name: str, item: object) -> object:
     from distributed import get_worker
 
@@ -205,6 +217,7 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
                 silence_logs=logging.CRITICAL,
             )
             client = Client(cluster)
+            client.register_plugin(_deafness())
     # MemoryError: what another kind of server answers is taken for the length of a message.
     except (OSError, TimeoutError, ValueError, MemoryError) as error:
         raise WorkersError(

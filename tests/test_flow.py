@@ -5,6 +5,7 @@ import threading
 import time
 
 import dask
+import psutil
 import pytest
 from distributed import LocalCluster
 from hypothesis import given
@@ -205,3 +206,15 @@ def test_processes_of_this_machine_end_with_the_engine():
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_own_workers_leave_ctrl_c_to_this_process():
+    with open_engine(workers=1) as engine:
+        before = engine.client.run(os.getpid)
+        for pid in before.values():
+            os.kill(pid, signal.SIGINT)
+        time.sleep(0.5)
+        for pid in before.values():
+            assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        assert list(engine.stream(pow, 2, range(20), 4)) == [2**n for n in range(20)]
+        assert engine.client.run(os.getpid) == before
