@@ -24,7 +24,7 @@ SAMPLE_SIZE = 256
 SAMPLE_COUNT = 64
 PROBED_WINDOWS = 9
 # Libraries and buffers of the outputs, polygons included (measured).
-OUTPUTS = 150 * 2**20
+OUTPUTS = 200 * 2**20
 GDAL_CACHE = GDAL_OPTIONS["GDAL_CACHEMAX"]
 
 

@@ -1,9 +1,11 @@
 """Memory does not depend on the scene: peaks of commands in processes of their own."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
+import pytest
 import rasterio
 
 from geofcn.modelfile import save_model
@@ -69,6 +71,18 @@ def test_the_peak_does_not_grow_with_the_scene(tmp_path, make_model):
         )
     grown = [after - before for before, after in zip(peaks[low], peaks[high], strict=True)]
     assert max(grown) <= allowed_mb(low, high), peaks
+
+
+@pytest.mark.parametrize(("net", "scale"), [("fcnn2", 1), ("unet", 4)])
+def test_the_peak_stays_below_the_bound_that_info_states(tmp_path, make_model, net, scale):
+    model, mask = tmp_path / "m.safetensors", tmp_path / "mask.tif"
+    save_model(make_model(net, scale=scale), model)
+    scene, _ = write_pair(tmp_path, "scene", 6144)
+    command = [sys.executable, "-m", "geofcn_cli", "info", scene, "--model", model, "--json"]
+    stated = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    polygons = ("--polygons", tmp_path / "houses.gpkg", "--threshold", 0.9)
+    found = peak_mb("infer", scene, mask, "--model", model, *polygons, "-q")
+    assert 0.5 * stated["memory_bound_mb"] < found <= stated["memory_bound_mb"]
 
 
 def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
