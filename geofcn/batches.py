@@ -21,9 +21,9 @@ from geofcn.learner import Batch
 from geofcn.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.tiles import CELL, Place, Tile, Tiles
 
-# Tiles are shuffled in regions of this many cells a side, so that a cell is decoded once an epoch
-# however small a part of the scene fits in memory.
-REGION_CELLS = 2
+# Tiles are shuffled in regions of this many cells a side, so that few cells are decoded more than
+# once an epoch however small a part of the scene fits in memory: those around a region.
+REGION_CELLS = 4
 # Prepared batches that wait for the optimiser, and tiles in them, at the least.
 AHEAD_BATCHES, AHEAD_TILES = 4, 16
 

@@ -35,6 +35,7 @@ def large(write_raster, monkeypatch):
     """A source of 96 x 96 noisy pixels, in cells of 8 and regions of 16."""
     monkeypatch.setattr(tiles_module, "CELL", 8)
     monkeypatch.setattr("geofcn.batches.CELL", 8)
+    monkeypatch.setattr("geofcn.batches.REGION_CELLS", 2)
     random = np.random.default_rng(0)
     image = random.integers(1, 255, (3, 96, 96)).astype(np.uint8)
     labels = (random.random((96, 96)) < 0.2).astype(np.uint8)

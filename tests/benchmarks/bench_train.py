@@ -5,8 +5,8 @@
 On a scene of `size` x `size` pixels (one synthetic piece, repeated; deflate) and labels:
 
     survey    pixels a second of the pass that counts and takes statistics
-    streamed  tiles a second of the default recipe, read and varied as training does, its cache a
-              tenth of the decoded scene
+    streamed  tiles a second of the default recipe, read and varied as training does, from its own
+              cache, but of at most a quarter of the decoded scene
     resident  tiles a second of the same steps on batches that were prepared before, all in memory:
               the bound
 
@@ -37,7 +37,7 @@ from geofcn.nets import keep_freed_memory, make_net
 from geofcn.progress import silent
 from geofcn.samples import select, survey
 from geofcn.scene import ground_resolution
-from geofcn.tiles import Tiles
+from geofcn.tiles import CACHE_BYTES, Tiles
 
 
 def make_labels(path: Path, size: int) -> None:
@@ -91,7 +91,7 @@ def main() -> None:
         source = open_source(scene, labels)
         plan = make_recipe("default", {"net": given.net, "epochs": 40})
         plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
-        tiles = Tiles([source], budget=given.size**2 * 5 // 10)
+        tiles = Tiles([source], budget=min(CACHE_BYTES, given.size**2 * 5 // 4))
         start = time.perf_counter()
         found = survey(tiles, plan)
         seconds = time.perf_counter() - start
