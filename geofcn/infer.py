@@ -132,9 +132,8 @@ def _job(
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold {threshold}: give a probability from 0 to 1.")
     fitting = loaded.fit(open_scene(absolute(scene), nodata))
-    steps = dtype == "uint8" or polygons
     target = pick_device(device).type
-    return Job(fitting, loaded, threshold, dtype, steps, compute_window(loaded), target)
+    return Job(fitting, loaded, threshold, dtype, polygons, compute_window(loaded), target)
 
 
 def _check_targets(

@@ -20,7 +20,7 @@ from geofcn.flow import cores
 from geofcn.grid import Window, blocks, origins, round_up
 from geofcn.model import Model, Predictor
 from geofcn.modelfile import model_digest
-from geofcn.pixels import classify, quantise
+from geofcn.pixels import HOUSE, classify, quantise
 from geofcn.scene import Scene
 from geofcn.shards import pack
 
@@ -33,7 +33,7 @@ class Job:
     """What decides the pixels, as every task gets it.
 
     dtype      of the probability raster, or None where none is wanted
-    steps      whether uint8 probabilities are needed (for the raster or the polygons' score)
+    scored     whether the polygons' score needs uint8 probabilities
     window     side of a compute window, in pixels of the scene
     device     torch device of every worker; one window at a time, whatever it could take at once:
                rounding depends on the batch, too
@@ -43,7 +43,7 @@ class Job:
     model: Model
     threshold: float
     dtype: str | None
-    steps: bool
+    scored: bool
     window: int
     device: str = "cpu"
 
@@ -62,7 +62,7 @@ class Job:
             "model": model_digest(self.model),
             "net": [self.model.card.net, self.model.card.scale, self.model.card.upsample],
             "threshold": self.threshold,
-            "arrays": [self.dtype, self.steps],
+            "arrays": [self.dtype, self.scored],
             "window": self.window,
             "device": self.device,
         }
@@ -133,8 +133,11 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
     prediction = job.predictor.window(job.scene, window)
     probability, valid = prediction.probability, prediction.valid
     arrays = {"mask": classify(probability, valid, job.threshold)}
-    if job.steps:
+    if job.dtype == "uint8":
         arrays["steps"] = quantise(probability, valid)
+    elif job.scored:
+        # Zeros wherever no polygon will be: next to nothing to compress, to keep and to sum.
+        arrays["steps"] = quantise(probability, valid) * (arrays["mask"] == HOUSE)
     if job.dtype == "float32":
         arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
     return arrays

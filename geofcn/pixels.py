@@ -120,6 +120,5 @@ def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np
 
 def quantise(probability: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """float32 probabilities as uint8: 0-254 for 0-1, rounded to the nearest, BLANK where blank."""
-    steps = np.rint(probability * np.float32(PROBABILITY_STEPS)).astype(np.uint8)
-    steps[~valid] = BLANK
-    return steps
+    steps = probability * np.float32(PROBABILITY_STEPS)
+    return np.where(valid, np.rint(steps, out=steps).astype(np.uint8), np.uint8(BLANK))

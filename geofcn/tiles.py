@@ -83,6 +83,11 @@ class Tiles:
         for cell in self._cells_of(place):
             self._decoded(place[0], cell)
 
+    def forget(self) -> None:
+        """Let go of all decoded cells."""
+        with self._lock:
+            self._cells.clear()
+
     def total_bytes(self) -> int:
         """Bytes of all cells of all sources."""
         return sum(

@@ -128,6 +128,7 @@ def train(
             tiles, selection.places, selection.normalisation, plan, selection.held_out
         )
         _fit(learner, model, batches, judge, standing, kept, journal, progress)
+    tiles.forget()  # the overlay needs the room
     kept.plot(standing)
     _overlay(sources[0], kept.folder, progress)
     kept.finish()

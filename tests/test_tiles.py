@@ -107,6 +107,16 @@ def test_threads_decode_a_cell_once_and_read_the_same(noisy, monkeypatch):
     assert all(same(tile, tiles.read(place)) for place, tile in zip(places, found, strict=True))
 
 
+def test_forgotten_cells_are_decoded_again(noisy, monkeypatch):
+    tiles, decoded = Tiles([noisy]), []
+    decode = tiles._decode
+    monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
+    place = (0, Window(0, 0, 8, 8))
+    before = tiles.read(place)
+    tiles.forget()
+    assert same(before, tiles.read(place)) and len(decoded) == 2
+
+
 def test_a_cell_that_cannot_be_read_is_tried_again(noisy, monkeypatch):
     tiles, tries = Tiles([noisy]), []
     decode = tiles._decode

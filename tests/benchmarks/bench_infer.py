@@ -8,8 +8,9 @@ plain      a loop over 128 px tiles with the eager, contiguous net: read, infer,
 infer      `geofcn.infer` from a GeoTIFF: to the last shard, and to the verified COG; also with
            polygons in the same run, and by two worker processes of one thread each
 
-fcnn2 is trained for a moment on a synthetic scene, so that its mask has houses and not noise. All
-figures in Mpx/s of the scene, the median of the rounds; ratios are of figures of one round.
+fcnn2 is trained for a moment on a synthetic scene, so that its mask has houses, if with far more
+specks than a user's: polygons take the longer for it. All figures in Mpx/s of the scene, the median
+of the rounds; ratios are of figures of one round.
 """
 
 from __future__ import annotations
