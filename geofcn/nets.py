@@ -329,7 +329,8 @@ def keep_freed_memory() -> None:
 
     glibc returns large blocks to the system at once, and all that threads other than the main one
     free; the page faults of getting them back cost as much as the arithmetic. Threads that start
-    after this share the main one's memory. A no-op where the C library is another.
+    after this get no heap of their own, and one that is there already is padded too well to be
+    given back. A no-op where the C library is another.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -339,8 +340,8 @@ def keep_freed_memory() -> None:
             libc.mallopt(parameter, value)
 
 
-# Numbers of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX.
-_MALLOC_OPTIONS = {-3: 2**30, -1: 2**30, -8: 1}
+# Numbers of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX, M_TOP_PAD.
+_MALLOC_OPTIONS = {-3: 2**30, -1: 2**30, -8: 1, -2: 2**28}
 
 
 @dataclass(frozen=True)

@@ -350,17 +350,18 @@ def _overlay(source: Source, folder: Path, progress: Progress) -> None:
     shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
     found, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
     with progress("painting the overlay", scene.window.pixels, "px") as bar:
-        # Windows are multiples of the step, so that a reduced pixel belongs to one window only.
-        for window in blocks(scene.window, round_up(JUDGED_WINDOW, step * model.geometry.stride)):
+        for window in blocks(scene.window, round_up(JUDGED_WINDOW, model.geometry.stride)):
             mask = predictor.window(scene, window).probability >= model.card.threshold
+            # Every step-th pixel of the scene, counted from its corner.
+            row, col = -window.row % step, -window.col % step
             target = Window(
-                window.row // step,
-                window.col // step,
-                -(-window.height // step),
-                -(-window.width // step),
+                (window.row + row) // step,
+                (window.col + col) // step,
+                len(range(row, window.height, step)),
+                len(range(col, window.width, step)),
             ).slices
-            found[target] = mask[::step, ::step]
-            labels[target] = source.labels.read(window)[::step, ::step]
+            found[target] = mask[row::step, col::step]
+            labels[target] = source.labels.read(window)[row::step, col::step]
             bar.advance(window.pixels)
     plots.overlay_plot(
         scene.read_reduced(shape), found, labels == HOUSE, labels != BLANK, folder / "overlay.png"
