@@ -77,7 +77,7 @@ def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):
     [
         {"threshold": 0.25},
         {"dtype": "uint8"},
-        {"steps": False},
+        {"scored": False},
         {"window": 32},
         {"device": "cuda"},
     ],
