@@ -19,7 +19,7 @@ import shutil
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from pyproj.exceptions import ProjError
 
 from geofcn import files
 from geofcn.errors import OutputError
+from geofcn.qgis import NO_DATE, add_style
 
 DRIVERS = {
     ".gpkg": "GPKG",
@@ -56,10 +57,8 @@ GEOJSON_DECIMALS = 9
 # Files that describe a target of these kinds, and would describe its successor wrongly.
 STALE_SUFFIXES = {".shp": (".qix", ".sbn", ".sbx", ".qpj", ".cpg", ".prj", ".shp.xml")}
 STALE_ENDINGS = {".gpkg": ("-journal", "-wal", "-shm")}
-# GDAL stamps a GeoPackage with the time; equal polygons must make equal files.
-NO_DATE = "1970-01-01T00:00:00.000Z"
 GDAL_OPTIONS = {
-    "OGR_CURRENT_DATE": NO_DATE,
+    "OGR_CURRENT_DATE": NO_DATE,  # a GeoPackage is stamped with the time
     # Bytes for a GeoPackage's spatial index in the making; by default a tenth of all memory.
     "OGR_GPKG_MAX_RAM_USAGE_RTREE": "64000000",
 }
@@ -131,7 +130,7 @@ def write_polygons(
                 _write_ogr(partial, reader, crs, layer)
             _verify(partial, source.count)
             if "score" in columns:
-                _add_style(partial, layer)
+                add_style(partial, layer)
             _publish(folder, target)
         except (RuntimeError, OSError, sqlite3.Error, pa.ArrowException) as error:
             if source.error is not None:
@@ -407,98 +406,3 @@ def _failed(target: Path, error: Exception) -> OutputError:
         f"{target}: writing failed ({reason}); {free:.1f} GB are free in its folder: make room or "
         "choose another folder."
     )
-
-
-# --- the style QGIS opens it with ----------------------------------------------------------------
-
-# Upper bound of each class -> colour: from doubtful to certain.
-SCORE_CLASSES = {
-    0.6: "215,25,28",
-    0.7: "253,141,60",
-    0.8: "254,217,71",
-    0.9: "120,198,121",
-    1.0: "0,104,55",
-}
-NO_SCORE = -1
-NO_SCORE_COLOUR = "128,128,128"
-
-
-def score_style() -> str:
-    """A QGIS 3 style (QML): outlines in five classes of score, grey where there is none."""
-    bounds = [0.0, *SCORE_CLASSES]
-    ranges = [
-        _qml_range(i, lower, upper, f"{lower:g} - {upper:g}")
-        for i, (lower, upper) in enumerate(zip(bounds, SCORE_CLASSES, strict=False))
-    ]
-    ranges.append(_qml_range(len(ranges), NO_SCORE, NO_SCORE, "no score"))
-    colours = [*SCORE_CLASSES.values(), NO_SCORE_COLOUR]
-    symbols = [_qml_symbol(i, colour) for i, colour in enumerate(colours)]
-    return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
-<qgis version="3.22.0" styleCategories="Symbology">
- <renderer-v2 type="graduatedSymbol" attr="coalesce(&quot;score&quot;, {NO_SCORE})" \
-graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">
-  <ranges>
-{"".join(ranges)}  </ranges>
-  <symbols>
-{"".join(symbols)}  </symbols>
- </renderer-v2>
- <layerGeometryType>2</layerGeometryType>
-</qgis>
-"""
-
-
-def _qml_range(symbol: int, lower: float, upper: float, label: str) -> str:
-    return (
-        f'   <range symbol="{symbol}" lower="{lower:.6f}" upper="{upper:.6f}" label="{label}" '
-        'render="true"/>\n'
-    )
-
-
-def _qml_symbol(name: int, colour: str) -> str:
-    properties = {
-        "style": "no",
-        "outline_color": f"{colour},255",
-        "outline_style": "solid",
-        "outline_width": "0.5",
-        "outline_width_unit": "MM",
-        "joinstyle": "miter",
-    }
-    # <prop> is what every QGIS 3 reads; <Option> came with 3.18.
-    props = "".join(f'     <prop k="{k}" v="{v}"/>\n' for k, v in properties.items())
-    return (
-        f'   <symbol type="fill" name="{name}" alpha="1" clip_to_extent="1" force_rhr="0">\n'
-        '    <layer class="SimpleFill" enabled="1" locked="0" pass="0">\n'
-        f"{props}    </layer>\n   </symbol>\n"
-    )
-
-
-# The table as QGIS makes it.
-STYLE_TABLE = """CREATE TABLE layer_styles (
-    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-    f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256),
-    f_geometry_column TEXT(256), styleName TEXT(30), styleQML TEXT, styleSLD TEXT,
-    useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30),
-    update_time DATETIME DEFAULT CURRENT_TIMESTAMP)"""
-
-
-def _add_style(partial: Path, layer: str) -> None:
-    """Save the style where QGIS looks for it: in the GeoPackage, or beside the file."""
-    if partial.suffix != ".gpkg":
-        partial.with_suffix(".qml").write_text(score_style(), encoding="utf-8")
-        return
-    with closing(sqlite3.connect(partial)) as database, database:
-        (geometry,) = database.execute(
-            "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
-        ).fetchone()
-        database.execute(STYLE_TABLE)
-        database.execute(
-            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
-            "f_geometry_column, styleName, styleQML, useAsDefault, description, owner, "
-            "update_time) VALUES ('', '', ?, ?, 'score', ?, 1, 'Outlines by score', '', ?)",
-            (layer, geometry, score_style(), NO_DATE),
-        )
-        database.execute(
-            "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change) "
-            "VALUES ('layer_styles', 'attributes', 'layer_styles', ?)",
-            (NO_DATE,),
-        )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import affinity
 
-from geofcn import outlines
+from geofcn import outlines, squaring
 from geofcn.outlines import agreement, clean
 
 TOLERANCE = 1.5
@@ -290,7 +290,7 @@ def test_integrals_around_a_ring_are_its_area_and_its_moments(mask):
     raw = footprints(np.frombuffer(mask, dtype=np.uint8).reshape(7, 7) % 2 == 1)
     if not len(raw):
         return
-    boundary = outlines._Boundary.of(raw)
+    boundary = squaring._Boundary.of(raw)
     rings = shapely.get_rings(raw)
     for shift in (0, 1):
         vertex = boundary.offsets[:-1] + shift
