@@ -55,7 +55,9 @@ class Pose:
         index = _nearest(middle + cos * down, sin * right)
         index *= side
         index += _nearest(middle - sin * down, cos * right)
-        return [array.reshape(*array.shape[:-2], -1).take(index, axis=-1) for array in arrays]
+        # All indices lie inside: wrapping them costs less than numpy's check that they do.
+        flat = [array.reshape(*array.shape[:-2], -1) for array in arrays]
+        return [array.take(index, axis=-1, mode="wrap") for array in flat]
 
 
 def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ GDAL_OPTIONS = {
 NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
-LEAST_EPOCHS, LEAST_STEPS = 60, 1500
+LEAST_EPOCHS, LEAST_STEPS = 90, 1500
 AUGMENTS = ("none", "turns", "all")
 UPSAMPLES = ("nearest", "bilinear")
 

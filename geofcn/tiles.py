@@ -68,7 +68,7 @@ class Tiles:
         tile = self._empty(place)
         for cell in self._cells_of(place):
             _copy(self._decoded(number, cell), cell, tile, window)
-        return self._rule(tile)
+        return tile
 
     def read_once(self, place: Place) -> Tile:
         """The tile at `place`, with nothing kept of it."""
@@ -76,7 +76,7 @@ class Tiles:
         tile = self._empty(place)
         inside = window.clip(*self.sources[number].scene.window.shape)
         _copy(self._decode(number, inside), inside, tile, window)
-        return self._rule(tile)
+        return tile
 
     def load(self, place: Place) -> None:
         """Decode what `place` needs, ahead of its use."""
@@ -103,10 +103,12 @@ class Tiles:
     def _empty(self, place: Place) -> Tile:
         number, window = place
         scene = self.sources[number].scene
+        pixel = np.zeros((len(scene.bands), 1, 1), scene.dtype)
+        beyond = self._rule(Tile(pixel, np.zeros((1, 1), bool), np.full((1, 1), np.uint8(BLANK))))
         return Tile(
             np.zeros((len(scene.bands), *window.shape), scene.dtype),
-            np.zeros(window.shape, bool),
-            np.full(window.shape, np.uint8(BLANK)),
+            np.full(window.shape, beyond.valid[0, 0]),
+            np.full(window.shape, beyond.labels[0, 0]),
         )
 
     def _cells_of(self, place: Place) -> Iterator[Window]:
@@ -146,7 +148,7 @@ class Tiles:
 
     def _decode(self, number: int, window: Window) -> Tile:
         source = self.sources[number]
-        return Tile(*source.scene.read(window), source.labels.read(window))
+        return self._rule(Tile(*source.scene.read(window), source.labels.read(window)))
 
 
 def _copy(source: Tile, at: Window, target: Tile, window: Window) -> None:

@@ -7,8 +7,8 @@ On a scene of `size` x `size` pixels (one synthetic piece, repeated; deflate) an
     survey    pixels a second of the pass that counts and takes statistics
     streamed  tiles a second of the default recipe, read and varied as training does, from its own
               cache, but of at most a quarter of the decoded scene
-    resident  tiles a second of the same steps on batches that were prepared before, all in memory:
-              the bound
+    resident  the same steps, their tiles held in memory and varied in the same way: the bound
+    prepared  steps on batches that were prepared before: what the optimiser alone takes
 
 and the peak of `geofcn train` on it, one epoch, in a process of its own (VmHWM of /proc).
 """
@@ -100,15 +100,25 @@ def main() -> None:
         batches = Batches(tiles, chosen.places, chosen.normalisation, plan)
         torch.manual_seed(0)
         learner = Learner(make_net(plan.net, 3, plan.scale), plan)
-        ready = list(islice(batches.epoch(1), given.steps))
-        steps(learner, ready[:10])
+        everything = Tiles([source], budget=1 << 40)
+        in_memory = Batches(everything, chosen.places, chosen.normalisation, plan)
+        in_memory.order = batches.order
         ratios = []
-        for number in range(2, 2 + given.rounds):
-            resident = steps(learner, ready)
-            streamed = steps(learner, islice(batches.epoch(number), given.steps))
-            ratios.append(streamed / resident)
-            print(f"streamed  {streamed:7.1f} tiles/s, resident {resident:.1f}", flush=True)
-        print(f"streamed  {statistics.median(ratios):7.2f} of resident ({sorted(ratios)})")
+        for number in range(1, 1 + given.rounds):
+            ready = list(islice(in_memory.epoch(number), given.steps))  # decodes what it needs
+            steps(learner, ready[:10])
+            rates = {
+                "streamed": steps(learner, islice(batches.epoch(number), given.steps)),
+                "resident": steps(learner, islice(in_memory.epoch(number), given.steps)),
+                "prepared": steps(learner, ready),
+            }
+            ratios.append([rates["streamed"] / rates[name] for name in ("resident", "prepared")])
+            print(", ".join(f"{name} {rate:.1f} tiles/s" for name, rate in rates.items()))
+            everything.forget()
+        resident, prepared = map(sorted, zip(*ratios, strict=True))
+        for name, found in (("resident", resident), ("prepared", prepared)):
+            median, least, most = statistics.median(found), found[0], found[-1]
+            print(f"streamed  {median:.2f} of {name} ({least:.2f}-{most:.2f})")
         if given.no_training:
             return
         queue = multiprocessing.get_context("spawn").SimpleQueue()
