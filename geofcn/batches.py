@@ -23,7 +23,7 @@ from geofcn.tiles import CELL, Place, Tile, Tiles
 
 # Tiles are shuffled in regions of this many cells a side, so that few cells are decoded more than
 # once an epoch however small a part of the scene fits in memory: those around a region.
-REGION_CELLS = 4
+REGION_CELLS = 6
 # Prepared batches that wait for the optimiser, and tiles in them, at the least.
 AHEAD_BATCHES, AHEAD_TILES = 4, 16
 
