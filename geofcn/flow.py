@@ -21,7 +21,6 @@ from threading import Event
 from typing import Protocol, TypeVar
 
 import dask
-import dask.config
 
 from geofcn.errors import UsageError, WorkersError
 
@@ -31,7 +30,7 @@ Result = TypeVar("Result")
 
 # How long to wait for a scheduler's answer.
 CONNECT_SECONDS = 10
-# Own workers watch themselves less closely than dask's do: their statistics cost 4 % of the time.
+# Own workers watch themselves less closely than dask's do: a worker has one processor for all.
 QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "1s",
