@@ -46,6 +46,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _ready(shared: object) -> None:
+    """What needs no preparation."""
+
+
 class Engine(Protocol):
     """Something that runs tasks."""
 
@@ -58,11 +62,13 @@ class Engine(Protocol):
         shared: Shared,
         items: Iterable[Item],
         ahead: int,
+        prepare: Callable[[Shared], object] = _ready,
     ) -> Iterator[Result]:
         """Yield function(shared, item) for every item, in order.
 
         About `ahead` items, 2 `ahead` at the most, are under way or wait to be consumed. An
-        exception of `function` is raised where its result would have come.
+        exception of `function` is raised where its result would have come. Every process calls
+        prepare(shared) before its first task; those there are have done so on return.
         """
 
 
@@ -80,16 +86,24 @@ class Threads:
         shared: Shared,
         items: Iterable[Item],
         ahead: int = 16,
+        prepare: Callable[[Shared], object] = _ready,
     ) -> Iterator[Result]:
         """See Engine. Items go to dask in groups of `ahead`, of which two are in flight: while the
         results of one are consumed the next is computed, so that no thread waits at a group's end.
         """
+        prepare(shared)
+        return self.run(partial(function, shared), items, ahead)
+
+    def run(
+        self, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+    ) -> Iterator[Result]:
+        """Yield function(item) for every item, likewise."""
         stopped = Event()
 
-        def run(item: Item) -> Result | None:
-            return None if stopped.is_set() else function(shared, item)
+        def unless_stopped(item: Item) -> Result | None:
+            return None if stopped.is_set() else function(item)
 
-        task = dask.delayed(run, pure=False, traverse=False)
+        task = dask.delayed(unless_stopped, pure=False, traverse=False)
         items = iter(items)
         with ThreadPool(self.count) as pool, ThreadPoolExecutor(2) as drivers:
 
@@ -123,10 +137,11 @@ class Cluster:
         shared: Shared,
         items: Iterable[Item],
         ahead: int = 16,
+        prepare: Callable[[Shared], object] = _ready,
     ) -> Iterator[Result]:
         """See Engine. `shared` goes at once to every worker, and to one that joins later."""
         name = f"geofcn-{uuid.uuid4()}"
-        self.client.register_plugin(_holder(shared), name=name)
+        self.client.register_plugin(_holder(shared, prepare), name=name)
         return self._stream(partial(_on_worker, function, name), name, items, ahead)
 
     def _stream(
@@ -149,15 +164,18 @@ class Cluster:
                 self.client.unregister_worker_plugin(name)
 
 
-def _holder(shared: object) -> object:
-    """A worker plugin that holds what all tasks share; also a worker that takes the place of a dead
-    one gets it.
+def _holder(shared: Shared, prepare: Callable[[Shared], object]) -> object:
+    """A worker plugin that holds what all tasks share, prepared; also a worker that takes the place
+    of a dead one gets it.
     """
     from distributed import WorkerPlugin
 
     class Holder(WorkerPlugin):
         def __init__(self) -> None:
             self.shared = shared
+
+        def setup(self, worker) -> None:
+            prepare(self.shared)
 
     return Holder()
 
@@ -248,8 +266,4 @@ def stream(
 
     `ahead` as in Engine. Items are drawn in the caller's thread.
     """
-    return Threads().stream(partial(_ignoring_shared, function), None, items, ahead)
-
-
-def _ignoring_shared(function: Callable, shared: None, item: object) -> object:
-    return function(item)
+    return Threads().run(function, items, ahead)

@@ -26,6 +26,7 @@ from geofcn.grid import round_up, row_bands, sample_windows
 from geofcn.job import (
     Job,
     one_torch_thread,
+    prepare,
     run_remote_task,
     run_task,
     side_by_side,
@@ -193,9 +194,7 @@ def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Prog
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
     ahead = tasks_ahead(job, width)
     run = run_remote_task if engine.remote else run_task
-    if not engine.remote:
-        _ = job.predictor  # before two threads each make one
-    results = zip(tasks, engine.stream(run, job, tasks, ahead), strict=True)
+    results = zip(tasks, engine.stream(run, job, tasks, ahead, prepare), strict=True)
     with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():
         bar.advance(job.scene.window.pixels - sum(bands[number].pixels for number in missing))
         for number, parts in groupby(results, key=lambda pair: pair[0].band):

@@ -116,6 +116,11 @@ def side_by_side(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
+def prepare(job: Job) -> Predictor:
+    """Make what all tasks of a process need, before two threads each make one."""
+    return job.predictor
+
+
 def run_task(job: Job, task: Task) -> dict[str, np.ndarray]:
     """Predict a task's pixels: `mask`, and `steps` and `probability` where the job wants them."""
     return side_by_side(

@@ -127,6 +127,15 @@ def test_the_work_of_a_cluster_is_done_by_its_workers(engine, cluster):
     assert set(results) == pids
 
 
+def test_what_is_shared_is_prepared_once_in_every_process(engine):
+    def prepare(shared: list) -> None:
+        shared.append(os.getpid())
+
+    for runs in (engine, Threads(2)):
+        results = runs.stream(lambda shared, _: (*shared, os.getpid()), [], range(20), 8, prepare)
+        assert all(prepared == here for prepared, here in results)
+
+
 def test_work_ahead_on_a_cluster_is_bounded(engine):
     pulled = 0
 
