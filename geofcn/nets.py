@@ -27,6 +27,8 @@ from geofcn.grid import round_up
 CLASSES = 2
 MAX_STRIDE = 64
 MAX_REACH = 1024
+# Cells a side that one kernel of a merged tail computes at once.
+GROUP = 2
 
 
 class FCNN(nn.Module):
@@ -175,22 +177,43 @@ class SubPixel(nn.Module):
 
     weight  (stride^2, channels, k, k), bias (stride^2,)
     first   offset, in cells, of the first cell an output cell reads; the last is first + k - 1
+
+    It is computed for GROUP x GROUP output cells at once, by one convolution of that stride: more
+    multiplications, but enough output channels to fill a processor's registers.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, first: int, stride: int):
         super().__init__()
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", bias)
-        self.padding = max(-first, first + weight.shape[2] - 1)
-        self.start = first + self.padding
+        grouped = group_cells(weight, stride).contiguous(memory_format=torch.channels_last)
+        self.register_buffer("weight", grouped)
+        phases = bias.reshape(1, stride, 1, stride).expand(GROUP, -1, GROUP, -1)
+        self.register_buffer("bias", phases.flatten())
         self.stride = stride
+        # Padding as wide on both sides, and enough for both; the first group then reads too early.
+        padding = max(-first, first + weight.shape[2] + 1)
+        self.padding = padding + (padding + first) % GROUP
+        self.start = (self.padding + first) // GROUP
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, cols = x.shape[2:]
-        x = F.conv2d(x, self.weight, self.bias, padding=self.padding)
-        # An even kernel under even padding gives a row and a column too many.
-        x = x[:, :, self.start : self.start + rows, self.start : self.start + cols]
-        return F.pixel_shuffle(x, self.stride)
+        rows, cols = (side * self.stride for side in x.shape[2:])
+        x = F.conv2d(x, self.weight, self.bias, stride=GROUP, padding=self.padding)
+        x = F.pixel_shuffle(x[:, :, self.start :, self.start :], GROUP * self.stride)
+        return x[:, :, :rows, :cols]
+
+
+def group_cells(weight: Tensor, stride: int) -> Tensor:
+    """The kernels of GROUP x GROUP cells next to each other, as one kernel over what all of them
+    read: (stride^2, channels, k, k) to ((GROUP stride)^2, channels, k + GROUP - 1, k + GROUP - 1).
+
+    Output channels are in the order of pixel_shuffle: by rows of the group's pixels.
+    """
+    channels, rows, cols = weight.shape[1:]
+    size = rows + GROUP - 1, cols + GROUP - 1
+    grouped = weight.new_zeros(GROUP, stride, GROUP, stride, channels, *size)
+    phases = weight.reshape(stride, stride, channels, rows, cols)
+    for down, right in itertools.product(range(GROUP), repeat=2):
+        grouped[down, :, right, :, :, down : down + rows, right : right + cols] = phases
+    return grouped.reshape(-1, channels, *size)
 
 
 class Merged(nn.Module):
