@@ -14,7 +14,7 @@ GDAL_OPTIONS = {
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_CACHEMAX": 64 * 2**20,
+    "GDAL_CACHEMAX": 128 * 2**20,
 }
 
 # The default scale brings the ground resolution nearest to this (metres per net pixel).

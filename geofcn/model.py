@@ -17,6 +17,7 @@ from geofcn.grid import Window, round_up, tile_at
 from geofcn.nets import (
     Geometry,
     Merged,
+    answer_from_means,
     class_difference,
     has_tail,
     keep_freed_memory,
@@ -27,10 +28,14 @@ from geofcn.nets import (
 from geofcn.pixels import Normalisation, pad_to
 from geofcn.scene import Scene, ground_resolution
 
-# Side of a compute window, in pixels of the net's own input (measured: see README).
-COMPUTE = 512
+# Side of a compute window: so many pixels of the net's own input (measured), but not of larger
+# means than these, which bounds the memory of what is read and written.
+COMPUTE, COMPUTE_SCALE = 512, 4
 # But at least this many times the halo, for a net that looks far.
 HALOS = 8
+# Of a window that is partly blank, what is computed starts and ends on multiples of this: every
+# shape of a pass takes time to get ready for.
+PART = 128
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
 
@@ -191,38 +196,52 @@ class Predictor:
         at the scene's edge.
 
         It is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
-        multiple of the stride counts as extended with blank pixels up to the next one.
+        multiple of the stride counts as extended with blank pixels up to the next one. Only the
+        part of it that is not blank is computed.
         """
         stride, halo = self.model.geometry.stride, self.model.geometry.halo
         if write.row % stride or write.col % stride:
             raise ValueError(f"{write} does not start on a multiple of the net's stride, {stride}")
-        whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
-        tile = tile_at(write, halo, whole.height, whole.width)
-        read = tile.read.clip(scene.height, scene.width)
+        read = write.grow(halo).clip(scene.height, scene.width)
         image, valid = scene.read(read)
-        inside = valid[tile.crop.slices]
+        inside = valid[write.relative_to(read).slices]
         if not inside.any():
             return Prediction(np.zeros(write.shape, np.float32), inside)
-        prepared = self.model.normalisation.apply(image, valid, read.row, read.col)
-        prepared = pad_to(prepared, *tile.read.shape)
-        probability = self._probability(prepared, tile.read, whole)[tile.crop.slices]
+        part = _not_blank(inside, round_up(PART, stride))
+        whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
+        placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
+        tile = tile_at(placed, halo, whole.height, whole.width)
+        seen = tile.read.intersect(read).relative_to(read).slices
+        found = self._probability(image[:, *seen], valid[seen], tile.read, whole)
+        found = found[tile.crop.slices]
         if not inside.all():
-            probability = np.where(inside, probability, np.float32(0))
+            found = np.where(inside[part.slices], found, np.float32(0))
+        if part.shape == write.shape:
+            return Prediction(found, inside)
+        probability = np.zeros(write.shape, np.float32)
+        probability[part.slices] = found
         return Prediction(probability, inside)
 
-    def _probability(self, prepared: np.ndarray, read: Window, whole: Window) -> np.ndarray:
-        """(bands, rows, columns) normalised pixels of `read` to house probability."""
-        batch = to_batch(prepared, self.net)
+    def _probability(
+        self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window
+    ) -> np.ndarray:
+        """House probability (rows, columns) of `read`, of which the scene has `image` and `valid`,
+        maybe without its last rows and columns.
+        """
+        image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
+        scale = self.model.card.scale
+        means = self.model.normalisation.block_means(image, valid, scale, read.row, read.col)
+        batch = to_batch(means, self.net)
         with torch.inference_mode():
             if self.merged is None:
-                difference = class_difference(self.net(batch))
+                difference = class_difference(answer_from_means(self.net)(batch))
             else:
-                difference = self.merged(batch)
+                difference = self.merged.from_means(batch)
                 self._redo_edges(difference, batch, read, whole)
             return torch.sigmoid_(difference)[0, 0].cpu().numpy()
 
     def _redo_edges(
-        self, difference: torch.Tensor, batch: torch.Tensor, read: Window, whole: Window
+        self, difference: torch.Tensor, means: torch.Tensor, read: Window, whole: Window
     ) -> None:
         """Replace what lies along the edges of the whole scene by the plain net's answer."""
         edges = (
@@ -231,14 +250,25 @@ class Predictor:
             (3, "first", read.col == whole.col),
             (3, "last", read.right == whole.right),
         )
-        geometry = self.model.geometry
+        geometry, scale = self.model.geometry, self.model.card.scale
         for axis, side, on_edge in edges:
-            border = min(self.merged.border, batch.shape[axis])
+            border = min(self.merged.border, difference.shape[axis])
             if not (on_edge and border):
                 continue
-            strip = min(round_up(border + geometry.halo, geometry.stride), batch.shape[axis])
-            answer = class_difference(self.net(_end(batch, axis, side, strip)))
+            strip = min(round_up(border + geometry.halo, geometry.stride), difference.shape[axis])
+            part = _end(means, axis, side, strip // scale)
+            answer = class_difference(answer_from_means(self.net)(part))
             _end(difference, axis, side, border).copy_(_end(answer, axis, side, border))
+
+
+def _not_blank(inside: np.ndarray, step: int) -> Window:
+    """The least window with all true pixels, starting and ending on multiples of `step` or at the
+    array's edge.
+    """
+    rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+    top, left = rows[0] // step * step, cols[0] // step * step
+    bottom, right = round_up(rows[-1] + 1, step), round_up(cols[-1] + 1, step)
+    return Window(int(top), int(left), int(bottom - top), int(right - left)).clip(*inside.shape)
 
 
 def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tensor:
@@ -254,7 +284,9 @@ def compute_window(model: Model) -> int:
     computed at most a third is halo.
     """
     geometry = model.geometry
-    return round_up(max(COMPUTE * min(model.card.scale, 2), HALOS * geometry.halo), geometry.stride)
+    return round_up(
+        max(COMPUTE * min(model.card.scale, COMPUTE_SCALE), HALOS * geometry.halo), geometry.stride
+    )
 
 
 @lru_cache(maxsize=32)

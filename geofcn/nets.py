@@ -157,13 +157,28 @@ class Scaled(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.net(block_mean(x, self.scale))
-        return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        return self.from_means(block_mean(x, self.scale))
+
+    def from_means(self, means: Tensor) -> Tensor:
+        """The answer for an image of which the block means are known."""
+        return enlarged(self.net(means), self.scale)
+
+
+def enlarged(logits: Tensor, scale: int) -> Tensor:
+    """(batch, n, rows, columns) to `scale` times as many rows and columns, bilinear."""
+    if scale == 1:
+        return logits
+    return F.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 def unscaled(net: nn.Module) -> nn.Module:
     """The net that sees block means, without what makes them and enlarges the answer."""
     return net.net if isinstance(net, Scaled) else net
+
+
+def answer_from_means(net: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The net as a function of the block means it sees: of the pixels themselves at scale 1."""
+    return getattr(net, "from_means", net)
 
 
 def has_tail(net: nn.Module) -> bool:
@@ -238,10 +253,11 @@ class Merged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, bands, rows, columns) to (batch, 1, rows, columns)."""
-        if self.scale == 1:
-            return self.tail(self.net.features(x))
-        x = self.tail(self.net.features(block_mean(x, self.scale)))
-        return F.interpolate(x, scale_factor=self.scale, mode="bilinear", align_corners=False)
+        return self.from_means(block_mean(x, self.scale))
+
+    def from_means(self, means: Tensor) -> Tensor:
+        """The answer for an image of which the block means are known."""
+        return enlarged(self.tail(self.net.features(means)), self.scale)
 
 
 def class_difference(logits: Tensor) -> Tensor:
@@ -301,6 +317,8 @@ def block_mean(x: Tensor, size: int) -> Tensor:
 
     Strided sums of a contiguous image take a quarter of avg_pool2d's time.
     """
+    if size == 1:
+        return x
     rows = sum(x[:, :, row::size] for row in range(size))
     return sum(rows[..., col::size] for col in range(size)) / size**2
 

@@ -50,13 +50,16 @@ class Normalisation:
             out[:, ~valid] = 0
         return out
 
-    def block_means(self, image: np.ndarray, valid: np.ndarray, size: int) -> np.ndarray:
-        """Means of `size` x `size` pixels of what `apply` gives at the scene's origin.
+    def block_means(
+        self, image: np.ndarray, valid: np.ndarray, size: int, row: int = 0, col: int = 0
+    ) -> np.ndarray:
+        """Means of `size` x `size` pixels of what `apply` gives.
 
         With one mean per band the pixels are summed first, which takes a fraction of the time.
         """
         if size == 1 or self.mean.shape[1] > 1:
-            return block_sum(self.apply(image, valid, 0, 0), size, np.float32) / size**2
+            pixels = self.apply(image, valid, row, col)
+            return pixels if size == 1 else block_sum(pixels, size, np.float32) / size**2
         whole = bool(valid.all())
         image = image if whole else np.where(valid, image, image.dtype.type(0))
         kind = np.uint16 if image.dtype == np.uint8 and size <= 16 else np.float32
