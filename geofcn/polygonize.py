@@ -146,14 +146,14 @@ def footprints(
     outline: Outline,
 ) -> Iterator[Batch]:
     """Batches of finished footprints in CRS coordinates, in order, with their ids from 1."""
-    ground = Ground(crs)
+    finish = partial(_finished, transform, Ground(crs), outline)
+    found = (polygons for polygons in sweep_bands(bands, width) if len(polygons))
     number = 1
-    finished = (found for found in sweep_bands(bands, width) if len(found))
-    # GEOS takes most of the time; while threads clean, the sweep goes on.
-    for found, placed, status in stream(partial(_placed, transform, outline), finished, cores()):
-        batch = _batch(found, placed, status, ground, outline, number)
-        number += len(batch.geometry)
-        yield batch
+    # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
+    for batch in stream(finish, found, cores()):
+        ids = np.arange(number, number + len(batch.geometry))
+        number += len(ids)
+        yield Batch(batch.geometry, {"id": ids, **batch.columns})
 
 
 def sweep_bands(
@@ -167,25 +167,13 @@ def sweep_bands(
     yield sweep.finish()
 
 
-def _placed(
-    transform: Affine, outline: Outline, found: Polygons
-) -> tuple[Polygons, np.ndarray, np.ndarray]:
-    """Polygons of the sweep, their clean outlines in CRS coordinates, and what was done to each."""
+def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygons) -> Batch:
+    """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id."""
     raw = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, found.coords.astype(np.float64), (found.rings, found.polygons)
     )
     cleaned, status = outlines.clean(raw, outline.method, outline.tolerance)
-    return found, to_map(cleaned, transform), status
-
-
-def _batch(
-    found: Polygons,
-    placed: np.ndarray,
-    status: np.ndarray,
-    ground: Ground,
-    outline: Outline,
-    first: int,
-) -> Batch:
+    placed = to_map(cleaned, transform)
     if outline.fill_holes:
         placed = _fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
@@ -193,7 +181,6 @@ def _batch(
     with np.errstate(invalid="ignore"):
         scores = found.sums / found.counts / PROBABILITY_STEPS
     columns = {
-        "id": np.arange(first, first + np.count_nonzero(kept)),
         "area_m2": areas[kept],
         "perimeter_m": perimeters[kept],
         "score": scores[kept],

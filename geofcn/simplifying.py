@@ -1,0 +1,160 @@
+"""Douglas-Peucker on whole arrays of polygons, ring by ring, and how much it removes of each.
+
+Everything here is in pixels. What becomes of a polygon never depends on the others of its array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+# Points of the least ring, its last one the first again.
+LEAST_RING = 4
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """Polygons simplified, one value for each.
+
+    polygons  (n,) shapely Polygons, valid, with as many holes as before
+    removed   (n,) the area that is in only one of the two, before and after, at most; inf where
+              that is not known
+    vanished  (n,) bool, the exterior would be less than a triangle, and stays as it is
+    """
+
+    polygons: np.ndarray
+    removed: np.ndarray
+    vanished: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Rings:
+    """The rings of polygons, as flat arrays.
+
+    points   (p, 2) vertices, the last one of a ring the first again
+    ring     (p,) the ring of each vertex
+    first    (r + 1,) the first vertex of each ring, and the number of all
+    polygon  (r,) the polygon of each ring
+    """
+
+    points: np.ndarray
+    ring: np.ndarray
+    first: np.ndarray
+    polygon: np.ndarray
+
+    @classmethod
+    def of(cls, polygons: np.ndarray) -> _Rings:
+        rings, polygon = shapely.get_rings(polygons, return_index=True)
+        points, ring = shapely.get_coordinates(rings, return_index=True)
+        return cls(points, ring, np.searchsorted(ring, np.arange(len(rings) + 1)), polygon)
+
+    @property
+    def last(self) -> np.ndarray:
+        """(r,) the last vertex of each ring."""
+        return self.first[1:] - 1
+
+
+def simplified(raw: np.ndarray, tolerance: float) -> Simplified:
+    """Drop the vertices that lie within `tolerance` of what is left (Douglas and Peucker, 1973).
+
+    raw  (n,) valid shapely Polygons
+
+    A ring that would vanish stays as it is. Where rings would cross, GEOS simplifies the polygon
+    once more so that they do not, in ten times the time.
+    """
+    if not len(raw):
+        return Simplified(raw, np.zeros(0), np.zeros(0, bool))
+    rings = _Rings.of(raw)
+    kept, vanishing = _kept(rings, tolerance)
+    polygons = _assembled(rings, kept, len(raw))
+    removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, kept), len(raw))
+    crossing = ~shapely.is_valid(polygons)
+    polygons[crossing] = shapely.simplify(raw[crossing], tolerance, preserve_topology=True)
+    removed[crossing] = np.inf
+    exterior = np.append(True, rings.polygon[1:] != rings.polygon[:-1])
+    return Simplified(polygons, removed, vanishing[exterior] & ~crossing)
+
+
+def _kept(rings: _Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(p,) bool, the vertices that stay; (r,) bool, the rings that would vanish, and stay whole.
+
+    The last vertex of a ring stays if the first one does.
+    """
+    numbered = np.column_stack([rings.points, np.arange(len(rings.points))])
+    lines = shapely.linearrings(numbered, indices=rings.ring)
+    lines = shapely.simplify(lines, tolerance, preserve_topology=False)
+    kept = np.zeros(len(rings.points), bool)
+    kept[shapely.get_coordinates(lines, include_z=True)[:, 2].astype(np.intp)] = True
+    kept[rings.last] = kept[rings.first[:-1]]
+    count = np.bincount(rings.ring[kept], minlength=len(rings.polygon))
+    vanishing = count < LEAST_RING
+    kept |= vanishing[rings.ring]
+    ends = _needless_ends(rings, kept, tolerance) & (count > LEAST_RING)
+    kept[rings.first[:-1][ends]] = kept[rings.last[ends]] = False
+    return kept, vanishing
+
+
+def _needless_ends(rings: _Rings, kept: np.ndarray, tolerance: float) -> np.ndarray:
+    """(r,) bool: a ring's first vertex lies within `tolerance` of the line between those that are
+    kept before and after it. Douglas-Peucker, which cuts a ring there, never tries it.
+    """
+    chosen = np.flatnonzero(kept)
+    begin = np.searchsorted(chosen, rings.first)
+    end = rings.points[rings.first[:-1]]
+    after, before = rings.points[chosen[begin[:-1] + 1]], rings.points[chosen[begin[1:] - 2]]
+    along, aside = after - before, end - before
+    length = (along**2).sum(axis=1)
+    share = (along * aside).sum(axis=1) / np.where(length > 0, length, 1)
+    off = aside - share.clip(0, 1)[:, None] * along
+    return np.hypot(*off.T) <= tolerance
+
+
+def _assembled(rings: _Rings, kept: np.ndarray, count: int) -> np.ndarray:
+    """(count,) polygons of the vertices that are kept; a ring ends where it begins."""
+    chosen = np.flatnonzero(kept)
+    begin = np.searchsorted(chosen, rings.first)
+    # A ring without its first vertex ends with its second one, in the place of its last.
+    open_rings = np.flatnonzero(~kept[rings.first[:-1]])
+    chosen = np.insert(chosen, begin[1:][open_rings], chosen[begin[:-1][open_rings]])
+    length = np.diff(begin)
+    length[open_rings] += 1
+    offsets = np.append(0, np.cumsum(length))
+    polygons = np.searchsorted(rings.polygon, np.arange(count + 1))
+    return shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON, rings.points[chosen], (offsets, polygons)
+    )
+
+
+def _trapezoids(rings: _Rings, kept: np.ndarray) -> np.ndarray:
+    """(p,) the area between the edge after each vertex and the chord that took its place.
+
+    Each stretch between two vertices that are kept became a chord. Between the two lies at most the
+    sum of the trapezoids under the stretch's edges: just that, unless the stretch turns back.
+    """
+    areas = np.zeros(len(kept))
+    before, after = _chords(rings, kept)
+    # An edge that is its own chord has nothing below it.
+    edge = np.flatnonzero((rings.ring[1:] == rings.ring[:-1]) & ~(kept[1:] & kept[:-1]))
+    start, end = rings.points[before[edge]], rings.points[after[edge + 1]]
+    with np.errstate(invalid="ignore"):
+        along = (end - start) / np.hypot(*(end - start).T)[:, None]
+    # The vertices as seen from the chord: how far along it, and how far off.
+    here, there = ((rings.points[at] - start).T for at in (edge, edge + 1))
+    run = (there[0] - here[0]) * along[:, 0] + (there[1] - here[1]) * along[:, 1]
+    off = [np.abs(side[0] * along[:, 1] - side[1] * along[:, 0]) for side in (here, there)]
+    areas[edge] = np.abs(run) * (off[0] + off[1]) / 2
+    return areas
+
+
+def _chords(rings: _Rings, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The last kept vertex up to each vertex, and the first one from it on, around its ring."""
+    index, chosen = np.arange(len(kept)), np.flatnonzero(kept)
+    begin = np.searchsorted(chosen, rings.first)
+    lowest, highest = chosen[begin[:-1]], chosen[begin[1:] - 1]
+    before = np.maximum.accumulate(np.where(kept, index, -1))
+    after = np.minimum.accumulate(np.where(kept, index, len(kept))[::-1])[::-1]
+    before = np.where(before < lowest[rings.ring], highest[rings.ring], before)
+    after = np.where(after > highest[rings.ring], lowest[rings.ring], after)
+    return before, after
