@@ -21,7 +21,7 @@ GDAL_OPTIONS = {
 NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
-LEAST_EPOCHS, LEAST_STEPS = 90, 1500
+LEAST_EPOCHS, LEAST_STEPS = 80, 1500
 AUGMENTS = ("none", "turns", "all")
 UPSAMPLES = ("nearest", "bilinear")
 
@@ -119,7 +119,7 @@ DEFAULT_RECIPE = Recipe(
     normalise="bands",
     shuffle=True,
     augment="all",
-    validate_fraction=0.15,
+    validate_fraction=0.1,
     averaging=0.998,
     patience=0,
     seed=1984,

@@ -9,15 +9,13 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from geofcn.simplifying import simplified
+from geofcn.simplifying import MAX_HOLES, simplified
 from geofcn.squaring import squared
 
 RAW, SIMPLIFIED, SQUARED = "raw", "simplified", "squared"
 METHODS = ("raw", "simplify", "square")
 # A clean outline that agrees less with the raw one (intersection over union) is not used.
 MIN_AGREEMENT = 0.80
-# A polygon with more holes is speckle and stays raw: GEOS takes time by their square.
-MAX_HOLES = 5_000
 
 
 def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -29,9 +27,9 @@ def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarr
     tolerance  of Douglas-Peucker, in pixels
 
     Returns (n,) valid Polygons with as many holes, and (n,) strings: "squared", "simplified", or
-    "raw" where nothing else was valid and agreed with the raw outline to MIN_AGREEMENT, or the
-    polygon has more than MAX_HOLES holes. Raises ValueError for an unknown method, or when asked
-    to square coordinates that are not integers.
+    "raw" where nothing else was valid and agreed with the raw outline to MIN_AGREEMENT. A polygon
+    with more than MAX_HOLES holes is never squared. Raises ValueError for an unknown method, or
+    when asked to square coordinates that are not integers.
     """
     if method not in METHODS:
         raise ValueError(f"an outline is one of {', '.join(METHODS)}, not {method!r}")
@@ -39,20 +37,24 @@ def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarr
     cleaned, status = polygons.copy(), np.full(len(polygons), RAW, dtype=object)
     if method == "raw":
         return cleaned, status
-    some = np.flatnonzero(shapely.get_num_interior_rings(polygons) <= MAX_HOLES)
-    raw = polygons[some]
-    simple = simplified(raw, tolerance)
-    rest = ~simple.vanished
+    simple = simplified(polygons, tolerance)
+    rest = ~simple.whole
     if method == "square":
-        which, square = squared(raw, simple.polygons, tolerance)
-        which, square = (found[shapely.is_valid(square)] for found in (which, square))
-        good = _agreeing(square, raw[which])
+        few = np.flatnonzero(_few_holes(polygons))
+        which, square = squared(polygons[few], simple.polygons[few], tolerance)
+        which, square = (found[shapely.is_valid(square)] for found in (few[which], square))
+        good = _agreeing(square, polygons[which])
         which = which[good]
-        cleaned[some[which]], status[some[which]] = square[good], SQUARED
+        cleaned[which], status[which] = square[good], SQUARED
         rest[which] = False
-    rest[rest] = _agreeing(simple.polygons[rest], raw[rest], simple.removed[rest])
-    cleaned[some[rest]], status[some[rest]] = simple.polygons[rest], SIMPLIFIED
+    rest[rest] = _agreeing(simple.polygons[rest], polygons[rest], simple.removed[rest])
+    cleaned[rest], status[rest] = simple.polygons[rest], SIMPLIFIED
     return cleaned, status
+
+
+def _few_holes(polygons: np.ndarray) -> np.ndarray:
+    """(n,) bool, where GEOS may be asked to overlay polygons."""
+    return shapely.get_num_interior_rings(polygons) <= MAX_HOLES
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -73,5 +75,7 @@ def _agreeing(
     # However they lie, they have the lesser area in common at the most.
     good = np.minimum(before, after) >= MIN_AGREEMENT * np.maximum(before, after)
     unsure = good & ~(before - difference >= MIN_AGREEMENT * (before + difference))
+    good[unsure] = _few_holes(raw[unsure])
+    unsure &= good
     good[unsure] = agreement(cleaned[unsure], raw[unsure]) >= MIN_AGREEMENT
     return good

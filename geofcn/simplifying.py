@@ -12,6 +12,8 @@ import shapely
 
 # Points of the least ring, its last one the first again.
 LEAST_RING = 4
+# What keeps rings from crossing, and overlays, take GEOS time by the square of a polygon's holes.
+MAX_HOLES = 5_000
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,13 @@ class Simplified:
     polygons  (n,) shapely Polygons, valid, with as many holes as before
     removed   (n,) the area that is in only one of the two, before and after, at most; inf where
               that is not known
-    vanished  (n,) bool, the exterior would be less than a triangle, and stays as it is
+    whole     (n,) bool, those that stay as they are: the exterior would be less than a triangle,
+              or some of more than MAX_HOLES holes would cross others
     """
 
     polygons: np.ndarray
     removed: np.ndarray
-    vanished: np.ndarray
+    whole: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def simplified(raw: np.ndarray, tolerance: float) -> Simplified:
     raw  (n,) valid shapely Polygons
 
     A ring that would vanish stays as it is. Where rings would cross, GEOS simplifies the polygon
-    once more so that they do not, in ten times the time.
+    once more so that they do not, in ten times the time, unless it has too many of them.
     """
     if not len(raw):
         return Simplified(raw, np.zeros(0), np.zeros(0, bool))
@@ -70,11 +73,15 @@ def simplified(raw: np.ndarray, tolerance: float) -> Simplified:
     kept, vanishing = _kept(rings, tolerance)
     polygons = _assembled(rings, kept, len(raw))
     removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, kept), len(raw))
+    exterior = np.append(True, rings.polygon[1:] != rings.polygon[:-1])
     crossing = ~shapely.is_valid(polygons)
+    speckle = crossing & (shapely.get_num_interior_rings(raw) > MAX_HOLES)
+    whole = (vanishing[exterior] & ~crossing) | speckle
+    polygons[speckle] = raw[speckle]
+    crossing &= ~speckle
     polygons[crossing] = shapely.simplify(raw[crossing], tolerance, preserve_topology=True)
     removed[crossing] = np.inf
-    exterior = np.append(True, rings.polygon[1:] != rings.polygon[:-1])
-    return Simplified(polygons, removed, vanishing[exterior] & ~crossing)
+    return Simplified(polygons, removed, whole)
 
 
 def _kept(rings: _Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

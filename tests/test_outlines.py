@@ -161,11 +161,11 @@ def test_a_clean_outline_that_is_invalid_is_not_used(monkeypatch):
     assert only(raw) == (raw, "simplified")
 
 
-def test_speckle_stays_raw(monkeypatch):
+def test_speckle_is_simplified_but_not_squared(monkeypatch):
     monkeypatch.setattr(outlines, "MAX_HOLES", 3)
     mask = np.ones((20, 60), dtype=bool)
     mask[10, 10:50:10] = False
-    assert only(footprints(mask)[0])[1] == "raw"
+    assert only(footprints(mask)[0])[1] == "simplified"
     mask[10, 10] = True
     assert only(footprints(mask)[0])[1] == "squared"
 

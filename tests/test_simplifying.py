@@ -7,6 +7,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofcn import simplifying
 from geofcn.simplifying import simplified
 
 TOLERANCES = [0.5, 1.5, 4.0]
@@ -87,12 +88,12 @@ def test_a_ring_that_would_vanish_stays_whole():
     hole = shapely.box(10, 10, 11, 11)
     raw = np.array([shapely.box(0, 0, 1, 1), shapely.box(0, 0, 40, 40).difference(hole)])
     found = simplified(raw, 1.5)
-    assert list(found.vanished) == [True, False]
+    assert list(found.whole) == [True, False]
     assert shapely.equals(found.polygons, raw).all()
     assert list(found.removed) == [0, 0]
 
 
-def test_rings_that_would_cross_are_simplified_so_that_they_do_not():
+def test_rings_that_would_cross_are_simplified_so_that_they_do_not(monkeypatch):
     """A hole under a bow of its wall, which a straight wall would cut."""
     raw = np.array([
         shapely.Polygon(
@@ -104,8 +105,12 @@ def test_rings_that_would_cross_are_simplified_so_that_they_do_not():
     assert shapely.is_valid(found.polygons).all()
     assert len(found.polygons[0].interiors) == 1
     assert found.removed[0] == np.inf
+    monkeypatch.setattr(simplifying, "MAX_HOLES", 0)
+    found = simplified(raw, 2.5)
+    assert found.whole.all()
+    assert shapely.equals_exact(found.polygons, raw).all()
 
 
 def test_no_polygons():
     found = simplified(np.array([], dtype=object), 1.5)
-    assert len(found.polygons) == len(found.removed) == len(found.vanished) == 0
+    assert len(found.polygons) == len(found.removed) == len(found.whole) == 0
