@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from geofcn.config import DEFAULT_RECIPE, LEAST_EPOCHS, SEED_RECIPE, SMALL_NETS, Recipe
 from geofcn_cli import options
 
 
@@ -42,8 +43,28 @@ def _refuse_others() -> None:
         raise click.UsageError("--resume goes on as the training was started; drop the rest.")
 
 
-def _per_recipe(default: str, seed: str) -> str:
+def _defaults(name: str) -> str:
+    """What the recipes set an option to, for its help."""
+    default, small, seed = (
+        _spoken(recipe, name) for recipe in (DEFAULT_RECIPE, SMALL_NETS["fcnn2"], SEED_RECIPE)
+    )
+    if small != default and name != "net":
+        default = f"{default}; fcnn, fcnn2: {small}"
     return f"  [default: {default}; seed: {seed}]"
+
+
+def _spoken(recipe: Recipe, name: str) -> str:
+    """The value of a recipe's field, as one would give it."""
+    value = getattr(recipe, name)
+    if name == "scale" and value == 0:
+        return "auto"
+    if name == "epochs" and value == 0:
+        return f"{LEAST_EPOCHS}, more for small scenes"
+    if name == "stride":
+        return f"W/{recipe.tile // recipe.stride}"
+    if isinstance(value, tuple):
+        return ",".join(f"{part:g}" for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @click.command()
@@ -79,64 +100,64 @@ def _per_recipe(default: str, seed: str) -> str:
     "--net",
     type=click.Choice(["fcnn", "fcnn2", "unet"]),
     help="fcnn upsamples by a rule, fcnn2 by a learned layer; unet looks much further."
-    + _per_recipe("unet", "fcnn2"),
+    + _defaults("net"),
 )
 @click.option(
     "--scale",
     type=Scale(),
     help="The net sees block means of this many pixels a side; auto: by the ground resolution."
-    + _per_recipe("auto", "1"),
+    + _defaults("scale"),
 )
 @click.option(
     "--upsample",
     type=click.Choice(["nearest", "bilinear"]),
-    help="How fcnn upsamples." + _per_recipe("nearest", "nearest"),
+    help="How fcnn upsamples." + _defaults("upsample"),
 )
 @click.option(
     "--tile",
     type=click.IntRange(min=1),
     metavar="W",
-    help="Side of a training tile, in pixels." + _per_recipe("256", "128"),
+    help="Side of a training tile, in pixels." + _defaults("tile"),
 )
 @click.option(
     "--stride",
     type=click.IntRange(min=1),
     metavar="S",
-    help="From one training tile to the next, in pixels." + _per_recipe("W/2", "W/2"),
+    help="From one training tile to the next, in pixels." + _defaults("stride"),
 )
 @click.option(
     "--epochs",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Epochs." + _per_recipe("40, more for small scenes; fcnn, fcnn2: 200", "200"),
+    help="Epochs." + _defaults("epochs"),
 )
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Tiles a step." + _per_recipe("16, 8 for fcnn and fcnn2", "1"),
+    help="Tiles a step." + _defaults("batch"),
 )
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="Learning rate."
-    + _per_recipe("4e-3 (fcnn, fcnn2: 8e-3), cosine", "1e-4, halved every 40 epochs"),
+    help="Learning rate: rises, then falls along a cosine; by the seed's recipe it is halved every "
+    f"{SEED_RECIPE.lr_halved_every} epochs." + _defaults("lr"),
 )
 @click.option(
     "--momentum",
     type=click.FloatRange(min=0, max=1, max_open=True),
-    help="Of SGD; AdamW's first beta." + _per_recipe("0.9", "0.9"),
+    help="Of SGD; AdamW's first beta." + _defaults("momentum"),
 )
 @click.option(
     "--weight-decay",
     type=click.FloatRange(min=0),
-    help="Weight decay." + _per_recipe("1e-2", "5e-3"),
+    help="Weight decay." + _defaults("weight_decay"),
 )
 @click.option(
     "--class-weights",
     type=ClassWeights(),
     help="Weights of background and house in the loss; auto: from the share of houses."
-    + _per_recipe("1,2", "1,6"),
+    + _defaults("class_weights"),
 )
 @click.option(
     "--validate",
@@ -150,7 +171,7 @@ def _per_recipe(default: str, seed: str) -> str:
     type=click.FloatRange(min=0, max=1, max_open=True),
     metavar="F",
     help="Keep this share of the scenes from training, in blocks, to score on; 0: score on the "
-    "scenes themselves." + _per_recipe("0.15", "0"),
+    "scenes themselves." + _defaults("validate_fraction"),
 )
 @click.option(
     "--area",
@@ -162,9 +183,9 @@ def _per_recipe(default: str, seed: str) -> str:
     "--patience",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Stop after N epochs without a better validation F1; 0: never." + _per_recipe("0", "0"),
+    help="Stop after N epochs without a better validation F1; 0: never." + _defaults("patience"),
 )
-@click.option("--seed", type=int, metavar="N", help="Random seed." + _per_recipe("1984", "1984"))
+@click.option("--seed", type=int, metavar="N", help="Random seed." + _defaults("seed"))
 @click.option(
     "--log-tensorboard", is_flag=True, help="Write TensorBoard events into RUN/tensorboard, too."
 )

@@ -49,10 +49,10 @@ def test_the_seed_recipe_is_the_seeds_to_the_letter():
     )
 
 
-def test_the_default_recipe_keeps_fifteen_percent_for_validation():
+def test_the_default_recipe_keeps_a_tenth_for_validation():
     recipe = make_recipe("default", {})
     assert recipe == DEFAULT_RECIPE
-    assert recipe.validate_fraction == 0.15
+    assert recipe.validate_fraction == 0.1
     assert recipe.scale == 0, "auto"
 
 

@@ -61,13 +61,16 @@ def main() -> None:
     parser.add_argument("--out")
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("places"))
-    parser.add_argument("options", nargs="*")
-    given = parser.parse_args()
+    own, options = sys.argv[1:], []
+    if "--" in own:
+        cut = own.index("--")
+        own, options = own[:cut], own[cut + 1 :]
+    given = parser.parse_args(own)
     scenes, threads = given.scenes.split(","), max(1, (os.cpu_count() or 1) // given.at_once)
     given.folder.mkdir(parents=True, exist_ok=True)
     score = partial(
         leave_out, scenes=scenes, data=given.data, runs=given.folder, threads=threads,
-        options=given.options,
+        options=options,
     )  # fmt: skip
     print("| left out | precision | recall | F1 | object F1 | minutes |\n|---|---|---|---|---|---|")
     left_out = (given.out or given.scenes).split(",")
