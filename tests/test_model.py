@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
+from geofcn import model as model_module
 from geofcn import nets
 from geofcn.errors import ModelError
 from geofcn.grid import Window, blocks, round_up
@@ -148,6 +149,38 @@ def test_windows_that_are_blank_as_a_whole_are_not_computed(make_model, write_ra
     monkeypatch.setattr(predictor, "_probability", None)
     part = predictor.window(scene, Window(0, 0, 8, 8))
     assert not part.valid.any() and (part.probability == 0).all()
+
+
+@settings(max_examples=30)
+@given(
+    data=st.data(),
+    net=st.sampled_from(["fcnn", "fcnn2"]),
+    scale=st.sampled_from([1, 2, 4]),
+    merge=st.booleans(),
+    step=st.integers(1, 24),
+)
+def test_only_what_is_not_blank_is_computed_and_is_the_whole_scenes(
+    make_model, write_raster, data, net, scale, merge, step
+):
+    model = make_model(net, 1, scale)
+    rows, cols = (sorted(data.draw(st.sets(st.integers(0, 50), min_size=2, max_size=2)))
+                  for _ in range(2))  # fmt: skip
+    image = np.zeros((1, 50, 50), np.uint8)
+    part = (slice(*rows), slice(*cols))
+    image[0][part] = np.random.default_rng(0).integers(1, 255, image[0][part].shape)
+    scene = open_scene(write_raster("hole.tif", image, nodata=0))
+    predictor, seen = Predictor(model, merge), []
+    compute = predictor._probability
+    predictor._probability = lambda image, *rest: (seen.append(image), compute(image, *rest))[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_module, "PART", step)
+        found = predictor.window(scene, scene.window)
+    np.testing.assert_allclose(
+        found.probability, model.predict(image, image[0] != 0), atol=1e-5, rtol=0
+    )
+    reach = model.geometry.halo + round_up(step, model.geometry.stride)
+    for side, (start, end) in zip(seen[0].shape[1:], (rows, cols), strict=True):
+        assert side <= end - start + 2 * reach
 
 
 def test_a_window_off_the_nets_stride_is_refused(make_model, write_raster):

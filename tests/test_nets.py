@@ -352,15 +352,16 @@ def test_halving_is_max_pooling(shape):
     torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("shape", [(24, 32), (26, 34), (28, 22)])
 @pytest.mark.parametrize("scale", [1, 2, 4])
 @pytest.mark.parametrize(
     ("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")]
 )
-def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale):
+def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale, shape):
     torch.manual_seed(5)
     net = make_net(name, 2, scale, mode).eval()
     merged = Merged(net, 2)
-    x = torch.randn(1, 2, 24 * scale, 32 * scale)
+    x = torch.randn(1, 2, *(side * scale for side in shape))
     with torch.inference_mode():
         expected, found = class_difference(net(x)), merged(x)
     assert found.shape == expected.shape

@@ -94,8 +94,9 @@ def test_block_sums_by_hand():
     size=st.sampled_from([1, 2, 4, 5, 8, 10]), seed=st.integers(0, 99),
     period=st.sampled_from([1, 3]),
     dtype=st.sampled_from(["uint8", "uint16", "float32"]), blank=st.booleans(),
+    row=st.integers(0, 9), col=st.integers(0, 9),
 )  # fmt: skip
-def test_block_means_are_those_of_the_normalised_image(size, seed, period, dtype, blank):
+def test_block_means_are_those_of_the_normalised_image(size, seed, period, dtype, blank, row, col):
     random = np.random.default_rng(seed)
     image = random.integers(0, 255, (2, 3 * size, 2 * size)).astype(dtype)
     valid = random.random(image.shape[1:]) < (0.7 if blank else 2)
@@ -103,9 +104,9 @@ def test_block_means_are_those_of_the_normalised_image(size, seed, period, dtype
         image[:, ~valid] = np.nan
     mean = random.uniform(50, 150, (2, period, period)).astype(np.float32)
     normalisation = Normalisation(mean, np.array([3, 70], np.float32))
-    pixels = normalisation.apply(image, valid, 0, 0)
+    pixels = normalisation.apply(image, valid, row, col)
     expected = pixels.reshape(2, 3, size, 2, size).mean(axis=(2, 4))
-    found = normalisation.block_means(image, valid, size)
+    found = normalisation.block_means(image, valid, size, row, col)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=2e-5 * 255 / 3, rtol=1e-5)
 
