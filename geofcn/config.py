@@ -17,6 +17,16 @@ GDAL_OPTIONS = {
     "GDAL_CACHEMAX": 128 * 2**20,
 }
 
+# What glibc does with memory that is freed: it keeps it, in one heap for all threads. By the names
+# that the environment has for it, and by the numbers of mallopt(3).
+MALLOC_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": 2**30,
+    "MALLOC_TRIM_THRESHOLD_": 2**30,
+    "MALLOC_TOP_PAD_": 2**28,
+    "MALLOC_ARENA_MAX": 1,
+}
+MALLOPT = dict(zip((-3, -1, -2, -8), MALLOC_ENVIRONMENT.values(), strict=True))
+
 # The default scale brings the ground resolution nearest to this (metres per net pixel).
 NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)

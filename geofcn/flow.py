@@ -22,6 +22,7 @@ from typing import Protocol, TypeVar
 
 import dask
 
+from geofcn.config import MALLOC_ENVIRONMENT
 from geofcn.errors import UsageError, WorkersError
 
 Shared = TypeVar("Shared")
@@ -30,13 +31,17 @@ Result = TypeVar("Result")
 
 # How long to wait for a scheduler's answer.
 CONNECT_SECONDS = 10
-# Own workers watch themselves less closely than dask's do: a worker has one processor for all.
+# Own workers watch themselves less closely than dask's do: a worker has one processor for all. What
+# their activations free they keep from the start; dask would have it given back at once.
 QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.tick.interval": "500ms",
-}
+    "distributed.nanny.pre-spawn-environ": {
+        "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, **MALLOC_ENVIRONMENT,
+    },
+}  # fmt: skip
 
 log = logging.getLogger("geofcn")
 
@@ -55,6 +60,8 @@ class Engine(Protocol):
 
     # Whether results cross from one process to another, and are worth compressing.
     remote: bool
+    # Processes of this machine that it has started for itself.
+    processes: int
 
     def stream(
         self,
@@ -76,6 +83,7 @@ class Threads:
     """dask's threaded scheduler, `count` threads of this process (default: one a processor)."""
 
     remote = False
+    processes = 0
 
     def __init__(self, count: int | None = None):
         self.count = count or cores()
@@ -128,8 +136,9 @@ class Cluster:
 
     remote = True
 
-    def __init__(self, client):
+    def __init__(self, client, processes: int = 0):
         self.client = client
+        self.processes = processes
 
     def stream(
         self,
@@ -253,7 +262,7 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
     log.warning("dask dashboard: %s", client.dashboard_link)
     with client:
         try:
-            yield Cluster(client)
+            yield Cluster(client, workers or 0)
         finally:
             if workers:
                 cluster.close()

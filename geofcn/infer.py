@@ -90,7 +90,7 @@ def infer(
     probability  GeoTIFF to write: uint8 (0-254 for 0-1, 255 blank) or float32 (NaN blank)
     polygons     vector file to write, see `geofcn.polygonize`
     threshold    a pixel is a house where its probability reaches it; default: the model's
-    tile         pixels of the scene a task takes on along a row; it changes no pixel
+    tile         pixels of the scene a task takes on along a row, at the least; it changes no pixel
     nodata       a pixel with this value in every band is blank, besides what the file declares
     device       auto, cpu, cuda or mps
     workers      processes on this machine to compute in; default: threads of this process
@@ -190,9 +190,9 @@ def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Prog
     missing = [number for number in range(len(bands)) if number not in shards]
     if len(missing) < len(bands):
         log.warning("%d of %d row bands are done already.", len(bands) - len(missing), len(bands))
-    width = task_width(job.scene, round_up(tile, job.window))
+    width = task_width(job.scene, round_up(tile, job.window), engine.processes)
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
-    ahead = tasks_ahead(job, width)
+    ahead = tasks_ahead(job, width, engine.processes)
     run = run_remote_task if engine.remote else run_task
     results = zip(tasks, engine.stream(run, job, tasks, ahead, prepare), strict=True)
     with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():

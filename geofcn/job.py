@@ -89,20 +89,23 @@ class Task:
         return str(self.window)
 
 
-def task_width(scene: Scene, width: int) -> int:
-    """Columns of a task: `width`, but the scene's where it is striped, so that one task reads each
-    strip and not every task of its row band.
+def task_width(scene: Scene, width: int, processes: int = 0) -> int:
+    """Columns of a task: `width`, but more where tasks would decode what others decode as well.
+
+    The scene's where it is striped, so that one task reads each strip and not every task of its row
+    band; an equal share for each of `processes` of this machine, which have no cache in common.
     """
-    striped = scene.block_shape[1] == scene.width
-    return round_up(scene.width, width) if striped else width
+    if scene.block_shape[1] == scene.width:
+        return round_up(scene.width, width)
+    return round_up(-(-scene.width // processes), width) if processes else width
 
 
-def tasks_ahead(job: Job, width: int) -> int:
-    """How many tasks of `width` columns to have under way: a row band's, but at least AHEAD_PIXELS
-    and one for each processor.
+def tasks_ahead(job: Job, width: int, processes: int = 0) -> int:
+    """How many tasks of `width` columns to have under way: a row band's, but at least AHEAD_PIXELS,
+    one for each processor, and two for each process.
     """
     band = len(origins(job.scene.width, width))
-    return max(band, AHEAD_PIXELS // (width * job.window), cores())
+    return max(band, AHEAD_PIXELS // (width * job.window), cores(), 2 * processes)
 
 
 def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from geofcn.config import MALLOPT
 from geofcn.errors import ModelError, UsageError
 from geofcn.grid import round_up
 
@@ -377,12 +378,8 @@ def keep_freed_memory() -> None:
         return
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        for parameter, value in _MALLOC_OPTIONS.items():
+        for parameter, value in MALLOPT.items():
             libc.mallopt(parameter, value)
-
-
-# Numbers of mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX, M_TOP_PAD.
-_MALLOC_OPTIONS = {-3: 2**30, -1: 2**30, -8: 1, -2: 2**28}
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,16 @@ def test_a_striped_scene_is_read_by_whole_strips(write_raster):
     tiled = open_scene(
         write_raster("tiled.tif", image, tiled=True, blockxsize=32, blockysize=32),
     )
-    assert task_width(striped, 64) == 640
+    assert task_width(striped, 64) == task_width(striped, 64, processes=2) == 640
     assert task_width(tiled, 64) == 64
+
+
+def test_processes_share_a_row_band_and_decode_little_twice(write_raster):
+    image = np.zeros((64, 600), np.uint8)
+    scene = open_scene(write_raster("a.tif", image, tiled=True, blockxsize=32, blockysize=32))
+    assert task_width(scene, 64, processes=2) == 320
+    assert task_width(scene, 64, processes=99) == 64
+    assert task_width(scene, 512, processes=2) == 512
 
 
 def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):
