@@ -473,7 +473,7 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
 
     monkeypatch.setattr(INFER, "tasks_ahead", lambda *_: 4)
     # As if the scene were not striped: several tasks in a row band.
-    monkeypatch.setattr(INFER, "task_width", lambda scene, width: width)
+    monkeypatch.setattr(INFER, "task_width", lambda scene, width, *_: width)
     given = {"model": path, "tile": 16, "scheduler": cluster.scheduler_address}
     with pytest.MonkeyPatch.context() as fault:
         fault.setattr(INFER, "run_remote_task", deadly)
