@@ -191,7 +191,7 @@ def main() -> None:
         model = folder / "fcnn2.safetensors"
         nets["fcnn2"] = train_model(model, net="fcnn2", scale=1, tile=128, epochs=6)
         for net in ("fcnn2", "unet"):
-            train_model(folder / f"{net}-4.safetensors", net=net, scale=4, epochs=30)
+            train_model(folder / f"{net}-4.safetensors", net=net, scale=4, epochs=80)
         for kind, compress in (("deflate", "deflate"), ("uncompressed", None)):
             make_scene(folder / f"{kind}.tif", options.size, compress)
         rounds = []
