@@ -149,7 +149,7 @@ def test_the_environment_that_breaks_reads_silently_is_forced_off():
     assert GDAL_OPTIONS["GDAL_VRT_ENABLE_PYTHON"] == "NO"
 
 
-@pytest.mark.parametrize(("steps", "epochs"), [(1, 1500), (13, 116), (16, 94), (17, 90), (900, 90)])
+@pytest.mark.parametrize(("steps", "epochs"), [(1, 1500), (13, 116), (18, 84), (19, 80), (900, 80)])
 def test_small_scenes_are_seen_more_often(steps, epochs):
     assert epochs_for(steps) == epochs
     assert steps * epochs >= 1500
