@@ -2,17 +2,18 @@
 
     reader -> net -> shard -> outputs
 
-dask's tasks each read a few compute windows with their halo and predict them. One writer turns
-every finished row band into a shard. When all shards stand, one pass over them writes the rasters
-and feeds the polygons.
+dask's tasks each read a few compute windows with their halo and predict them. One consumer, in the
+caller's thread, turns every finished row band into a shard and hands it to the rasters' writers and
+to the sweep, while the next bands are computed. When all shards stand the outputs get their names.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from geofcn import rasterout, vectorout
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
-from geofcn.grid import round_up, row_bands, sample_windows
+from geofcn.grid import Window, round_up, row_bands, sample_windows
 from geofcn.job import (
     Job,
     one_torch_thread,
@@ -41,7 +42,7 @@ from geofcn.pixels import HOUSE, classify
 from geofcn.polygonize import SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, absolute, open_scene, undeclared_collar
-from geofcn.shards import Shards, claimed, unpack
+from geofcn.shards import Arrays, Shards, claimed, unpack
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 
@@ -111,10 +112,11 @@ def infer(
     shards = Shards(_work_folder(targets["mask"]), job.fingerprint())
     if shards.restarted:
         log.warning("%s: left by another job; its work is deleted.", shards.folder)
-    with open_engine(workers, scheduler) as engine:
-        _predict(job, tile, shards, engine, progress)
-    shards.claim(targets.values())
-    _write_outputs(job, shards, targets, outline, creation, progress)
+    with ExitStack() as stack:
+        writers = _open_writers(job, targets, creation, stack)
+        engine = stack.enter_context(open_engine(workers, scheduler))
+        with one_torch_thread(), closing(_predicted(job, tile, shards, engine, progress)) as bands:
+            _write(job, bands, writers, shards, targets, outline)
     shards.remove()
     return verify_mask(job, targets["mask"], verify, progress) if verify else None
 
@@ -184,61 +186,81 @@ def _warn(scene: Scene) -> None:
         )
 
 
-def _predict(job: Job, tile: int, shards: Shards, engine: Engine, progress: Progress) -> None:
-    """Compute every row band that has no shard yet, in order."""
-    bands = list(row_bands(job.scene.height, job.scene.width, job.window))
-    missing = [number for number in range(len(bands)) if number not in shards]
-    if len(missing) < len(bands):
-        log.warning("%d of %d row bands are done already.", len(bands) - len(missing), len(bands))
+def _predicted(
+    job: Job, tile: int, shards: Shards, engine: Engine, progress: Progress
+) -> Iterator[Arrays]:
+    """The arrays of every row band in order: out of its shard, or computed and kept in one.
+
+    While the consumer is busy with a band the next ones are computed.
+    """
+    bands = list(_row_bands(job))
+    done = {number for number in range(len(bands)) if number in shards}
+    if done:
+        log.warning("%d of %d row bands are done already.", len(done), len(bands))
     width = task_width(job.scene, round_up(tile, job.window), engine.processes)
+    missing = [number for number in range(len(bands)) if number not in done]
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
     ahead = tasks_ahead(job, width, engine.processes)
     run = run_remote_task if engine.remote else run_task
-    results = zip(tasks, engine.stream(run, job, tasks, ahead, prepare), strict=True)
-    with progress("inference", job.scene.window.pixels, "px") as bar, one_torch_thread():
-        bar.advance(job.scene.window.pixels - sum(bands[number].pixels for number in missing))
-        for number, parts in groupby(results, key=lambda pair: pair[0].band):
-            arrays = [unpack(part) if engine.remote else part for _, part in parts]
-            shards.save(number, side_by_side(arrays))
-            bar.advance(bands[number].pixels)
+    with (
+        closing(engine.stream(run, job, tasks, ahead, prepare)) as parts,
+        progress("inference", job.scene.window.pixels, "px") as bar,
+    ):
+        computed = groupby(zip(tasks, parts, strict=True), key=lambda pair: pair[0].band)
+        for number, band in enumerate(bands):
+            if number in done:
+                arrays = shards.load(number)
+            else:
+                _, found = next(computed)
+                pieces = [unpack(part) if engine.remote else part for _, part in found]
+                arrays = side_by_side(pieces)
+                shards.save(number, arrays)
+            bar.advance(band.pixels)
+            yield arrays
 
 
-def _write_outputs(
-    job: Job,
-    shards: Shards,
-    targets: dict[str, Path],
-    outline: Outline,
-    creation: Mapping[str, str] | None,
-    progress: Progress,
-) -> None:
-    """One pass over the shards writes every output; the mask gets its name last."""
+def _open_writers(
+    job: Job, targets: Mapping[str, Path], creation: Mapping[str, str] | None, stack: ExitStack
+) -> dict[str, rasterout.CogWriter]:
+    """Writers of the rasters, by the name of the array they write; the mask gets its name last."""
     scene = job.scene
     frame = rasterout.Frame(scene.height, scene.width, scene.crs, scene.transform)
-    with ExitStack() as stack:
-        bar = stack.enter_context(progress("writing", scene.window.pixels, "px"))
-        given = {"tags": job.tags(), "options": creation}
-        writers = {"mask": rasterout.mask_writer(targets["mask"], frame, **given)}
-        if "probability" in targets:
-            kind = "steps" if job.dtype == "uint8" else "probability"
-            writers[kind] = rasterout.probability_writer(
-                targets["probability"], frame, job.dtype, **given
-            )
-        for writer in writers.values():
-            stack.enter_context(writer)
+    given = {"tags": job.tags(), "options": creation}
+    mask = rasterout.mask_writer(targets["mask"], frame, **given)
+    writers = {"mask": stack.enter_context(mask)}
+    if "probability" in targets:
+        name = "steps" if job.dtype == "uint8" else "probability"
+        writer = rasterout.probability_writer(targets["probability"], frame, job.dtype, **given)
+        writers[name] = stack.enter_context(writer)
+    return writers
 
-        def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-            for number, band in enumerate(row_bands(scene.height, scene.width, job.window)):
-                arrays = shards.load(number)
-                for name, writer in writers.items():
-                    writer.write(band, arrays[name])
-                yield arrays["mask"] == HOUSE, arrays.get("steps")
-                bar.advance(band.pixels)
 
-        if "polygons" in targets:
-            write_footprints(targets["polygons"], bands(), scene, outline)
-        else:
-            for _ in bands():
-                pass
+def _write(
+    job: Job,
+    bands: Iterable[Arrays],
+    writers: Mapping[str, rasterout.CogWriter],
+    shards: Shards,
+    targets: Mapping[str, Path],
+    outline: Outline,
+) -> None:
+    """Hand every row band to the rasters' writers, and its houses to the polygons'."""
+
+    def houses() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        for band, arrays in zip(_row_bands(job), bands, strict=True):
+            for name, writer in writers.items():
+                writer.write(band, arrays[name])
+            yield arrays["mask"] == HOUSE, arrays.get("steps")
+        # All shards stand: what gets its name from here on is this job's.
+        shards.claim(targets.values())
+
+    if "polygons" in targets:
+        write_footprints(targets["polygons"], houses(), job.scene, outline)
+    else:
+        deque(houses(), maxlen=0)
+
+
+def _row_bands(job: Job) -> Iterator[Window]:
+    return row_bands(job.scene.height, job.scene.width, job.window)
 
 
 def verify_mask(job: Job, mask: Path, count: int, progress: Progress) -> Verification:

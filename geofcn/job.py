@@ -145,7 +145,9 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
         arrays["steps"] = quantise(probability, valid)
     elif job.scored:
         # Zeros wherever no polygon will be: next to nothing to compress, to keep and to sum.
-        arrays["steps"] = quantise(probability, valid) * (arrays["mask"] == HOUSE)
+        houses = arrays["mask"] == HOUSE
+        arrays["steps"] = np.zeros(houses.shape, np.uint8)
+        arrays["steps"][houses] = quantise(probability[houses], valid[houses])
     if job.dtype == "float32":
         arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
     return arrays
