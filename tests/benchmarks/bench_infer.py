@@ -1,16 +1,18 @@
 """How fast inference is, against what the machine can do, measured in the same run.
 
-    python tests/benchmarks/bench_infer.py [--size 10000] [--rounds 3]
+    python tests/benchmarks/bench_infer.py [--size 10000] [--rounds 3] [--repeat SCENE MODEL]
 
 bound      the fp32 matrix rate of this machine, as pixels a second of the unmerged net's FLOPs
 resident   the forward pass of a 512 px tile that lies in memory, over and over for two seconds
 plain      a loop over 128 px tiles with the eager, contiguous net: read, infer, write
 infer      `geofcn.infer` from a GeoTIFF: to the last shard, and to the verified COG; also with
            polygons in the same run, and by two worker processes of one thread each
+repeat     the same of a user's scene (three bands of bytes), repeated to the size, and a model
 
-The nets that write masks are trained for a moment on a synthetic scene, so that these have houses;
-at scale 1 with far more specks than a user's, which is why polygons are those of the unet. All
-figures in Mpx/s of the scene, the median of the rounds; ratios are of figures of one round.
+Outputs are written while the net computes, so that the last shard's time holds most of theirs. The
+nets that write masks are trained for a moment on a synthetic scene, so that these have houses, and
+far more specks than a user's: what polygons cost a user, --repeat tells. All figures in Mpx/s of
+the scene, the median of the rounds; ratios are of figures of one round.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy as np
 import rasterio
 import torch
 
+from geofcn.grid import Window
 from geofcn.infer import infer
 from geofcn.modelfile import load_model
 from geofcn.nets import Merged, keep_freed_memory, make_net
@@ -84,19 +87,23 @@ def random_net(name: str) -> torch.nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def make_scene(path: Path, size: int, compress: str | None) -> None:
-    """A tiled three-band scene: one piece of a synthetic one, repeated."""
-    from geofcn.grid import Window
-
+def synthetic_piece() -> np.ndarray:
+    """A part (bands, PIECE, PIECE) of a synthetic scene."""
     piece, _ = SyntheticScene(PIECE * 2).paint(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
+    return piece
+
+
+def make_scene(path: Path, size: int, compress: str | None, piece: np.ndarray) -> None:
+    """A tiled three-band scene: one piece, repeated."""
+    _, height, width = piece.shape
     profile = {"driver": "GTiff", "height": size, "width": size, "count": 3, "dtype": "uint8"}
     profile |= {"crs": "EPSG:32632", "transform": rasterio.Affine(0.2, 0, 677e3, 0, -0.2, 5152e3)}
     profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "photometric": "rgb"}
     if compress:
         profile |= {"compress": compress, "predictor": 2}
     with rasterio.open(path, "w", **profile) as dataset:
-        for row in range(0, size, PIECE):
-            for col in range(0, size, PIECE):
+        for row in range(0, size, height):
+            for col in range(0, size, width):
                 part = piece[:, : min(PIECE, size - row), : min(PIECE, size - col)]
                 where = ((row, row + part.shape[1]), (col, col + part.shape[2]))
                 dataset.write(part, window=where)
@@ -182,6 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeat", nargs=2, type=Path, metavar=("SCENE", "MODEL"))
     options = parser.parse_args()
     keep_freed_memory()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {sys.platform}")
@@ -193,7 +201,10 @@ def main() -> None:
         for net in ("fcnn2", "unet"):
             train_model(folder / f"{net}-4.safetensors", net=net, scale=4, epochs=80)
         for kind, compress in (("deflate", "deflate"), ("uncompressed", None)):
-            make_scene(folder / f"{kind}.tif", options.size, compress)
+            make_scene(folder / f"{kind}.tif", options.size, compress, synthetic_piece())
+        if options.repeat:
+            with rasterio.open(options.repeat[0]) as dataset:
+                make_scene(folder / "repeat.tif", options.size, "deflate", dataset.read((1, 2, 3)))
         rounds = []
         for _ in range(options.rounds):
             row = {}
@@ -214,6 +225,10 @@ def main() -> None:
             _, row["unet scale 4, polygons"] = infer_rates(
                 scene, folder / "unet-4.safetensors", options.size, **polygons
             )
+            if options.repeat:
+                given = folder / "repeat.tif", options.repeat[1], options.size
+                _, row["repeat, COG"] = infer_rates(*given)
+                _, row["repeat, polygons"] = infer_rates(*given, **polygons)
             rounds.append(row)
             print(f"round {len(rounds)} done", flush=True)
         rows = {name: [row[name] for row in rounds] for name in rounds[0]}
@@ -229,6 +244,8 @@ def main() -> None:
                 "unet scale 4, polygons": "unet scale 4, COG",
             },
         )
+        if options.repeat:
+            report(rows, {"repeat, polygons": "repeat, COG"})
 
 
 if __name__ == "__main__":
