@@ -23,7 +23,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from torch import nn
 
-from geofcn import flow, model, nets
+from geofcn import flow, model, nets, rasterout
 from geofcn.errors import OutputError, WorkersError
 from geofcn.infer import Verification, infer
 from geofcn.model import Predictor
@@ -375,6 +375,27 @@ def test_an_error_while_writing_keeps_the_work(make_case, tmp_path, monkeypatch)
     infer(scene, tmp_path / "mask.tif", **options)
     assert len(geopandas.read_file(tmp_path / "h.gpkg", layer="houses")) > 0
     assert not (tmp_path / ".mask.tif.work").exists()
+
+
+def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path, run):
+    scene, path = make_case(PLAIN)
+    write = rasterout.CogWriter.write
+
+    def filling_up(writer, window, array):
+        if window.row >= 3 * COMPUTE:
+            raise writer._failed("no space left")
+        write(writer, window, array)
+
+    with pytest.MonkeyPatch.context() as fault:
+        fault.setattr(INFER, "tasks_ahead", lambda *_: 1)
+        fault.setattr(rasterout.CogWriter, "write", filling_up)
+        with pytest.raises(OutputError, match="no space left"):
+            infer(scene, tmp_path / "mask.tif", model=path)
+    # What was done is kept, of the outputs nothing is.
+    assert [found.name for found in tmp_path.glob("*mask*")] == [".mask.tif.work"]
+    assert len(list((tmp_path / ".mask.tif.work").glob("*.shard"))) == 4
+    infer(scene, tmp_path / "mask.tif", model=path)
+    assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
 
 
 def test_polygons_do_not_depend_on_how_they_were_computed(make_case, tmp_path):
