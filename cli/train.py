@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from geofcn.config import DEFAULT_RECIPE, LEAST_EPOCHS, SEED_RECIPE, SMALL_NETS, Recipe
+from geofcn.config import AUGMENTS, DEFAULT_RECIPE, LEAST_EPOCHS, SEED_RECIPE, SMALL_NETS, Recipe
 from geofcn_cli import options
 
 
@@ -158,6 +158,12 @@ def _spoken(recipe: Recipe, name: str) -> str:
     type=ClassWeights(),
     help="Weights of background and house in the loss; auto: from the share of houses."
     + _defaults("class_weights"),
+)
+@click.option(
+    "--augment",
+    type=click.Choice(AUGMENTS),
+    help="none: tiles as they are; moves: from places near by; turns: by quarter turns and flipped "
+    "as well; all: by any angle, in other size, light and colours." + _defaults("augment"),
 )
 @click.option(
     "--validate",

@@ -163,7 +163,10 @@ class Batches:
             if there is not None:
                 return self._posed(self.tiles.read(there), pose, random)
         there = self._moved(place, recipe.tile, random) or place
-        image, houses, known = turned(self._prepared(self.tiles.read(there)), random)
+        arrays = self._prepared(self.tiles.read(there))
+        if recipe.augment == "moves":
+            return arrays
+        image, houses, known = turned(arrays, random)
         if recipe.augment == "all":
             image = relit(image, random)
         return [image, houses, known]

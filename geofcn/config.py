@@ -32,7 +32,7 @@ NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
 LEAST_EPOCHS, LEAST_STEPS = 80, 1500
-AUGMENTS = ("none", "turns", "all")
+AUGMENTS = ("none", "moves", "turns", "all")
 UPSAMPLES = ("nearest", "bilinear")
 
 
@@ -49,8 +49,9 @@ class Recipe:
                             deviation of each band
     epochs                  0 is `auto`: as many as make LEAST_STEPS, but at least LEAST_EPOCHS
     shuffle                 tiles in a new order each epoch
-    augment                 none: tiles as they are; turns: moved, by quarter turns and flipped;
-                            all: by any angle, and in other size, light and colours as well
+    augment                 none: tiles as they are; moves: from places near by; turns: by quarter
+                            turns and flipped as well; all: by any angle, and in other size, light
+                            and colours
     averaging               the net to use is a running mean of the weights, which keeps this share
                             of itself in a step; 0: the weights of the last step
     patience                epochs without a better F1 after which training ends early; 0: never

@@ -95,6 +95,19 @@ def test_blocks_by_hand():
     assert (known == [[0.75, 1], [1, 1]]).all()
 
 
+def test_moved_tiles_are_parts_of_the_scene_as_it_lies(large):
+    plan = replace(SHUFFLED, augment="moves")
+    image, _ = large.scene.read(large.scene.window)
+    parts = {
+        image[:, row : row + 8, col : col + 8].tobytes() for row in range(89) for col in range(89)
+    }
+    batches = batches_of(large, plan)
+    found = [tile.astype(np.uint8) for batch in batches.epoch(1) for tile in batch.images]
+    assert all(tile.tobytes() in parts for tile in found)
+    as_they_are = {image[:, w.row : w.bottom, w.col : w.right].tobytes() for _, w in batches.places}
+    assert sum(tile.tobytes() in as_they_are for tile in found) < len(found) / 4
+
+
 # --- epochs that go on, threads, memory ---
 
 
