@@ -15,17 +15,16 @@ from geofcn import __version__
 from geofcn.errors import ModelError
 from geofcn.grid import Window, round_up, tile_at
 from geofcn.nets import (
-    Geometry,
     Merged,
     answer_from_means,
     class_difference,
     has_tail,
     keep_freed_memory,
     make_net,
-    probe,
     without_batch_norm,
 )
 from geofcn.pixels import Normalisation, pad_to
+from geofcn.probing import Geometry, probe
 from geofcn.scene import Scene, ground_resolution
 
 # Side of a compute window: so many pixels of the net's own input (measured), but not of larger
@@ -291,6 +290,6 @@ def compute_window(model: Model) -> int:
 
 @lru_cache(maxsize=32)
 def net_geometry(net: str, bands: int, scale: int, upsample: str) -> Geometry:
-    """nets.probe of a registered net, once per process."""
+    """probing.probe of a registered net, once per process."""
     with torch.random.fork_rng(devices=[]):
         return probe(make_net(net, bands, scale, upsample), bands)

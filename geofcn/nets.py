@@ -1,8 +1,7 @@
-"""The nets: a registry, the block-mean wrapper, and what can be found out about any of them.
+"""The nets: a registry, the block-mean wrapper, and the same nets with fewer layers to compute.
 
 Every net maps (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits of
-background and house; rows and columns are multiples of its total stride. How far a net looks, and
-which shifts it commutes with, is probed from the net itself.
+background and house; rows and columns are multiples of its total stride.
 """
 
 from __future__ import annotations
@@ -13,8 +12,6 @@ import itertools
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +20,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from geofcn.config import MALLOPT
 from geofcn.errors import ModelError, UsageError
-from geofcn.grid import round_up
 
 CLASSES = 2
-MAX_STRIDE = 64
-MAX_REACH = 1024
 # Cells a side that one kernel of a merged tail computes at once.
 GROUP = 2
 
@@ -245,7 +239,7 @@ class Merged(nn.Module):
         super().__init__()
         twin = copy.deepcopy(net).double().cpu()
         inner, self.scale = (twin.net, net.scale) if isinstance(net, Scaled) else (twin, 1)
-        sample = torch.zeros(1, bands, MAX_STRIDE, MAX_STRIDE, dtype=torch.float64)
+        sample = torch.zeros(1, bands, 8, 8, dtype=torch.float64)
         with torch.inference_mode():
             self.net = inner
             self.tail = collapse(inner.tail, inner.features(sample).shape[1])
@@ -380,101 +374,3 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         for parameter, value in MALLOPT.items():
             libc.mallopt(parameter, value)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What exact tiling must know of a net, in pixels of the scene.
-
-    stride  windows must start on multiples of it and have multiples of it as sides
-    halo    pixels to read around an aligned window; a multiple of `stride`
-    """
-
-    stride: int
-    halo: int
-
-
-def probe(net: nn.Module, bands: int) -> Geometry:
-    """Find a net's total stride and halo by experiment, for any net that has them.
-
-    The stride is the least power of 2 by which sides can grow and by which shifting the input
-    shifts the output. The halo follows from which outputs turn NaN when one half of the input is
-    NaN: NaN passes every layer that reads it. Weights are drawn anew, in double, so that the answer
-    depends on the architecture alone. Both axes are tried; the larger answer holds.
-
-    Raises ModelError when a net looks further than 1,000 pixels or commutes with no shift: a layer
-    that depends on its whole window (global pooling, instance statistics) cannot be tiled exactly.
-    """
-    net = copy.deepcopy(net).double().eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.normal_(generator=generator)
-    across = _least_side(net, bands)
-    rows, cols = (_probe_axis(partial(_run_along, net, bands, axis, across)) for axis in (0, 1))
-    stride = max(rows.stride, cols.stride)
-    return Geometry(stride, round_up(max(rows.halo, cols.halo), stride))
-
-
-def _least_side(net: nn.Module, bands: int) -> int:
-    """The least power of 2 from 8 up that the net takes for a side: its lines are quickly run."""
-    for side in (8, 16, 32):
-        with torch.inference_mode(), suppress(RuntimeError):
-            image = torch.ones(1, bands, MAX_STRIDE, side, dtype=torch.float64)
-            if net(image).shape[2:] == net(image.mT).mT.shape[2:] == image.shape[2:]:
-                return side
-    return MAX_STRIDE
-
-
-def _run_along(net: nn.Module, bands: int, axis: int, across: int, line: Tensor) -> Tensor:
-    """Logits of an image that varies as `line` along one axis: (length,) -> (2, length, across).
-
-    The length comes out otherwise where the net does not keep it.
-    """
-    texture = torch.linspace(0.5, 1.5, bands * across, dtype=torch.float64)
-    image = line[:, None] * texture.reshape(bands, 1, across)
-    with torch.inference_mode():
-        if axis == 0:
-            return net(image[None])[0]
-        return net(image.mT.contiguous()[None])[0].mT
-
-
-def _probe_axis(run: Callable[[Tensor], Tensor]) -> Geometry:
-    reach = max(_reach(run, leading) for leading in (True, False))
-    for stride in (2**n for n in range(MAX_STRIDE.bit_length())):
-        halo = round_up(reach, stride)
-        if reach < MAX_REACH and _commutes(run, stride, halo):
-            return Geometry(stride, halo)
-    raise ModelError(
-        "this net cannot be tiled exactly: it looks further than 1,000 pixels, a layer depends on "
-        f"the whole window, or its stride is no power of 2 up to {MAX_STRIDE}; use layers of "
-        "bounded reach."
-    )
-
-
-def _reach(run: Callable[[Tensor], Tensor], leading: bool) -> int:
-    """How far beyond the middle of a line lie outputs that read its leading (or trailing) half.
-
-    A whole half is NaN, for a dilated layer may jump over a few pixels. MAX_REACH: it may be more.
-    """
-    line = torch.ones(2 * MAX_REACH, dtype=torch.float64)
-    line[slice(None, MAX_REACH) if leading else slice(MAX_REACH, None)] = torch.nan
-    touched = run(line).isnan().any(dim=2).any(dim=0)
-    beyond = touched[MAX_REACH:] if leading else touched[:MAX_REACH].flip(0)
-    return int(beyond.nonzero().max()) + 1 if beyond.any() else 0
-
-
-def _commutes(run: Callable[[Tensor], Tensor], stride: int, halo: int) -> bool:
-    """Whether the output follows when the input is longer by, and shifted by, `stride` pixels."""
-    margin = halo + stride
-    length = round_up(4 * margin, MAX_STRIDE)
-    generator = torch.Generator().manual_seed(1)
-    line = torch.randn(length + stride, dtype=torch.float64, generator=generator)
-    try:
-        whole, shifted = run(line), run(line[stride:])
-    except RuntimeError:  # the parts of a net with skip connections do not fit each other
-        return False
-    if whole.shape[1] != length + stride or shifted.shape[1] != length:
-        return False
-    expected = whole[:, margin + stride : length - margin]
-    return torch.allclose(shifted[:, margin : length - margin - stride], expected, rtol=1e-9)
