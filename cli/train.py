@@ -162,8 +162,8 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.option(
     "--augment",
     type=click.Choice(AUGMENTS),
-    help="none: tiles as they are; moves: from places near by; turns: by quarter turns and flipped "
-    "as well; all: by any angle, in other size, light and colours." + _defaults("augment"),
+    help="none: tiles as they are; moves: from places near by; all: turned, mirrored, in other "
+    "size, light and colours as well." + _defaults("augment"),
 )
 @click.option(
     "--validate",

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# How far a tile is turned at most, in radians. Further, and the sun would shine from where it never
+# does: which side of a roof is lit, and where its shadow falls, is much of what tells it.
+TILT = math.pi / 4
 # Logarithm of how much larger or smaller a scene's pixels are taken at most.
 ZOOM = 0.45
 # Pixels by which a window need not grow for an angle's last digit.
@@ -21,11 +24,9 @@ LIGHT, TINT, MIX = 0.6, 0.2, 0.2
 SATURATION, GREY = 0.8, 0.3
 
 
-def turned(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
-    """All arrays (..., n, n) by one random quarter turn and flip."""
-    turns, flip = random.integers(4), random.integers(2)
-    arrays = [np.rot90(array, turns, axes=(-2, -1)) for array in arrays]
-    return [array[..., ::-1] for array in arrays] if flip else arrays
+def mirrored(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
+    """All arrays (..., rows, columns) as they are, or with their columns backwards."""
+    return [array[..., ::-1] for array in arrays] if random.integers(2) else arrays
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 
 def random_pose(random: np.random.Generator) -> Pose:
-    """Any angle, sizes within ZOOM, mirrored or not."""
-    angle, zoom = random.uniform(0, 2 * math.pi), math.exp(random.uniform(-ZOOM, ZOOM))
+    """Angles within TILT, sizes within ZOOM, mirrored or not."""
+    angle, zoom = random.uniform(-TILT, TILT), math.exp(random.uniform(-ZOOM, ZOOM))
     return Pose(angle, zoom, bool(random.integers(2)))
 
 

@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.augment import Pose, random_pose, relit, turned
+from geofcn.augment import Pose, mirrored, random_pose, relit
 from geofcn.config import Recipe
 from geofcn.flow import cores
 from geofcn.grid import Window
@@ -166,10 +166,8 @@ class Batches:
         arrays = self._prepared(self.tiles.read(there))
         if recipe.augment == "moves":
             return arrays
-        image, houses, known = turned(arrays, random)
-        if recipe.augment == "all":
-            image = relit(image, random)
-        return [image, houses, known]
+        image, houses, known = mirrored(arrays, random)
+        return [relit(image, random), houses, known]
 
     def _posed(self, tile: Tile, pose: Pose, random: np.random.Generator) -> list[np.ndarray]:
         tile = Tile(*pose.take([tile.image, tile.valid, tile.labels], self.recipe.tile))

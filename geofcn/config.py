@@ -32,7 +32,7 @@ NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
 LEAST_EPOCHS, LEAST_STEPS = 80, 1500
-AUGMENTS = ("none", "moves", "turns", "all")
+AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
 
 
@@ -49,9 +49,8 @@ class Recipe:
                             deviation of each band
     epochs                  0 is `auto`: as many as make LEAST_STEPS, but at least LEAST_EPOCHS
     shuffle                 tiles in a new order each epoch
-    augment                 none: tiles as they are; moves: from places near by; turns: by quarter
-                            turns and flipped as well; all: by any angle, and in other size, light
-                            and colours
+    augment                 none: tiles as they are; moves: from places near by; all: turned,
+                            mirrored, in other size, light and colours as well
     averaging               the net to use is a running mean of the weights, which keeps this share
                             of itself in a step; 0: the weights of the last step
     patience                epochs without a better F1 after which training ends early; 0: never
@@ -136,10 +135,10 @@ DEFAULT_RECIPE = Recipe(
     seed=1984,
 )
 
-# What the default recipe does otherwise for the seed's nets, of some 10,000 weights: more epochs,
-# and nothing spent on other light and sizes.
+# What the default recipe does otherwise for the seed's nets, of some 10,000 weights: nothing is
+# spent on other angles, light and sizes.
 SMALL_NETS = {
-    name: replace(DEFAULT_RECIPE, net=name, augment="turns", epochs=200, batch=8, lr=8e-3)
+    name: replace(DEFAULT_RECIPE, net=name, augment="moves", batch=8, lr=8e-3)
     for name in ("fcnn", "fcnn2")
 }
 

@@ -6,19 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn import augment
-from geofcn.augment import ZOOM, Pose, random_pose, relit, turned
+from geofcn.augment import TILT, ZOOM, Pose, mirrored, random_pose, relit
 
 
-def test_labels_follow_the_image_through_every_turn_and_flip():
+def test_labels_follow_the_image_when_it_is_mirrored():
     random = np.random.default_rng(0)
-    labels = np.arange(16, dtype=np.float32).reshape(4, 4)
-    image = np.stack([labels + 10.0, labels * 2 + 50.0]).astype(np.float32)
+    labels = np.arange(12, dtype=np.float32).reshape(3, 4)
+    image = np.stack([labels + 10, labels * 2 + 50])
     seen = set()
-    for _ in range(200):
-        rotated, classes = turned([image, labels], random)
-        seen.add(classes.tobytes())
-        assert (rotated[0] == classes + 10).all() and (rotated[1] == classes * 2 + 50).all()
-    assert len(seen) == 8, "the symmetries of a square"
+    for _ in range(20):
+        found, classes = mirrored([image, labels], random)
+        assert (found[0] == classes + 10).all() and (found[1] == classes * 2 + 50).all()
+        seen.add(tuple(classes[0]))
+    assert seen == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
 # --- poses ---
@@ -61,10 +61,21 @@ def test_a_tile_is_the_nearest_pixels_of_its_turned_grid(angle, zoom, mirrored, 
         assert np.abs(got - (side - 1) / 2 - zoom * expected).max() <= 0.5 + 1e-4
 
 
-def test_poses_are_of_every_angle_and_size():
+def test_poses_are_of_every_size_and_leave_the_sun_where_it_is():
     random = np.random.default_rng(0)
     poses = [random_pose(random) for _ in range(400)]
-    assert {int(pose.angle // (math.pi / 4)) for pose in poses} == set(range(8))
+    angles = [pose.angle for pose in poses]
+    assert -TILT <= min(angles) < -0.9 * TILT and 0.9 * TILT < max(angles) <= TILT
+    # What is in the north stays there rather than in the west or east, mirrored or not.
+    north = np.zeros((25, 25))
+    north[4, 12] = 1
+    for angle in (-0.9 * TILT, 0.9 * TILT):
+        for mirror in (False, True):
+            pose = Pose(angle, 1.0, mirror)
+            margin = (pose.side(25) - 25) // 2
+            (found,) = pose.take([np.pad(north, margin)], 25)
+            row, col = np.argwhere(found)[0]
+            assert 12 - row > abs(col - 12)
     sizes = [math.log(pose.zoom) for pose in poses]
     assert -ZOOM <= min(sizes) < -0.9 * ZOOM and 0.9 * ZOOM < max(sizes) <= ZOOM
     assert 150 < sum(pose.mirrored for pose in poses) < 250
