@@ -11,7 +11,6 @@ import ctypes
 import itertools
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 
 import torch
 import torch.nn.functional as F
@@ -368,9 +367,20 @@ def keep_freed_memory() -> None:
     after this get no heap of their own, and one that is there already is padded too well to be
     given back. A no-op where the C library is another.
     """
-    if not sys.platform.startswith("linux"):
-        return
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
+    if (libc := _glibc()) is not None:
         for parameter, value in MALLOPT.items():
             libc.mallopt(parameter, value)
+
+
+def give_back_freed_memory() -> None:
+    """Return to the system what the process has freed and kept, before another kind of work."""
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The GNU C library; None where there is another."""
+    try:
+        return ctypes.CDLL("libc.so.6") if sys.platform.startswith("linux") else None
+    except OSError:
+        return None

@@ -18,7 +18,7 @@ from geofcn.grid import Window, blocks
 from geofcn.labels import Source
 from geofcn.pixels import BACKGROUND, BLANK
 
-CACHE_BYTES = 256 * 2**20
+CACHE_BYTES = 192 * 2**20
 # Side of a decoded cell: a few of GDAL's blocks.
 CELL = 512
 

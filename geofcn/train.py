@@ -25,7 +25,7 @@ from geofcn.labels import Source, open_source
 from geofcn.learner import Learner, learning_rate
 from geofcn.model import Card, Model, Predictor, net_geometry
 from geofcn.modelfile import load_model
-from geofcn.nets import keep_freed_memory, make_net, pick_device
+from geofcn.nets import give_back_freed_memory, keep_freed_memory, make_net, pick_device
 from geofcn.pixels import BLANK, HOUSE
 from geofcn.progress import Progress, silent
 from geofcn.run import CHECKPOINT, Epoch, Run, Standing, restore
@@ -128,7 +128,8 @@ def train(
             tiles, selection.places, selection.normalisation, plan, selection.held_out
         )
         _fit(learner, model, batches, judge, standing, kept, journal, progress)
-    tiles.forget()  # the overlay needs the room
+    tiles.forget()
+    give_back_freed_memory()  # the overlay needs the room
     kept.plot(standing)
     _overlay(sources[0], kept.folder, progress)
     kept.finish()
