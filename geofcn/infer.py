@@ -26,6 +26,7 @@ from geofcn.flow import Engine, open_engine
 from geofcn.grid import Window, round_up, row_bands, sample_windows
 from geofcn.job import (
     Job,
+    Task,
     one_torch_thread,
     prepare,
     run_remote_task,
@@ -46,6 +47,8 @@ from geofcn.shards import Arrays, Shards, claimed, unpack
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 
+# Rows that the sweep is handed at once: row bands of large windows are high.
+SWEPT_ROWS = 256
 # Windows that are computed again for --verify: their side, and the context around them, in pixels.
 VERIFIED = 256
 CONTEXT = 512
@@ -211,12 +214,15 @@ def _predicted(
             if number in done:
                 arrays = shards.load(number)
             else:
-                _, found = next(computed)
-                pieces = [unpack(part) if engine.remote else part for _, part in found]
-                arrays = side_by_side(pieces)
+                arrays = _joined(next(computed)[1], engine.remote)
                 shards.save(number, arrays)
             bar.advance(band.pixels)
             yield arrays
+
+
+def _joined(results: Iterable[tuple[Task, Arrays | bytes]], packed: bool) -> Arrays:
+    """The arrays of a row band from those of its tasks."""
+    return side_by_side([unpack(part) if packed else part for _, part in results])
 
 
 def _open_writers(
@@ -249,7 +255,9 @@ def _write(
         for band, arrays in zip(_row_bands(job), bands, strict=True):
             for name, writer in writers.items():
                 writer.write(band, arrays[name])
-            yield arrays["mask"] == HOUSE, arrays.get("steps")
+            for rows in _slices(band.height, SWEPT_ROWS):
+                steps = arrays["steps"][rows] if "steps" in arrays else None
+                yield arrays["mask"][rows] == HOUSE, steps
         # All shards stand: what gets its name from here on is this job's.
         shards.claim(targets.values())
 
@@ -257,6 +265,10 @@ def _write(
         write_footprints(targets["polygons"], houses(), job.scene, outline)
     else:
         deque(houses(), maxlen=0)
+
+
+def _slices(length: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, length, size))
 
 
 def _row_bands(job: Job) -> Iterator[Window]:

@@ -23,8 +23,9 @@ TRAINING_TILE = DEFAULT_RECIPE.tile
 SAMPLE_SIZE = 256
 SAMPLE_COUNT = 64
 PROBED_WINDOWS = 9
-# Libraries and buffers of the outputs, polygons included (measured).
-OUTPUTS = 200 * 2**20
+# Libraries and buffers of the outputs, polygons included: measured with 250 of them a megapixel,
+# which is ten times a village's.
+OUTPUTS = 400 * 2**20
 GDAL_CACHE = GDAL_OPTIONS["GDAL_CACHEMAX"]
 
 
