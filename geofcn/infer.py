@@ -40,15 +40,13 @@ from geofcn.model import Predictor, compute_window
 from geofcn.modelfile import load_model
 from geofcn.nets import pick_device
 from geofcn.pixels import HOUSE, classify
-from geofcn.polygonize import SIMPLIFIED, Outline, refuse_no_crs, write_footprints
+from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.shards import Arrays, Shards, claimed, unpack
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 
-# Rows that the sweep is handed at once: row bands of large windows are high.
-SWEPT_ROWS = 256
 # Windows that are computed again for --verify: their side, and the context around them, in pixels.
 VERIFIED = 256
 CONTEXT = 512
@@ -255,7 +253,8 @@ def _write(
         for band, arrays in zip(_row_bands(job), bands, strict=True):
             for name, writer in writers.items():
                 writer.write(band, arrays[name])
-            for rows in _slices(band.height, SWEPT_ROWS):
+            for top in range(0, band.height, BAND_ROWS):
+                rows = slice(top, top + BAND_ROWS)
                 steps = arrays["steps"][rows] if "steps" in arrays else None
                 yield arrays["mask"][rows] == HOUSE, steps
         # All shards stand: what gets its name from here on is this job's.
@@ -265,10 +264,6 @@ def _write(
         write_footprints(targets["polygons"], houses(), job.scene, outline)
     else:
         deque(houses(), maxlen=0)
-
-
-def _slices(length: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, length, size))
 
 
 def _row_bands(job: Job) -> Iterator[Window]:

@@ -21,6 +21,8 @@ from geofcn.config import MALLOPT
 from geofcn.errors import ModelError, UsageError
 
 CLASSES = 2
+# Side of an image that every net takes: total strides are powers of 2 up to it.
+SAMPLE = 64
 # Cells a side that one kernel of a merged tail computes at once.
 GROUP = 2
 
@@ -238,7 +240,7 @@ class Merged(nn.Module):
         super().__init__()
         twin = copy.deepcopy(net).double().cpu()
         inner, self.scale = (twin.net, net.scale) if isinstance(net, Scaled) else (twin, 1)
-        sample = torch.zeros(1, bands, 8, 8, dtype=torch.float64)
+        sample = torch.zeros(1, bands, SAMPLE, SAMPLE, dtype=torch.float64)
         with torch.inference_mode():
             self.net = inner
             self.tail = collapse(inner.tail, inner.features(sample).shape[1])
