@@ -264,6 +264,8 @@ def _not_blank(inside: np.ndarray, step: int) -> Window:
     """The least window with all true pixels, starting and ending on multiples of `step` or at the
     array's edge.
     """
+    if inside.all():
+        return Window(0, 0, *inside.shape)
     rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     top, left = rows[0] // step * step, cols[0] // step * step
     bottom, right = round_up(rows[-1] + 1, step), round_up(cols[-1] + 1, step)

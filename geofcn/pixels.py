@@ -117,7 +117,8 @@ def is_kept(values: int, size: int, houses: int) -> bool:
 def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:
     """uint8 mask: HOUSE where probability >= threshold, else BACKGROUND, BLANK where not valid."""
     mask = (probability >= np.float32(threshold)).view(np.uint8)
-    mask[~valid] = BLANK
+    if not valid.all():
+        mask[~valid] = BLANK
     return mask
 
 
