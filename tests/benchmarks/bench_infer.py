@@ -18,7 +18,6 @@ the scene, the median of the rounds; ratios are of figures of one round.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -30,20 +29,17 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
+from materials import elsewhere, synthetic_piece, train_model, write_repeated
 
-from geofcn.grid import Window
 from geofcn.infer import infer
 from geofcn.modelfile import load_model
 from geofcn.nets import Merged, keep_freed_memory, make_net
-from geofcn.synthetic import SyntheticScene, write_sample
-from geofcn.train import train
 
 # FLOPs a pixel of the scene at scale 1: two for each multiply-add of every layer, unmerged.
 FLOPS = {
     "fcnn": 2 * (3 * 9 * 16 + 16 * 9 * 32 + 32 * 9 * 16 / 4 + 16 * 25 * 2),
     "fcnn2": 2 * (3 * 9 * 16 + 16 * 9 * 32 + 32 * 9 * 16 / 4 + 16 * 9 * 16 / 4 + 16 * 25 * 2),
 }
-PIECE = 2048
 
 
 def seconds(function: Callable[[], object]) -> float:
@@ -72,14 +68,6 @@ def resident_rate(net: torch.nn.Module, side: int = 512, lasting: float = 2) -> 
     return passes * side**2 / passed / 1e6
 
 
-def train_model(path: Path, **options) -> torch.nn.Module:
-    """A model after some epochs on a synthetic scene, saved at `path`; its net."""
-    scene, _, labels = write_sample(path.parent / "sample", 1024, overwrite=True)
-    train(scene, labels, path.parent / "run", overwrite=True, **options)
-    path = (path.parent / "run" / "best-f1.safetensors").rename(path)
-    return load_model(path).net.requires_grad_(False)
-
-
 def random_net(name: str) -> torch.nn.Module:
     """A net with fixed random weights; their values do not change the time."""
     torch.manual_seed(0)
@@ -87,34 +75,11 @@ def random_net(name: str) -> torch.nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def synthetic_piece() -> np.ndarray:
-    """A part (bands, PIECE, PIECE) of a synthetic scene."""
-    piece, _ = SyntheticScene(PIECE * 2).paint(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
-    return piece
-
-
-def make_scene(path: Path, size: int, compress: str | None, piece: np.ndarray) -> None:
-    """A tiled three-band scene: one piece, repeated."""
-    _, height, width = piece.shape
-    profile = {"driver": "GTiff", "height": size, "width": size, "count": 3, "dtype": "uint8"}
-    profile |= {"crs": "EPSG:32632", "transform": rasterio.Affine(0.2, 0, 677e3, 0, -0.2, 5152e3)}
-    profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "photometric": "rgb"}
-    if compress:
-        profile |= {"compress": compress, "predictor": 2}
-    with rasterio.open(path, "w", **profile) as dataset:
-        for row in range(0, size, height):
-            for col in range(0, size, width):
-                part = piece[:, : min(PIECE, size - row), : min(PIECE, size - col)]
-                where = ((row, row + part.shape[1]), (col, col + part.shape[2]))
-                dataset.write(part, window=where)
-
-
 def plain_rate(scene: Path, limit: int = 2048) -> float:
     """Mpx/s of the plain way on the first rows and columns of the scene, as a user would write it:
     in a process of its own, start-up apart.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_plain_rate, (scene, limit))
+    return elsewhere(_plain_rate, scene, limit)
 
 
 def _plain_rate(scene: Path, limit: int) -> float:
@@ -195,16 +160,17 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {sys.platform}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        nets = {"fcnn": random_net("fcnn")}
         model = folder / "fcnn2.safetensors"
-        nets["fcnn2"] = train_model(model, net="fcnn2", scale=1, tile=128, epochs=6)
+        train_model(model, net="fcnn2", scale=1, tile=128, epochs=6)
+        nets = {"fcnn": random_net("fcnn"), "fcnn2": load_model(model).net.requires_grad_(False)}
         for net in ("fcnn2", "unet"):
             train_model(folder / f"{net}-4.safetensors", net=net, scale=4, epochs=80)
+        size, (piece, _) = (options.size, options.size), synthetic_piece()
         for kind, compress in (("deflate", "deflate"), ("uncompressed", None)):
-            make_scene(folder / f"{kind}.tif", options.size, compress, synthetic_piece())
+            write_repeated(folder / f"{kind}.tif", piece, *size, compress)
         if options.repeat:
             with rasterio.open(options.repeat[0]) as dataset:
-                make_scene(folder / "repeat.tif", options.size, "deflate", dataset.read((1, 2, 3)))
+                write_repeated(folder / "repeat.tif", dataset.read((1, 2, 3)), *size)
         rounds = []
         for _ in range(options.rounds):
             row = {}

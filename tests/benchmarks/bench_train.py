@@ -10,13 +10,13 @@ On a scene of `size` x `size` pixels (one synthetic piece, repeated; deflate) an
     resident  the same steps, their tiles held in memory and varied in the same way: the bound
     prepared  steps on batches that were prepared before: what the optimiser alone takes
 
-and the peak of `geofcn train` on it, one epoch, in a process of its own (VmHWM of /proc).
+and the peak of `geofcn train` on it, one epoch of tiles side by side, in a process of its own
+(VmHWM of /proc).
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
 import tempfile
 import time
@@ -24,10 +24,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import rasterio
 import torch
-from bench_memory import PIECE, make_scene, peak
+from materials import elsewhere, peak, synthetic_piece, write_repeated
 
 from geofcn.batches import Batches
 from geofcn.config import make_recipe, scale_for
@@ -40,23 +38,6 @@ from geofcn.scene import ground_resolution
 from geofcn.tiles import CACHE_BYTES, Tiles
 
 
-def make_labels(path: Path, size: int) -> None:
-    """The houses of make_scene's piece, repeated."""
-    from geofcn.grid import Window
-    from geofcn.synthetic import SyntheticScene
-
-    houses = SyntheticScene(PIECE * 2).labels(Window(PIECE // 2, PIECE // 2, PIECE, PIECE))
-    profile = {"driver": "GTiff", "height": size, "width": size, "count": 1, "dtype": "uint8"}
-    profile |= {"crs": "EPSG:32632", "transform": rasterio.Affine(0.2, 0, 677e3, 0, -0.2, 5152e3)}
-    profile |= {"tiled": True, "compress": "deflate", "num_threads": 2}
-    with rasterio.open(path, "w", **profile) as dataset:
-        for row in range(0, size, PIECE):
-            for col in range(0, size, PIECE):
-                part = houses[: min(PIECE, size - row), : min(PIECE, size - col)]
-                where = ((row, row + part.shape[0]), (col, col + part.shape[1]))
-                dataset.write((part == 1).astype(np.uint8), 1, window=where)
-
-
 def steps(learner: Learner, batches) -> float:
     """Tiles a second over some batches."""
     start, tiles = time.perf_counter(), 0
@@ -66,13 +47,13 @@ def steps(learner: Learner, batches) -> float:
     return tiles / (time.perf_counter() - start)
 
 
-def train_peak(scene: str, labels: str, run: str, net: str, queue) -> None:
-    """Megabytes at the peak of a training of one epoch."""
+def train_peak(scene: Path, labels: Path, run: Path, net: str) -> tuple[float, float]:
+    """Megabytes at the peak of a training of one epoch, and its seconds."""
     from geofcn.train import train
 
     start = time.perf_counter()
-    train(scene, labels, run, net=net, epochs=1, progress=silent)
-    queue.put((peak() / 1e6, time.perf_counter() - start))
+    train(scene, labels, run, net=net, epochs=1, stride=256, progress=silent)
+    return peak() / 1e6, time.perf_counter() - start
 
 
 def main() -> None:
@@ -86,8 +67,8 @@ def main() -> None:
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         scene, labels = Path(folder) / "scene.tif", Path(folder) / "labels.tif"
-        make_scene(scene, given.size, given.size)
-        make_labels(labels, given.size)
+        for path, piece in zip((scene, labels), synthetic_piece(), strict=True):
+            write_repeated(path, piece, given.size, given.size)
         source = open_source(scene, labels)
         plan = make_recipe("default", {"net": given.net, "epochs": 40})
         plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
@@ -121,12 +102,8 @@ def main() -> None:
             print(f"streamed  {median:.2f} of {name} ({least:.2f}-{most:.2f})")
         if given.no_training:
             return
-        queue = multiprocessing.get_context("spawn").SimpleQueue()
-        arguments = (str(scene), str(labels), f"{folder}/run", given.net, queue)
-        child = multiprocessing.get_context("spawn").Process(target=train_peak, args=arguments)
-        child.start()
-        child.join()
-        megabytes, seconds = queue.get()
+        run = Path(folder) / "run"
+        megabytes, seconds = elsewhere(train_peak, scene, labels, run, given.net)
         print(f"training  {megabytes:7.0f} MB at the peak, {seconds:.0f} s for one epoch")
 
 
