@@ -14,7 +14,6 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -23,7 +22,7 @@ import numpy as np
 from geofcn import rasterout, vectorout
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
-from geofcn.grid import Window, round_up, row_bands, sample_windows
+from geofcn.grid import Window, round_up, row_bands
 from geofcn.job import (
     Job,
     Task,
@@ -36,33 +35,19 @@ from geofcn.job import (
     tasks_ahead,
     tasks_of,
 )
-from geofcn.model import Predictor, compute_window
+from geofcn.model import compute_window
 from geofcn.modelfile import load_model
 from geofcn.nets import pick_device
-from geofcn.pixels import HOUSE, classify
+from geofcn.pixels import HOUSE
 from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.shards import Arrays, Shards, claimed, unpack
+from geofcn.verify import Verification, verify_mask
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 
-# Windows that are computed again for --verify: their side, and the context around them, in pixels.
-VERIFIED = 256
-CONTEXT = 512
-
 log = logging.getLogger("geofcn")
-
-
-@dataclass(frozen=True)
-class Verification:
-    """What windows computed again show: pixels compared, how many have another class in the mask,
-    and the largest difference in probability.
-    """
-
-    pixels: int
-    differing: int
-    largest: float
 
 
 def infer(
@@ -119,7 +104,12 @@ def infer(
         with one_torch_thread(), closing(_predicted(job, tile, shards, engine, progress)) as bands:
             _write(job, bands, writers, shards, targets, outline)
     shards.remove()
-    return verify_mask(job, targets["mask"], verify, progress) if verify else None
+    if not verify:
+        return None
+    with one_torch_thread():
+        return verify_mask(
+            targets["mask"], job.scene, job.predictor, job.threshold, verify, progress
+        )
 
 
 def _job(
@@ -268,26 +258,3 @@ def _write(
 
 def _row_bands(job: Job) -> Iterator[Window]:
     return row_bands(job.scene.height, job.scene.width, job.window)
-
-
-def verify_mask(job: Job, mask: Path, count: int, progress: Progress) -> Verification:
-    """Compute `count` windows spread over the scene with the plain net and CONTEXT pixels around
-    them, and compare the mask that was written, and the probabilities of the tiled way.
-    """
-    written = open_scene(mask)
-    stride = job.model.geometry.stride
-    plain = Predictor(job.model, merge=False)
-    size = round_up(VERIFIED, stride)
-    windows = list(sample_windows(job.scene.height, job.scene.width, size, count))
-    differing, largest = 0, 0.0
-    with progress("verifying", len(windows), "windows") as bar, one_torch_thread():
-        for window in windows:
-            context = window.grow(round_up(CONTEXT, stride)).clip(*job.scene.window.shape)
-            inner = window.relative_to(context).slices
-            far = plain.window(job.scene, context)
-            tiled = job.predictor.window(job.scene, window)
-            expected = classify(far.probability, far.valid, job.threshold)[inner]
-            differing += np.count_nonzero(written.read(window)[0][0] != expected)
-            largest = max(largest, np.abs(far.probability[inner] - tiled.probability).max())
-            bar.advance(1)
-    return Verification(sum(window.pixels for window in windows), int(differing), float(largest))

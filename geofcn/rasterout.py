@@ -30,6 +30,9 @@ from geofcn.grid import Window
 from geofcn.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 
 ENDINGS = (".tif", ".tiff")
+# Files in which GDAL keeps overviews, masks and statistics of a raster: those of an older one would
+# be taken for the new one's.
+STALE_ENDINGS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
 BLOCK = 256
 # Row bands start on multiples of 512 rows, which can be halved so often.
 MAX_LEVELS = 9
@@ -129,6 +132,8 @@ class RasterWriter:
             if kind is None:
                 finished = self._finish()
                 self._verify(finished)
+                for ending in STALE_ENDINGS:
+                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
                 files.publish(finished, self.path)
         except (RasterioError, OSError) as failure:
             raise self._failed(failure.__cause__ or failure) from failure

@@ -14,7 +14,7 @@ FLOORS = {
     1: "scene rasterout vectorout nets probing flow shards checkpoint journal plots ground "
     "village painting strip polygons outlines",
     2: "model learner labels stats synthetic sweep",
-    3: "modelfile tiles polygonize",
+    3: "modelfile tiles polygonize verify",
     4: "scoring job samples batches run",
     5: "train infer evaluate info",
 }

@@ -9,6 +9,7 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
+from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.transform import from_origin
 
@@ -227,6 +228,24 @@ def test_an_older_output_stands_until_the_new_one_is_whole(tmp_path):
         writer.write(Window(0, 0, 30, 30), a_mask(30, 30))
         raise KeyboardInterrupt
     assert path.read_bytes() == before and names(tmp_path) == ["m.tif"]
+
+
+def test_what_lay_beside_an_older_output_goes_with_it(tmp_path):
+    path = tmp_path / "mask.tif"
+    profile = {"driver": "GTiff", "height": 1024, "width": 1024, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.full((1, 1024, 1024), 7, np.uint8))
+    with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4], Resampling.nearest)
+    beside = [path.with_name(f"mask.tif{ending}") for ending in (".ovr", ".aux.xml")]
+    beside[1].write_text("<PAMDataset></PAMDataset>")
+    assert all(file.exists() for file in beside)
+    with mask_writer(path, frame(1024, 1024)) as writer:
+        writer.write(Window(0, 0, 1024, 1024), np.ones((1024, 1024), np.uint8))
+    assert not any(file.exists() for file in beside)
+    with rasterio.open(path) as dataset:
+        assert dataset.files == [str(path)]
+        assert (dataset.read(1, out_shape=(512, 512)) == 1).all()
 
 
 def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
