@@ -116,6 +116,8 @@ def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:
 
 def side_by_side(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Arrays of windows next to each other, joined name by name."""
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 

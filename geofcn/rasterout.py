@@ -169,10 +169,8 @@ class RasterWriter:
         where = ((window.row, window.bottom), (window.col, window.right))
         with rasterio.Env(**GDAL_OPTIONS):
             try:
-                if array.ndim == 2:
-                    dataset.write(array, 1, window=where)
-                else:
-                    dataset.write(array, window=where)
+                # With its axis of bands: rasterio copies the pixels of an array without one.
+                dataset.write(array.reshape(-1, *array.shape[-2:]), window=where)
             except (RasterioError, OSError) as error:
                 raise self._failed(error.__cause__ or error) from error
 
