@@ -23,6 +23,8 @@ from geofcn.errors import ModelError, UsageError
 CLASSES = 2
 # Side of an image that every net takes: total strides are powers of 2 up to it.
 SAMPLE = 64
+# Numbers that a processor's own cache holds beside others.
+CACHED = 2**18
 # Cells a side that one kernel of a merged tail computes at once.
 GROUP = 2
 
@@ -299,13 +301,22 @@ def _differing_border(net: nn.Module, merged: Merged, bands: int) -> int:
 def halved(x: Tensor) -> Tensor:
     """Maxima of 2 x 2 pixels of (batch, channels, rows, columns).
 
-    max_pool2d also writes down where each maximum stood, which takes more time than finding it and
-    is of use in training only.
+    max_pool2d also writes down where each maximum stood, which takes a processor more time than
+    finding it and is of use in training only. Maxima of two rows are made for a few rows at a time, so that they
+    are still in the processor's cache when those of two columns are.
     """
-    if torch.is_grad_enabled() or x.shape[2] % 2 or x.shape[3] % 2:
+    batch, channels, rows, cols = x.shape
+    if torch.is_grad_enabled() or not x.is_cpu or rows % 2 or cols % 2:
         return F.max_pool2d(x, 2)
-    x = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
-    return torch.maximum(x[..., ::2], x[..., 1::2])
+    like = {"dtype": x.dtype, "memory_format": torch.channels_last}
+    out = torch.empty((batch, channels, rows // 2, cols // 2), **like)
+    step = max(1, CACHED // (batch * channels * cols))
+    pairs = torch.empty((batch, channels, step, cols), **like)
+    for part, target in zip(x.split(2 * step, dim=2), out.split(step, dim=2), strict=True):
+        larger = pairs[:, :, : target.shape[2]]
+        torch.maximum(part[:, :, ::2], part[:, :, 1::2], out=larger)
+        torch.maximum(larger[..., ::2], larger[..., 1::2], out=target)
+    return out
 
 
 def block_mean(x: Tensor, size: int) -> Tensor:

@@ -31,7 +31,7 @@ import torch
 
 import geofcn_cli.infer  # noqa: F401
 from geofcn import model
-from geofcn.infer import Predictor
+from geofcn.model import Predictor
 from geofcn_cli.main import main
 
 EVENTS = ("window", "fsync", "rename")

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from geofcn import nets
 from geofcn.errors import ModelError, UsageError
 from geofcn.nets import (
     FCNN,
@@ -192,8 +193,10 @@ def test_folded_batch_norms_give_the_same(scale):
 # --- the merged tail ---
 
 
-@pytest.mark.parametrize("shape", [(6, 8), (7, 5)])
-def test_halving_is_max_pooling(shape):
+@pytest.mark.parametrize("cached", [1, 100, nets.CACHED])
+@pytest.mark.parametrize("shape", [(6, 8), (7, 5), (22, 4)])
+def test_halving_is_max_pooling_however_many_rows_are_taken_at_a_time(shape, cached, monkeypatch):
+    monkeypatch.setattr(nets, "CACHED", cached)
     x = torch.randn(2, 3, *shape)
     x[0, 1, 2, 3] = torch.nan
     expected = F.max_pool2d(x, 2)
