@@ -302,8 +302,8 @@ def halved(x: Tensor) -> Tensor:
     """Maxima of 2 x 2 pixels of (batch, channels, rows, columns).
 
     max_pool2d also writes down where each maximum stood, which takes a processor more time than
-    finding it and is of use in training only. Maxima of two rows are made for a few rows at a time, so that they
-    are still in the processor's cache when those of two columns are.
+    finding it and is of use in training only. Maxima of two rows are made for a few rows at a time:
+    they are still in the processor's cache when those of two columns are made of them.
     """
     batch, channels, rows, cols = x.shape
     if torch.is_grad_enabled() or not x.is_cpu or rows % 2 or cols % 2:
