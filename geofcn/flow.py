@@ -13,7 +13,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from multiprocessing.pool import ThreadPool
@@ -166,11 +166,13 @@ class Cluster:
             while pending:
                 yield _result(*pending.popleft())
         finally:
-            # A scheduler that is gone holds nothing to be released.
+            # A scheduler that is gone holds nothing to be released, nor does a worker that has just
+            # died, and that the scheduler still takes for one of its own.
             if self.client.status == "running":
                 for _, future in pending:
                     future.cancel()
-                self.client.unregister_worker_plugin(name)
+                with suppress(OSError):
+                    self.client.unregister_worker_plugin(name)
 
 
 def _holder(shared: Shared, prepare: Callable[[Shared], object]) -> object:

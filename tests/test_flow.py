@@ -8,6 +8,7 @@ import dask
 import psutil
 import pytest
 from distributed import LocalCluster
+from distributed.comm import CommClosedError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,6 +171,14 @@ def test_a_worker_killed_in_the_middle_changes_no_result(engine, cluster):
             os.kill(victim, signal.SIGKILL)
         seen.append(number)
     assert seen == list(range(60))
+
+
+def test_a_worker_that_dies_at_the_very_end_is_no_error(engine, monkeypatch):
+    def closed(name: str) -> None:
+        raise CommClosedError("Stream is closed")  # as it is told of a worker that has just died
+
+    monkeypatch.setattr(engine.client, "unregister_worker_plugin", closed)
+    assert list(engine.stream(pow, 2, range(5))) == [1, 2, 4, 8, 16]
 
 
 def test_a_task_that_kills_its_workers_is_named(engine):
