@@ -149,7 +149,7 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
         # Zeros wherever no polygon will be: next to nothing to compress, to keep and to sum.
         houses = arrays["mask"] == HOUSE
         arrays["steps"] = np.zeros(houses.shape, np.uint8)
-        arrays["steps"][houses] = quantise(probability[houses], valid[houses])
+        arrays["steps"][houses] = quantise(probability[houses])
     if job.dtype == "float32":
         arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
     return arrays

@@ -122,7 +122,12 @@ def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np
     return mask
 
 
-def quantise(probability: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """float32 probabilities as uint8: 0-254 for 0-1, rounded to the nearest, BLANK where blank."""
+def quantise(probability: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+    """float32 probabilities as uint8: 0-254 for 0-1, rounded to the nearest, BLANK where blank
+    (`None`: nowhere).
+    """
     steps = probability * np.float32(PROBABILITY_STEPS)
-    return np.where(valid, np.rint(steps, out=steps).astype(np.uint8), np.uint8(BLANK))
+    steps = np.rint(steps, out=steps).astype(np.uint8)
+    if valid is not None and not valid.all():
+        steps[~valid] = BLANK
+    return steps

@@ -26,6 +26,8 @@ from geofcn.vectorout import Batch, check_target, write_polygons
 
 METHODS = ("raw", "simplify", "square")
 BAND_ROWS = 256
+# Polygons that are made footprints of at once, at the least.
+GATHERED = 512
 
 log = logging.getLogger("geofcn")
 
@@ -147,10 +149,9 @@ def footprints(
 ) -> Iterator[Batch]:
     """Batches of finished footprints in CRS coordinates, in order, with their ids from 1."""
     finish = partial(_finished, transform, Ground(crs), outline)
-    found = (polygons for polygons in sweep_bands(bands, width) if len(polygons))
     number = 1
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
-    for batch in stream(finish, found, cores()):
+    for batch in stream(finish, _gathered(sweep_bands(bands, width)), cores()):
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
         yield Batch(batch.geometry, {"id": ids, **batch.columns})
@@ -165,6 +166,19 @@ def sweep_bands(
         valid = None if steps is None else steps != BLANK
         yield sweep.push(houses, steps, valid)
     yield sweep.finish()
+
+
+def _gathered(found: Iterable[Polygons]) -> Iterator[Polygons]:
+    """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size."""
+    held, count = [], 0
+    for polygons in found:
+        held.append(polygons)
+        count += len(polygons)
+        if count >= GATHERED:
+            yield Polygons.concatenate(held)
+            held, count = [], 0
+    if count:
+        yield Polygons.concatenate(held)
 
 
 def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygons) -> Batch:
