@@ -190,6 +190,41 @@ def test_folded_batch_norms_give_the_same(scale):
     assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
 
 
+# --- fewer passes over memory ---
+
+
+@pytest.mark.parametrize("name", ["fcnn", "fcnn2", "unet"])
+def test_fused_activations_give_the_same(name, monkeypatch):
+    net = without_batch_norm(make_net(name, 3))
+    x = torch.randn(1, 3, 32, 40)
+    expected = net(x)
+    calls, fused = [], nets._fused
+    monkeypatch.setattr(nets, "_fused", lambda *given: (calls.append(given), fused(*given))[1])
+    with torch.inference_mode():
+        torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
+    assert len(calls) == (14 if name == "unet" else 3) * nets._fused_is_there()
+
+
+def test_a_torch_that_does_not_fuse_gives_the_same(monkeypatch):
+    net, x = make_net("fcnn2", 3), torch.randn(1, 3, 32, 40)
+    expected = net(x)
+    with torch.inference_mode():
+        seen = net(x)
+
+    def missing(*_):
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no such attribute")
+
+    monkeypatch.setattr(nets, "_fused", missing)
+    nets._fused_is_there.cache_clear()
+    try:
+        with torch.inference_mode():
+            plain = net(x)
+    finally:
+        nets._fused_is_there.cache_clear()
+    torch.testing.assert_close(plain, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(seen, plain, rtol=1e-5, atol=1e-5)
+
+
 # --- the merged tail ---
 
 
