@@ -35,9 +35,9 @@ from geofcn.job import (
     tasks_ahead,
     tasks_of,
 )
+from geofcn.machine import pick_device
 from geofcn.model import compute_window
 from geofcn.modelfile import load_model
-from geofcn.nets import pick_device
 from geofcn.pixels import HOUSE
 from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent

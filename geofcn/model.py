@@ -14,12 +14,12 @@ from torch import nn
 from geofcn import __version__
 from geofcn.errors import ModelError
 from geofcn.grid import Window, round_up, tile_at
+from geofcn.machine import keep_freed_memory
 from geofcn.nets import (
     Merged,
     answer_from_means,
     class_difference,
     has_tail,
-    keep_freed_memory,
     make_net,
     without_batch_norm,
 )

@@ -7,9 +7,7 @@ background and house; rows and columns are multiples of its total stride.
 from __future__ import annotations
 
 import copy
-import ctypes
 import itertools
-import sys
 from collections.abc import Callable
 from functools import cache
 
@@ -18,8 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from geofcn.config import MALLOPT
-from geofcn.errors import ModelError, UsageError
+from geofcn.errors import ModelError
 
 CLASSES = 2
 # Side of an image that every net takes: total strides are powers of 2 up to it.
@@ -397,47 +394,3 @@ def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -
         raise ModelError(f"net {name}: there is none; choose one of {', '.join(REGISTRY)}.")
     net = REGISTRY[name](bands=bands, upsample=upsample)
     return net if scale == 1 else Scaled(net, scale)
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device `name`; auto is the first of cuda, mps and cpu that is there.
-
-    Raises UsageError when this machine has no such device.
-    """
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device, available in there.items() if available)
-    if not there.get(name):
-        raise UsageError(f"device {name}: this machine has none; use --device cpu.")
-    return torch.device(name)
-
-
-def keep_freed_memory() -> None:
-    """Let the process keep what activations free, for the next pass.
-
-    glibc returns large blocks to the system at once, and all that threads other than the main one
-    free; the page faults of getting them back cost as much as the arithmetic. Threads that start
-    after this get no heap of their own, and one that is there already is padded too well to be
-    given back. A no-op where the C library is another.
-    """
-    if (libc := _glibc()) is not None:
-        for parameter, value in MALLOPT.items():
-            libc.mallopt(parameter, value)
-
-
-def give_back_freed_memory() -> None:
-    """Return to the system what the process has freed and kept, before another kind of work."""
-    if (libc := _glibc()) is not None:
-        libc.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    """The GNU C library; None where there is another."""
-    try:
-        return ctypes.CDLL("libc.so.6") if sys.platform.startswith("linux") else None
-    except OSError:
-        return None

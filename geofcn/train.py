@@ -23,9 +23,10 @@ from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.journal import Journal, open_journal
 from geofcn.labels import Source, open_source
 from geofcn.learner import Learner, learning_rate
+from geofcn.machine import give_back_freed_memory, keep_freed_memory, pick_device
 from geofcn.model import Card, Model, Predictor, net_geometry
 from geofcn.modelfile import load_model
-from geofcn.nets import give_back_freed_memory, keep_freed_memory, make_net, pick_device
+from geofcn.nets import make_net
 from geofcn.pixels import BLANK, HOUSE
 from geofcn.progress import Progress, silent
 from geofcn.run import CHECKPOINT, Epoch, Run, Standing, restore

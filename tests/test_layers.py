@@ -11,7 +11,7 @@ FLOORS = {
     -1: "errors arrays",  # the ground the house stands on
     0: "config grid pixels augment metrics objects progress files houses qgis sums pool "
     "squaring simplifying",
-    1: "scene rasterout vectorout nets probing flow shards checkpoint journal plots ground "
+    1: "scene rasterout vectorout nets machine probing flow shards checkpoint journal plots ground "
     "village painting strip polygons outlines",
     2: "model learner labels stats synthetic sweep",
     3: "modelfile tiles polygonize verify",

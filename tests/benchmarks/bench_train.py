@@ -31,7 +31,8 @@ from geofcn.batches import Batches
 from geofcn.config import make_recipe, scale_for
 from geofcn.labels import open_source
 from geofcn.learner import Learner
-from geofcn.nets import keep_freed_memory, make_net
+from geofcn.machine import keep_freed_memory
+from geofcn.nets import make_net
 from geofcn.progress import silent
 from geofcn.samples import select, survey
 from geofcn.scene import ground_resolution
