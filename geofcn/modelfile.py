@@ -85,6 +85,8 @@ def load_model(path: str | os.PathLike) -> Model:
 def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     if not path.exists():
         raise ModelError(f"{path}: there is no such model; train one with `geofcn train`.")
+    if path.is_dir():
+        raise ModelError(f"{path}: this is a folder; give a .safetensors file in it.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -142,6 +142,8 @@ def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
 
     Raises OutputError where there is none.
     """
+    if not Path(run).is_dir():
+        raise OutputError(f"{run}: there is no such folder; give that of an unfinished training.")
     checkpoint = load_checkpoint(Path(run) / CHECKPOINT)
     if checkpoint is None:
         raise OutputError(f"{run}: it holds no unfinished training; give a scene and labels.")

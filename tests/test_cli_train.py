@@ -127,7 +127,7 @@ def test_resume_goes_alone_and_needs_an_unfinished_run(geofcn_command, trained, 
     result = geofcn_command("train", "--resume", trained / "run", code=1)
     assert "holds no unfinished training" in result.stderr
     result = geofcn_command("train", "--resume", tmp_path / "nothing", "-q", code=1)
-    assert "holds no unfinished training" in result.stderr
+    assert "there is no such folder" in result.stderr
     result = geofcn_command("train", trained / "scene.tif", code=2)
     assert "Give SCENE and LABELS" in result.stderr
 

@@ -158,7 +158,7 @@ def test_a_missing_file_names_the_way_out(tmp_path):
 
 
 def test_a_folder_is_no_model(tmp_path):
-    with pytest.raises(ModelError, match=str(tmp_path)):
+    with pytest.raises(ModelError, match=f"{tmp_path}: this is a folder"):
         load_model(tmp_path)
 
 
