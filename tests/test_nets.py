@@ -10,6 +10,7 @@ from geofcn.nets import (
     Merged,
     Scaled,
     class_difference,
+    conv_relu_halved,
     halved,
     make_net,
     without_batch_norm,
@@ -163,7 +164,7 @@ def test_fused_activations_give_the_same(name, monkeypatch):
     monkeypatch.setattr(nets, "_fused", lambda *given: (calls.append(given), fused(*given))[1])
     with torch.inference_mode():
         torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
-    assert len(calls) == (14 if name == "unet" else 3) * nets._fused_is_there()
+    assert len(calls) == (14 if name == "unet" else 4) * nets._fused_is_there()
 
 
 def test_a_torch_that_does_not_fuse_gives_the_same(monkeypatch):
@@ -199,6 +200,19 @@ def test_halving_is_max_pooling_however_many_rows_are_taken_at_a_time(shape, cac
     with torch.inference_mode():
         torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("shape", [(2, 4), (4, 2), (6, 8), (22, 4), (7, 5)])
+def test_a_convolution_halved_in_two_parts_is_that_of_the_whole(shape, size):
+    torch.manual_seed(3)
+    conv = torch.nn.Conv2d(4, 6, size, padding=size // 2)
+    x = torch.randn(2, 4, *shape)
+    expected = F.max_pool2d(F.relu(conv(x)), 2)
+    with torch.inference_mode():
+        found = conv_relu_halved(conv, x)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(conv_relu_halved(conv, x), expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("shape", [(24, 32), (26, 34), (28, 22)])
