@@ -127,7 +127,8 @@ def _job(
         raise UsageError(f"threshold {threshold}: give a probability from 0 to 1.")
     fitting = loaded.fit(open_scene(absolute(scene), nodata))
     target = pick_device(device).type
-    return Job(fitting, loaded, threshold, dtype, polygons, compute_window(loaded), target)
+    window = compute_window(loaded, target)
+    return Job(fitting, loaded, threshold, dtype, polygons, window, target)
 
 
 def _check_targets(

@@ -14,6 +14,7 @@ from geofcn.config import DEFAULT_RECIPE, GDAL_OPTIONS
 from geofcn.flow import cores
 from geofcn.grid import Window, origins, sample_windows
 from geofcn.job import AHEAD_PIXELS, one_torch_thread
+from geofcn.machine import pick_device
 from geofcn.model import Model, Predictor, compute_window
 from geofcn.modelfile import load_model
 from geofcn.pixels import classify
@@ -68,7 +69,8 @@ def _scene_facts(scene: Scene) -> dict[str, object]:
 
 def _model_facts(scene: Scene, model: Model) -> dict[str, object]:
     scene = model.fit(scene)
-    window = compute_window(model)
+    device = pick_device("auto").type
+    window = compute_window(model, device)
     count = _count_blocks(scene, window)
     return {
         "net": model.card.net,
@@ -80,11 +82,11 @@ def _model_facts(scene: Scene, model: Model) -> dict[str, object]:
         "halo": model.geometry.halo,
         "compute_window": window,
         "compute_windows": count,
-        **_expect(scene, model, window, count),
+        **_expect(scene, model, device, window, count),
     }
 
 
-def _expect(scene: Scene, model: Model, window: int, count: int) -> dict[str, object]:
+def _expect(scene: Scene, model: Model, device: str, window: int, count: int) -> dict[str, object]:
     """What inference of the scene will take, from computing a few windows spread over it."""
     sampled = [
         Window(place.row // window * window, place.col // window * window, window, window).clip(
@@ -93,7 +95,7 @@ def _expect(scene: Scene, model: Model, window: int, count: int) -> dict[str, ob
         for place in sample_windows(scene.height, scene.width, window, PROBED_WINDOWS)
     ]
     before = _peak_memory()
-    predictor = Predictor(model)
+    predictor = Predictor(model, device=device)
     blank = written = seconds = 0
     with one_torch_thread():
         predictor.window(scene, sampled[0])

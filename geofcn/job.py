@@ -35,8 +35,8 @@ class Job:
     dtype      of the probability raster, or None where none is wanted
     scored     whether the polygons' score needs uint8 probabilities
     window     side of a compute window, in pixels of the scene
-    device     torch device of every worker; one window at a time, whatever it could take at once:
-               rounding depends on the batch, too
+    device     type of every worker's torch device. A GPU has larger windows, not several of them
+               in a batch: it is as busy, and rounding depends on the batch, too
     """
 
     scene: Scene

@@ -28,7 +28,8 @@ from geofcn.probing import Geometry, probe
 from geofcn.scene import Scene, ground_resolution
 
 # Side of a compute window: so many pixels of the net's own input (measured), but not of larger
-# means than these, which bounds the memory of what is read and written.
+# means than these, which bounds the memory of what is read and written. A GPU is given the largest
+# window whatever the scale: small ones would leave it idle between its kernels.
 COMPUTE, COMPUTE_SCALE = 512, 4
 # But at least this many times the halo, for a net that looks far.
 HALOS = 8
@@ -278,16 +279,15 @@ def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tenso
     return tensor.narrow(axis, start, length)
 
 
-def compute_window(model: Model) -> int:
-    """Side of the windows a scene is computed in, in pixels of the scene.
+def compute_window(model: Model, device: str = "cpu") -> int:
+    """Side of the windows a scene is computed in on a type of device, in pixels of the scene.
 
     One answer for each kind of net: float rounding depends on the shape of a pass. Of what is
     computed at most a third is halo.
     """
     geometry = model.geometry
-    return round_up(
-        max(COMPUTE * min(model.card.scale, COMPUTE_SCALE), HALOS * geometry.halo), geometry.stride
-    )
+    scale = COMPUTE_SCALE if device != "cpu" else min(model.card.scale, COMPUTE_SCALE)
+    return round_up(max(COMPUTE * scale, HALOS * geometry.halo), geometry.stride)
 
 
 @lru_cache(maxsize=32)

@@ -244,7 +244,7 @@ class Merged(nn.Module):
 
     def __init__(self, net: nn.Module, bands: int):
         super().__init__()
-        twin = copy.deepcopy(net).double().cpu()
+        twin = copy.deepcopy(net).cpu().double()
         inner, self.scale = (twin.net, net.scale) if isinstance(net, Scaled) else (twin, 1)
         sample = torch.zeros(1, bands, SAMPLE, SAMPLE, dtype=torch.float64)
         with torch.inference_mode():

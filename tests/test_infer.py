@@ -430,6 +430,20 @@ def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
     assert infer(scene, tmp_path / "mask.tif", model=path, verify=9).differing > 0.99 * 300 * 300
 
 
+# --- devices ---
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_gpu_computes_large_windows_of_a_job_of_its_own(make_case, monkeypatch, device):
+    given = (*make_case(Case((90, 70), "fcnn2", 1, "nearest", "nothing", 1, 3)), None, None, False)
+    job = INFER._job(*given, None, "cpu")
+    monkeypatch.setattr(INFER, "pick_device", torch.device)
+    other = INFER._job(*given, None, device)
+    assert (job.device, job.window) == ("cpu", COMPUTE)
+    assert (other.device, other.window) == (device, 4 * COMPUTE)
+    assert other.fingerprint() != job.fingerprint(), "nothing of one is taken for the other's"
+
+
 # --- many processes ---
 
 

@@ -228,7 +228,30 @@ def test_a_new_net_needs_only_its_place_in_the_registry(make_model, write_raster
 @pytest.mark.parametrize("scale", [1, 2, 4, 8])
 def test_compute_windows_are_whole_strides(make_model, scale):
     model = make_model("fcnn2", 3, scale)
-    assert compute_window(model) % model.geometry.stride == 0
+    for device in ("cpu", "cuda", "mps"):
+        assert compute_window(model, device) % model.geometry.stride == 0
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_gpu_gets_large_windows_at_every_scale(make_model, scale):
+    model = make_model("fcnn2", 3, scale)
+    assert compute_window(model, "cuda") == compute_window(model, "mps") == 2048
+    assert compute_window(model) == 512 * scale
+
+
+@pytest.mark.parametrize("net", ["fcnn", "fcnn2", "unet"])
+def test_a_pass_stays_on_the_device_of_its_input(make_model, net):
+    # Torch's meta device computes shapes only, and refuses a tensor of the processor's among them.
+    predictor = Predictor(make_model(net, 3, 2))
+    predictor.net.to("meta")
+    means = torch.empty(1, 3, 64, 64, device="meta")
+    with torch.inference_mode():
+        if predictor.merged is None:
+            found = nets.class_difference(nets.answer_from_means(predictor.net)(means))
+        else:
+            found = predictor.merged.to("meta").from_means(means)
+            predictor._redo_edges(found, means, Window(0, 0, 128, 128), Window(0, 0, 128, 256))
+    assert found.device.type == "meta" and found.shape == (1, 1, 128, 128)
 
 
 # --- does the model fit the scene? ---
