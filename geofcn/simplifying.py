@@ -144,14 +144,17 @@ def _trapezoids(rings: _Rings, kept: np.ndarray) -> np.ndarray:
     before, after = _chords(rings, kept)
     # An edge that is its own chord has nothing below it.
     edge = np.flatnonzero((rings.ring[1:] == rings.ring[:-1]) & ~(kept[1:] & kept[:-1]))
-    start, end = rings.points[before[edge]], rings.points[after[edge + 1]]
+    start, end = before[edge], after[edge + 1]
+    x, y = np.ascontiguousarray(rings.points.T)
+    along_x, along_y = x[end] - x[start], y[end] - y[start]
+    # The vertices as seen from the chord, times its length: how far along it, and how far off.
+    run = (x[edge + 1] - x[edge]) * along_x + (y[edge + 1] - y[edge]) * along_y
+    here, there = (
+        np.abs((x[at] - x[start]) * along_y - (y[at] - y[start]) * along_x)
+        for at in (edge, edge + 1)
+    )
     with np.errstate(invalid="ignore"):
-        along = (end - start) / np.hypot(*(end - start).T)[:, None]
-    # The vertices as seen from the chord: how far along it, and how far off.
-    here, there = ((rings.points[at] - start).T for at in (edge, edge + 1))
-    run = (there[0] - here[0]) * along[:, 0] + (there[1] - here[1]) * along[:, 1]
-    off = [np.abs(side[0] * along[:, 1] - side[1] * along[:, 0]) for side in (here, there)]
-    areas[edge] = np.abs(run) * (off[0] + off[1]) / 2
+        areas[edge] = np.abs(run) * (here + there) / (2 * (along_x**2 + along_y**2))
     return areas
 
 

@@ -57,7 +57,7 @@ from geofcn.strip import (
 from geofcn.sums import column_sums, sum_tables, sum_type
 
 STRIP_PIXELS = 1 << 21
-"""A band is swept in strips of about so many pixels, which bounds memory and suits the cache."""
+"""A band is swept in even strips of about so many pixels: bounded memory that suits the cache."""
 
 HELD_PER_RIPE = 4
 """Finished polygons leave the pool once one corner in so many is theirs: linear time in all."""
@@ -95,7 +95,7 @@ class Sweep:
         self._check(band, values, valid)
         band = band.view(np.int8)
         found = []
-        rows = max(1, STRIP_PIXELS // self._width)
+        rows = _even_strips(*band.shape)
         for top in range(0, len(band), rows):
             strip = slice(top, top + rows)
             tables = [] if values is None else sum_tables(values, valid, strip)
@@ -174,3 +174,9 @@ class Sweep:
         """Take the finished polygons out of the pool."""
         segments, totals, self._frontier = self._pool.take_finished(self._frontier)
         return assemble(segments, totals, self._sum_type)
+
+
+def _even_strips(rows: int, width: int) -> int:
+    """Rows of the strips that a band is cut into."""
+    count = max(1, round(rows * width / STRIP_PIXELS))
+    return max(1, -(-rows // count))
