@@ -13,6 +13,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import groupby
 from pathlib import Path
@@ -238,23 +239,37 @@ def _write(
     targets: Mapping[str, Path],
     outline: Outline,
 ) -> None:
-    """Hand every row band to the rasters' writers, and its houses to the polygons'."""
+    """Hand every row band to the rasters' writers, and its houses to the polygons'.
 
-    def houses() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        for band, arrays in zip(_row_bands(job), bands, strict=True):
-            for name, writer in writers.items():
-                writer.write(band, arrays[name])
-            for top in range(0, band.height, BAND_ROWS):
-                rows = slice(top, top + BAND_ROWS)
-                steps = arrays["steps"][rows] if "steps" in arrays else None
-                yield arrays["mask"][rows] == HOUSE, steps
-        # All shards stand: what gets its name from here on is this job's.
-        shards.claim(targets.values())
+    The rasters are completed while the last polygons are.
+    """
+    with ThreadPoolExecutor(len(writers)) as pool:
+        completing = []
 
-    if "polygons" in targets:
-        write_footprints(targets["polygons"], houses(), job.scene, outline)
-    else:
-        deque(houses(), maxlen=0)
+        def houses() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+            for band, arrays in zip(_row_bands(job), bands, strict=True):
+                for name, writer in writers.items():
+                    writer.write(band, arrays[name])
+                if band.bottom == job.scene.height:
+                    completing.extend(pool.submit(writer.complete) for writer in writers.values())
+                yield from _pieces(arrays)
+            # All shards stand: what gets its name from here on is this job's.
+            shards.claim(targets.values())
+
+        if "polygons" in targets:
+            write_footprints(targets["polygons"], houses(), job.scene, outline)
+        else:
+            deque(houses(), maxlen=0)
+        for completed in completing:
+            completed.result()
+
+
+def _pieces(arrays: Arrays) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """A row band as the sweep takes it: houses and, where they are wanted, uint8 probabilities."""
+    for top in range(0, len(arrays["mask"]), BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        steps = arrays["steps"][rows] if "steps" in arrays else None
+        yield arrays["mask"][rows] == HOUSE, steps
 
 
 def _row_bands(job: Job) -> Iterator[Window]:

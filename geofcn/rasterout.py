@@ -93,8 +93,8 @@ class Frame:
 class RasterWriter:
     """One tiled, compressed GeoTIFF, written by windows; a context manager.
 
-    Leaving the block without an error closes the file, reads back every window that was written,
-    syncs it to disk and renames it to `path`; leaving it with an error removes all that was made.
+    Leaving the block without an error completes the file, syncs it to disk and renames it to
+    `path`; leaving it with an error removes all that was made.
     Raises OutputError where the folder cannot be written, the disk is full, or the file reads back
     otherwise than it was written.
     """
@@ -104,6 +104,7 @@ class RasterWriter:
         self.folder = path.with_name(f".{path.name}.partial")
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
+        self._completed: Path | None = None
         try:
             # What a killed run left; GDAL will not create a file over what is left of another one.
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -128,17 +129,34 @@ class RasterWriter:
 
     def __exit__(self, kind, error, trace) -> None:
         try:
-            self._close()
             if kind is None:
-                finished = self._finish()
-                self._verify(finished)
-                for ending in STALE_ENDINGS:
-                    self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-                files.publish(finished, self.path)
-        except (RasterioError, OSError) as failure:
-            raise self._failed(failure.__cause__ or failure) from failure
+                self._publish()
         finally:
             self._discard()
+
+    def complete(self) -> None:
+        """Close the file, make of it what is to be published, and read back every window.
+
+        Nothing may be written after it. Leaving the block does so unless it is done already, maybe
+        in a thread beside other work.
+        """
+        try:
+            self._close()
+            finished = self._finish()
+            self._verify(finished)
+        except (RasterioError, OSError) as failure:
+            raise self._failed(failure.__cause__ or failure) from failure
+        self._completed = finished
+
+    def _publish(self) -> None:
+        if self._completed is None:
+            self.complete()
+        try:
+            for ending in STALE_ENDINGS:
+                self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+            files.publish(self._completed, self.path)
+        except OSError as failure:
+            raise self._failed(failure) from failure
 
     def _finish(self) -> Path:
         """The file that is to be published."""

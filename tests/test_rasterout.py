@@ -2,6 +2,7 @@ import errno
 import os
 import resource
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -273,6 +274,27 @@ def test_a_file_that_reads_back_otherwise_is_never_published(tmp_path, monkeypat
     monkeypatch.setattr(RasterWriter, "_finish", flip_a_pixel)
     with pytest.raises(OutputError, match="rows 0-19, columns 0-19 read back wrong"):
         write_bands(make(tmp_path / "m.tif", frame(20, 20)), np.zeros((20, 20), np.uint8))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("make", [mask_writer, lambda path, f: RasterWriter(path, f, BYTE)])
+def test_a_file_completed_in_another_thread_gets_its_name_at_the_end(tmp_path, make):
+    mask = a_mask(600, 600)
+    with make(tmp_path / "m.tif", frame(600, 600)) as writer, ThreadPoolExecutor(1) as pool:
+        writer.write(Window(0, 0, 600, 600), mask)
+        pool.submit(writer.complete).result()
+        assert names(tmp_path) == [".m.tif.partial"]
+        writer._finish = None  # it is not completed twice
+    assert names(tmp_path) == ["m.tif"]
+    with rasterio.open(tmp_path / "m.tif") as file:
+        assert (file.read(1) == mask).all()
+
+
+def test_an_error_after_completion_publishes_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), mask_writer(tmp_path / "m.tif", frame(20, 20)) as writer:
+        writer.write(Window(0, 0, 20, 20), a_mask(20, 20))
+        writer.complete()
+        raise ZeroDivisionError
     assert names(tmp_path) == []
 
 
