@@ -13,7 +13,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import groupby
 from pathlib import Path
@@ -241,27 +240,23 @@ def _write(
 ) -> None:
     """Hand every row band to the rasters' writers, and its houses to the polygons'.
 
-    The rasters are completed while the last polygons are.
+    The rasters are completed while the last polygons are made.
     """
-    with ThreadPoolExecutor(len(writers)) as pool:
-        completing = []
 
-        def houses() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-            for band, arrays in zip(_row_bands(job), bands, strict=True):
-                for name, writer in writers.items():
-                    writer.write(band, arrays[name])
+    def houses() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        for band, arrays in zip(_row_bands(job), bands, strict=True):
+            for name, writer in writers.items():
+                writer.write(band, arrays[name])
                 if band.bottom == job.scene.height:
-                    completing.extend(pool.submit(writer.complete) for writer in writers.values())
-                yield from _pieces(arrays)
-            # All shards stand: what gets its name from here on is this job's.
-            shards.claim(targets.values())
+                    writer.complete()
+            yield from _pieces(arrays)
+        # All shards stand: what gets its name from here on is this job's.
+        shards.claim(targets.values())
 
-        if "polygons" in targets:
-            write_footprints(targets["polygons"], houses(), job.scene, outline)
-        else:
-            deque(houses(), maxlen=0)
-        for completed in completing:
-            completed.result()
+    if "polygons" in targets:
+        write_footprints(targets["polygons"], houses(), job.scene, outline)
+    else:
+        deque(houses(), maxlen=0)
 
 
 def _pieces(arrays: Arrays) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

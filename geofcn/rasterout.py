@@ -10,9 +10,11 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from xml.etree import ElementTree
 
 import numpy as np
@@ -104,7 +106,9 @@ class RasterWriter:
         self.folder = path.with_name(f".{path.name}.partial")
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
-        self._completed: Path | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._completing: Future[Path] | None = None
+        self._left = Event()
         try:
             # What a killed run left; GDAL will not create a file over what is left of another one.
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -130,36 +134,42 @@ class RasterWriter:
     def __exit__(self, kind, error, trace) -> None:
         try:
             if kind is None:
-                self._publish()
+                self.complete()
+                self._publish(self._completing.result())
         finally:
+            self._left.set()
+            self._thread.shutdown()
             self._discard()
 
     def complete(self) -> None:
-        """Close the file, make of it what is to be published, and read back every window.
+        """Begin to make of the file what is to be published, and to read back every window.
 
-        Nothing may be written after it. Leaving the block does so unless it is done already, maybe
-        in a thread beside other work.
+        A thread does so beside other work; leaving the block waits for it, or stops it if there is
+        an error. Nothing may be written any more.
         """
+        if self._completing is None:
+            self._completing = self._thread.submit(self._complete)
+
+    def _complete(self) -> Path:
+        """The file that is to be published."""
         try:
             self._close()
             finished = self._finish()
             self._verify(finished)
         except (RasterioError, OSError) as failure:
             raise self._failed(failure.__cause__ or failure) from failure
-        self._completed = finished
+        return finished
 
-    def _publish(self) -> None:
-        if self._completed is None:
-            self.complete()
+    def _publish(self, finished: Path) -> None:
         try:
             for ending in STALE_ENDINGS:
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-            files.publish(self._completed, self.path)
+            files.publish(finished, self.path)
         except OSError as failure:
             raise self._failed(failure) from failure
 
     def _finish(self) -> Path:
-        """The file that is to be published."""
+        """The file as it is to be published, of those that were written."""
         return self.folder / "0.tif"
 
     def _create(
@@ -200,6 +210,8 @@ class RasterWriter:
         """Read every window back: a full disk may pass for a success until here."""
         with rasterio.Env(**GDAL_OPTIONS), rasterio.open(finished, driver="GTiff") as dataset:
             for window, checksum in self._checksums.items():
+                if self._left.is_set():
+                    raise self._failed("it was stopped")
                 where = ((window.row, window.bottom), (window.col, window.right))
                 if zlib.crc32(dataset.read(window=where)) != checksum:
                     raise self._failed(f"{window} read back wrong")

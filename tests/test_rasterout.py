@@ -2,7 +2,7 @@ import errno
 import os
 import resource
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -278,23 +278,38 @@ def test_a_file_that_reads_back_otherwise_is_never_published(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("make", [mask_writer, lambda path, f: RasterWriter(path, f, BYTE)])
-def test_a_file_completed_in_another_thread_gets_its_name_at_the_end(tmp_path, make):
+def test_a_file_completed_early_gets_its_name_when_the_block_is_left(tmp_path, make):
     mask = a_mask(600, 600)
-    with make(tmp_path / "m.tif", frame(600, 600)) as writer, ThreadPoolExecutor(1) as pool:
+    with make(tmp_path / "m.tif", frame(600, 600)) as writer:
         writer.write(Window(0, 0, 600, 600), mask)
-        pool.submit(writer.complete).result()
+        writer.complete()
+        writer._completing.result()
         assert names(tmp_path) == [".m.tif.partial"]
-        writer._finish = None  # it is not completed twice
+        writer._complete = None  # it is not completed twice
     assert names(tmp_path) == ["m.tif"]
     with rasterio.open(tmp_path / "m.tif") as file:
         assert (file.read(1) == mask).all()
 
 
-def test_an_error_after_completion_publishes_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), mask_writer(tmp_path / "m.tif", frame(20, 20)) as writer:
-        writer.write(Window(0, 0, 20, 20), a_mask(20, 20))
+def test_an_error_beside_completion_stops_it_and_publishes_nothing(tmp_path, monkeypatch):
+    begun, left, read = Event(), Event(), []
+    checksum = rasterout.zlib.crc32
+
+    def wait(array):
+        read.append(array)
+        begun.set()
+        assert left.wait(60)
+        return checksum(array)
+
+    with pytest.raises(KeyboardInterrupt), mask_writer(tmp_path / "m.tif", frame(512, 9)) as writer:
+        for band in row_bands(512, 9, 64):
+            writer.write(band, a_mask(*band.shape))
+        monkeypatch.setattr(rasterout.zlib, "crc32", wait)
+        monkeypatch.setattr(writer._left, "set", lambda told=writer._left.set: (told(), left.set()))
         writer.complete()
-        raise ZeroDivisionError
+        assert begun.wait(60)
+        raise KeyboardInterrupt
+    assert len(read) == 1, "of eight windows"
     assert names(tmp_path) == []
 
 
