@@ -15,10 +15,10 @@ import numpy as np
 
 from geofcn.augment import Pose, mirrored, random_pose, relit
 from geofcn.config import Recipe
+from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
+from geofcn.core.windows import Window
 from geofcn.flow import cores
-from geofcn.grid import Window
 from geofcn.learner import Batch
-from geofcn.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.tiles import CELL, Place, Tile, Tiles
 
 # Tiles are shuffled in regions of this many cells a side, so that few cells are decoded more than

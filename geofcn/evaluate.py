@@ -20,14 +20,14 @@ import pyproj
 import shapely
 from rasterio.crs import CRS
 
+from geofcn.core.geodesy import Ground
+from geofcn.core.metrics import Confusion, confusion
+from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.windows import Window, row_bands
 from geofcn.errors import LabelsError, UsageError
 from geofcn.flow import Threads
-from geofcn.grid import Window, row_bands
-from geofcn.ground import Ground
 from geofcn.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels, read_vectors
-from geofcn.metrics import Confusion, confusion
 from geofcn.objects import Matching, match, polis
-from geofcn.pixels import BLANK, HOUSE
 from geofcn.polygonize import to_map
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, open_mask

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from geofcn import rasterout, vectorout
+from geofcn.core.pixels import HOUSE
+from geofcn.core.windows import Window, round_up, row_bands
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
-from geofcn.grid import Window, round_up, row_bands
 from geofcn.job import (
     Job,
     Task,
@@ -38,7 +39,6 @@ from geofcn.job import (
 from geofcn.machine import pick_device
 from geofcn.model import compute_window
 from geofcn.modelfile import load_model
-from geofcn.pixels import HOUSE
 from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, absolute, open_scene, undeclared_collar

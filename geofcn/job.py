@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from geofcn import __version__
+from geofcn.core.pixels import HOUSE, classify, quantise
+from geofcn.core.windows import Window, blocks, origins, round_up
 from geofcn.flow import cores
-from geofcn.grid import Window, blocks, origins, round_up
 from geofcn.model import Model, Predictor
 from geofcn.modelfile import model_digest
-from geofcn.pixels import HOUSE, classify, quantise
 from geofcn.scene import Scene
 from geofcn.shards import pack
 

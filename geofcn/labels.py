@@ -21,9 +21,9 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine, array_bounds
 from rasterio.warp import transform_bounds
 
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
-from geofcn.grid import Window, sample_windows
-from geofcn.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.scene import Scene, aligned, open_scene, stamp
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geofcn.config import Recipe
+from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
-from geofcn.metrics import Confusion
 from geofcn.nets import class_difference, unscaled
 
 # Shares of a training: over which the rate rises, and the rate it starts from.

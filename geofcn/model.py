@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from geofcn import __version__
+from geofcn.core.pixels import Normalisation, pad_to
+from geofcn.core.windows import Window, round_up, tile_at
 from geofcn.errors import ModelError
-from geofcn.grid import Window, round_up, tile_at
 from geofcn.machine import keep_freed_memory
 from geofcn.nets import (
     Merged,
@@ -23,7 +24,6 @@ from geofcn.nets import (
     make_net,
     without_batch_norm,
 )
-from geofcn.pixels import Normalisation, pad_to
 from geofcn.probing import Geometry, probe
 from geofcn.scene import Scene, ground_resolution
 

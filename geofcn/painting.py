@@ -16,7 +16,7 @@ from rasterio.features import rasterize
 from rasterio.transform import Affine
 from shapely import Polygon
 
-from geofcn.grid import Window
+from geofcn.core.windows import Window
 from geofcn.houses import Colour, Surface, Tree
 
 # Sunwards the ground path goes one column for every two rows; a ray climbs by SUN_RISE a row.

@@ -14,11 +14,11 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from geofcn import outlines
+from geofcn.core.geodesy import Ground
+from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
+from geofcn.core.windows import row_bands
 from geofcn.errors import OutputError, SceneError, UsageError
 from geofcn.flow import cores, stream
-from geofcn.grid import row_bands
-from geofcn.ground import Ground
-from geofcn.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, open_mask, open_scene
 from geofcn.sweep import Polygons, Sweep

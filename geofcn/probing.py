@@ -15,8 +15,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
-from geofcn.grid import round_up
 
 MAX_STRIDE = 64
 MAX_REACH = 1024

@@ -27,9 +27,9 @@ from rasterio.transform import Affine
 
 from geofcn import files
 from geofcn.config import GDAL_OPTIONS
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
+from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
-from geofcn.grid import Window
-from geofcn.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 
 ENDINGS = (".tif", ".tiff")
 # Files in which GDAL keeps overviews, masks and statistics of a raster: those of an older one would

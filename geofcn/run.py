@@ -14,10 +14,10 @@ import torch
 
 from geofcn import plots
 from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geofcn.core.metrics import Confusion
 from geofcn.errors import OutputError, TrainingError
 from geofcn.files import write_whole
 from geofcn.learner import Learner
-from geofcn.metrics import Confusion
 from geofcn.model import Model
 from geofcn.modelfile import save_model
 

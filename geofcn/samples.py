@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.config import Recipe
+from geofcn.core.pixels import BLANK, HOUSE, Normalisation, is_kept, nonblank_values
+from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError
 from geofcn.files import write_whole
 from geofcn.flow import stream
-from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.labels import Source
-from geofcn.pixels import BLANK, HOUSE, Normalisation, is_kept, nonblank_values
 from geofcn.progress import Progress, silent
 from geofcn.stats import BandMoments, MeanImage
 from geofcn.tiles import Place, Tiles

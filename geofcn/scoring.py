@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from geofcn.grid import Window
+from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
+from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.windows import Window
 from geofcn.labels import Source
-from geofcn.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.model import Model, Predictor
-from geofcn.pixels import BLANK, HOUSE
 from geofcn.tiles import Tile
 
 

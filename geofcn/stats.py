@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geofcn.pixels import Normalisation
+from geofcn.core.pixels import Normalisation
 
 
 @dataclass(frozen=True)

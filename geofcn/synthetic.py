@@ -20,8 +20,8 @@ from rasterio.transform import Affine
 from shapely import Polygon
 
 from geofcn import painting, rasterout, vectorout, village
+from geofcn.core.windows import Window, blocks
 from geofcn.errors import OutputError, UsageError
-from geofcn.grid import Window, blocks
 from geofcn.progress import Progress, silent
 
 GROUND_RESOLUTION = 0.2  # metres

@@ -14,9 +14,9 @@ from threading import Lock
 
 import numpy as np
 
-from geofcn.grid import Window, blocks
+from geofcn.core.pixels import BACKGROUND, BLANK
+from geofcn.core.windows import Window, blocks
 from geofcn.labels import Source
-from geofcn.pixels import BACKGROUND, BLANK
 
 CACHE_BYTES = 192 * 2**20
 # Side of a decoded cell: a few of GDAL's blocks.

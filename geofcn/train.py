@@ -18,8 +18,9 @@ from geofcn import __version__, plots
 from geofcn.batches import Batches
 from geofcn.checkpoint import load_checkpoint
 from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
+from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError, OutputError, UsageError
-from geofcn.grid import Window, blocks, round_up, training_windows
 from geofcn.journal import Journal, open_journal
 from geofcn.labels import Source, open_source
 from geofcn.learner import Learner, learning_rate
@@ -27,7 +28,6 @@ from geofcn.machine import give_back_freed_memory, keep_freed_memory, pick_devic
 from geofcn.model import Card, Model, Predictor, net_geometry
 from geofcn.modelfile import load_model
 from geofcn.nets import make_net
-from geofcn.pixels import BLANK, HOUSE
 from geofcn.progress import Progress, silent
 from geofcn.run import CHECKPOINT, Epoch, Run, Standing, restore
 from geofcn.samples import (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.grid import round_up, sample_windows
+from geofcn.core.pixels import classify
+from geofcn.core.windows import round_up, sample_windows
 from geofcn.model import Predictor
-from geofcn.pixels import classify
 from geofcn.progress import Progress
 from geofcn.scene import Scene, open_scene
 

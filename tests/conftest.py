@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
+from geofcn.core.pixels import Normalisation
 from geofcn.labels import open_source
 from geofcn.model import Card, Model
 from geofcn.nets import make_net
-from geofcn.pixels import Normalisation
 from geofcn.scene import close_handles
 from geofcn_cli.main import main
 

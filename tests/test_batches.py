@@ -9,9 +9,9 @@ from geofcn import tiles as tiles_module
 from geofcn.augment import ZOOM, Pose
 from geofcn.batches import Batches, moved, prepare
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
-from geofcn.grid import Window, training_windows
+from geofcn.core.pixels import BLANK, Normalisation
+from geofcn.core.windows import Window, training_windows
 from geofcn.labels import open_source
-from geofcn.pixels import BLANK, Normalisation
 from geofcn.tiles import Tile, Tiles
 
 PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn import flow
+from geofcn.core.windows import Window
 from geofcn.errors import UsageError, WorkersError
 from geofcn.flow import Threads, cores, open_engine, stream
-from geofcn.grid import Window
 
 
 @given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))

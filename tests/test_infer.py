@@ -24,11 +24,11 @@ from rasterio.errors import RasterioIOError
 from torch import nn
 
 from geofcn import flow, model, nets, rasterout
+from geofcn.core.pixels import Normalisation
 from geofcn.errors import OutputError, WorkersError
 from geofcn.infer import infer
 from geofcn.model import Predictor
 from geofcn.modelfile import load_model, save_model
-from geofcn.pixels import Normalisation
 from geofcn.scene import open_scene
 from geofcn.shards import Shards
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.grid import Window, row_bands
+from geofcn.core.windows import Window, row_bands
 from geofcn.job import Job, Task, run_remote_task, run_task, side_by_side, task_width, tasks_of
 from geofcn.modelfile import save_model
 from geofcn.scene import open_scene

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 from rasterio.transform import Affine, from_origin
 
+from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.windows import Window, blocks
 from geofcn.errors import LabelsError, SceneError
-from geofcn.grid import Window, blocks
 from geofcn.labels import _to_pixels, open_labels, open_source
-from geofcn.pixels import BLANK, HOUSE
 from geofcn.scene import open_scene
 
 WEST, NORTH = 500_000, 5_000_000

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.learner import Batch, Learner, learning_rate, make_optimizer, weighted_loss
-from geofcn.metrics import Confusion
 from geofcn.nets import make_net
 
 # --- the seed's rules, by hand ---

@@ -11,10 +11,10 @@ from rasterio.transform import from_origin
 
 from geofcn import model as model_module
 from geofcn import nets
+from geofcn.core.pixels import Normalisation
+from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
-from geofcn.grid import Window, blocks, round_up
 from geofcn.model import Predictor, compute_window, net_geometry
-from geofcn.pixels import Normalisation
 from geofcn.scene import open_scene
 
 RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 import geofcn
 from geofcn import files, modelfile
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
 from geofcn.modelfile import load_model, model_digest, save_model
-from geofcn.pixels import Normalisation
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import shapely
 
 from geofcn import painting
-from geofcn.grid import Window
+from geofcn.core.windows import Window
 from geofcn.houses import CARS, DECKS, DRIVES, LAWNS, ROOFS, Place, Surface, Tree
 from geofcn.painting import SHADOW_STEPS, SUN_RISE
 from geofcn.village import CROPS, cell

@@ -11,8 +11,8 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
+from geofcn.core.pixels import BLANK
 from geofcn.errors import SceneError, UsageError
-from geofcn.pixels import BLANK
 from geofcn.polygonize import Outline, footprints, polygonize
 
 UTM = CRS.from_epsg(25832)

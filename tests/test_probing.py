@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from geofcn.core.windows import Window, blocks, tile_at
 from geofcn.errors import ModelError
-from geofcn.grid import Window, blocks, tile_at
 from geofcn.nets import Scaled, make_net
 from geofcn.probing import Geometry, probe
 

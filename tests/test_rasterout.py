@@ -15,9 +15,9 @@ from rasterio.errors import RasterioIOError
 from rasterio.transform import from_origin
 
 from geofcn import rasterout
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
-from geofcn.grid import Window, blocks, row_bands
-from geofcn.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.rasterout import (
     Band,
     Frame,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from geofcn import samples
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.core.pixels import BLANK
+from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
-from geofcn.grid import Window, training_windows
-from geofcn.pixels import BLANK
 from geofcn.samples import held_out_blocks, load_survey, save_survey, select, survey
 from geofcn.scene import open_scene
 from geofcn.tiles import Tiles

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from geofcn.grid import blocks
+from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
+from geofcn.core.pixels import Normalisation
+from geofcn.core.windows import blocks
 from geofcn.labels import open_source
-from geofcn.metrics import Confusion, ScoreCurve, best_threshold
-from geofcn.pixels import Normalisation
 from geofcn.scene import open_scene
 from geofcn.scoring import judge_tiles, judge_windows
 from geofcn.tiles import Tile

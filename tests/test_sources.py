@@ -13,9 +13,9 @@ import rasterio.shutil
 from rasterio.enums import Resampling
 
 from geofcn import model
+from geofcn.core.pixels import classify
 from geofcn.infer import infer
 from geofcn.modelfile import load_model, save_model
-from geofcn.pixels import classify
 
 SIZE, PART = 300, 100
 

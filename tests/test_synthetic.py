@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 
 from geofcn import village
+from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
-from geofcn.grid import Window
 from geofcn.rasterout import BLOCK
 from geofcn.synthetic import SyntheticScene, write_sample
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofcn import tiles as tiles_module
+from geofcn.core.pixels import BLANK
+from geofcn.core.windows import Window
 from geofcn.errors import SceneError
-from geofcn.grid import Window
-from geofcn.pixels import BLANK
 from geofcn.tiles import Tiles
 
 seed = partial(Tiles, zero_padding=True)

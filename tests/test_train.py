@@ -19,10 +19,10 @@ from rasterio.enums import ColorInterp
 import geofcn
 from geofcn import batches, learner, plots
 from geofcn.config import make_recipe
+from geofcn.core.metrics import Confusion
+from geofcn.core.windows import training_windows
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
-from geofcn.grid import training_windows
 from geofcn.labels import open_source
-from geofcn.metrics import Confusion
 from geofcn.modelfile import load_model
 from geofcn.nets import make_net
 from geofcn.plots import LEGEND_ROWS

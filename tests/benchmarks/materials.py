@@ -14,7 +14,7 @@ PIECE = 2048
 
 def synthetic_piece() -> tuple[np.ndarray, np.ndarray]:
     """A part of a synthetic scene: image (3, PIECE, PIECE), labels (1, PIECE, PIECE); uint8."""
-    from geofcn.grid import Window
+    from geofcn.core.windows import Window
     from geofcn.synthetic import SyntheticScene
 
     scene, part = SyntheticScene(PIECE * 2), Window(PIECE // 2, PIECE // 2, PIECE, PIECE)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rasterio.crs import CRS
 from shapely.geometry import Polygon, box
 
-from geofcn.ground import Ground
+from geofcn.core.geodesy import Ground
 
 # CRS -> a place at 46 degrees north in it, and units to a metre.
 PLACES = {

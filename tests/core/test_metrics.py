@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geofcn.metrics import SCORES, Confusion, ScoreCurve, best_threshold, confusion
-from geofcn.pixels import classify, quantise
+from geofcn.core.metrics import SCORES, Confusion, ScoreCurve, best_threshold, confusion
+from geofcn.core.pixels import classify, quantise
 
 PREDICTED = np.array([[1, 1, 1, 0], [0, 0, 0, 0]], bool)
 TRUTH = np.array([[1, 0, 0, 1], [0, 0, 0, 1]], bool)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.pixels import (
+from geofcn.core.pixels import (
     BACKGROUND,
     BLANK,
     HOUSE,

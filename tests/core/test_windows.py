@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.grid import (
+from geofcn.core.windows import (
     Window,
     blocks,
     origins,

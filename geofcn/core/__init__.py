@@ -1,0 +1,1 @@
+"""Arithmetic of windows, grids, pixels, scores and areas: arrays in, arrays out, no files."""
