@@ -31,7 +31,7 @@ from geofcn.objects import Matching, match, polis
 from geofcn.polygonize import to_map
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, open_mask
-from geofcn.sweep import Polygons, Sweep
+from geofcn.tracing.sweep import Polygons, Sweep
 from geofcn.vectorout import Batch, check_target, write_polygons
 
 BAND_ROWS = 256

@@ -21,7 +21,7 @@ from geofcn.errors import OutputError, SceneError, UsageError
 from geofcn.flow import cores, stream
 from geofcn.progress import Progress, silent
 from geofcn.scene import Scene, open_mask, open_scene
-from geofcn.sweep import Polygons, Sweep
+from geofcn.tracing.sweep import Polygons, Sweep
 from geofcn.vectorout import Batch, check_target, write_polygons
 
 METHODS = ("raw", "simplify", "square")

@@ -31,7 +31,7 @@ import rasterio.features
 import shapely
 from rasterio.errors import NotGeoreferencedWarning
 
-from geofcn.sweep import Polygons, Sweep
+from geofcn.tracing.sweep import Polygons, Sweep
 
 TRUTH = Path(__file__).resolve().parents[3] / "shared" / "data" / "seed_ground_truth" / "gt.png"
 SIZES = {"houses": 10_000, "noisy": 10_000, "speckle": 5_000}

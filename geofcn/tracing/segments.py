@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geofcn.arrays import find_roots
+from geofcn.tracing.permutations import find_roots
 
 # A corner is the integer row << 32 | column, so corners compare by row, then column. In memory it
 # is the pair (column, row) of int32. ~corner (negative) is one of a saddle that may need a split.

@@ -42,10 +42,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geofcn.arrays import Cycles
-from geofcn.polygons import Polygons, assemble
-from geofcn.pool import Frontier, Pool
-from geofcn.strip import (
+from geofcn.tracing.column_sums import column_sums, sum_tables, sum_type
+from geofcn.tracing.permutations import Cycles
+from geofcn.tracing.rings import Polygons, assemble
+from geofcn.tracing.segments import Frontier, Pool
+from geofcn.tracing.strip import (
     Parts,
     Strip,
     corners_of,
@@ -54,7 +55,6 @@ from geofcn.strip import (
     mark_saddles,
     sum_by_component,
 )
-from geofcn.sums import column_sums, sum_tables, sum_type
 
 STRIP_PIXELS = 1 << 21
 """A band is swept in even strips of about so many pixels: bounded memory that suits the cache."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geofcn.arrays import Cycles, exchange, offsets, spans
-from geofcn.pool import COORDINATE, ROW_SHIFT, Segments
-from geofcn.sums import FIXED_POINT
+from geofcn.tracing.column_sums import FIXED_POINT
+from geofcn.tracing.permutations import Cycles, exchange, offsets, spans
+from geofcn.tracing.segments import COORDINATE, ROW_SHIFT, Segments
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geofcn.arrays import Cycles, followers, interleave, stable_argsort, unite
-from geofcn.pool import CORNER, ROW_SHIFT, Frontier
-from geofcn.sums import sums_along
+from geofcn.tracing.column_sums import sums_along
+from geofcn.tracing.permutations import Cycles, followers, interleave, stable_argsort, unite
+from geofcn.tracing.segments import CORNER, ROW_SHIFT, Frontier
 
 # -------------------------------------------------------------------------------------------- edges
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.arrays import Cycles, exchange, followers, spans, stable_argsort, unite
+from geofcn.tracing.permutations import Cycles, exchange, followers, spans, stable_argsort, unite
 
 permutations = st.integers(1, 60).flatmap(lambda n: st.permutations(range(n)))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geofcn.arrays import offsets, spans
+from geofcn.tracing.permutations import offsets, spans
 
 FIXED_POINT = 1 << 30
 """Floats are summed as integers, multiples of 1 / FIXED_POINT: the same sum in any order."""

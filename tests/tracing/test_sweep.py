@@ -11,8 +11,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn import sweep as module
-from geofcn.sweep import Polygons, Sweep
+from geofcn.tracing import sweep as module
+from geofcn.tracing.sweep import Polygons, Sweep
 
 BAND_HEIGHTS = (1, 2, 3, 7, 64)
 
