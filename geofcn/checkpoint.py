@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from geofcn.errors import TrainingError
-from geofcn.files import write_whole
+from geofcn.io.files import write_whole
 
 HEADER = "geofcn-training"
 

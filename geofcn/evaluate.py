@@ -26,13 +26,13 @@ from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, row_bands
 from geofcn.errors import LabelsError, UsageError
 from geofcn.flow import Threads
-from geofcn.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels, read_vectors
+from geofcn.io.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels, read_vectors
+from geofcn.io.scene import Scene, open_mask
+from geofcn.io.vector_writer import Batch, check_target, write_polygons
 from geofcn.objects import Matching, match, polis
 from geofcn.polygonize import to_map
 from geofcn.progress import Progress, silent
-from geofcn.scene import Scene, open_mask
 from geofcn.tracing.sweep import Polygons, Sweep
-from geofcn.vectorout import Batch, check_target, write_polygons
 
 BAND_ROWS = 256
 # Row bands read ahead of the sweep.

@@ -19,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn import rasterout, vectorout
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window, round_up, row_bands
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
+from geofcn.io import raster_writer, vector_writer
+from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.job import (
     Job,
     Task,
@@ -41,7 +42,6 @@ from geofcn.model import compute_window
 from geofcn.modelfile import load_model
 from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
-from geofcn.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.shards import Arrays, Shards, claimed, unpack
 from geofcn.verify import Verification, verify_mask
 
@@ -92,7 +92,7 @@ def infer(
     job = _job(scene, model, threshold, dtype, polygons is not None, nodata, device)
     targets = _check_targets(job, mask, probability, polygons, overwrite, allow_no_crs, model)
     _warn(job.scene)
-    rasterout.refuse_unknown_options(creation or {})
+    raster_writer.refuse_unknown_options(creation or {})
     if tile < 1:
         raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
     shards = Shards(_work_folder(targets["mask"]), job.fingerprint())
@@ -146,14 +146,14 @@ def _check_targets(
     them.
     """
     sources = (job.scene.path, model)
-    targets = {"mask": rasterout.check_target(mask, overwrite, *sources)}
+    targets = {"mask": raster_writer.check_target(mask, overwrite, *sources)}
     own = claimed(_work_folder(targets["mask"]), job.fingerprint())
     if probability is not None:
         mine = overwrite or Path(probability).absolute() in own
-        targets["probability"] = rasterout.check_target(probability, mine, *sources)
+        targets["probability"] = raster_writer.check_target(probability, mine, *sources)
     if polygons is not None:
         mine = overwrite or Path(polygons).absolute() in own
-        targets["polygons"] = vectorout.check_target(polygons, mine, *sources)
+        targets["polygons"] = vector_writer.check_target(polygons, mine, *sources)
         refuse_no_crs(job.scene, allow_no_crs)
     if len({path.absolute() for path in targets.values()}) < len(targets):
         raise OutputError(f"{mask}: two outputs have this name; give each its own.")
@@ -216,16 +216,16 @@ def _joined(results: Iterable[tuple[Task, Arrays | bytes]], packed: bool) -> Arr
 
 def _open_writers(
     job: Job, targets: Mapping[str, Path], creation: Mapping[str, str] | None, stack: ExitStack
-) -> dict[str, rasterout.CogWriter]:
+) -> dict[str, raster_writer.CogWriter]:
     """Writers of the rasters, by the name of the array they write; the mask gets its name last."""
     scene = job.scene
-    frame = rasterout.Frame(scene.height, scene.width, scene.crs, scene.transform)
+    frame = raster_writer.Frame(scene.height, scene.width, scene.crs, scene.transform)
     given = {"tags": job.tags(), "options": creation}
-    mask = rasterout.mask_writer(targets["mask"], frame, **given)
+    mask = raster_writer.mask_writer(targets["mask"], frame, **given)
     writers = {"mask": stack.enter_context(mask)}
     if "probability" in targets:
         name = "steps" if job.dtype == "uint8" else "probability"
-        writer = rasterout.probability_writer(targets["probability"], frame, job.dtype, **given)
+        writer = raster_writer.probability_writer(targets["probability"], frame, job.dtype, **given)
         writers[name] = stack.enter_context(writer)
     return writers
 
@@ -233,7 +233,7 @@ def _open_writers(
 def _write(
     job: Job,
     bands: Iterable[Arrays],
-    writers: Mapping[str, rasterout.CogWriter],
+    writers: Mapping[str, raster_writer.CogWriter],
     shards: Shards,
     targets: Mapping[str, Path],
     outline: Outline,

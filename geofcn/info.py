@@ -14,11 +14,11 @@ from geofcn.config import DEFAULT_RECIPE, GDAL_OPTIONS
 from geofcn.core.pixels import classify
 from geofcn.core.windows import Window, origins, sample_windows
 from geofcn.flow import cores
+from geofcn.io.scene import Scene, ground_resolution, open_scene
 from geofcn.job import AHEAD_PIXELS, one_torch_thread
 from geofcn.machine import pick_device
 from geofcn.model import Model, Predictor, compute_window
 from geofcn.modelfile import load_model
-from geofcn.scene import Scene, ground_resolution, open_scene
 
 TRAINING_TILE = DEFAULT_RECIPE.tile
 SAMPLE_SIZE = 256

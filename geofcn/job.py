@@ -19,9 +19,9 @@ from geofcn import __version__
 from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks, origins, round_up
 from geofcn.flow import cores
+from geofcn.io.scene import Scene
 from geofcn.model import Model, Predictor
 from geofcn.modelfile import model_digest
-from geofcn.scene import Scene
 from geofcn.shards import pack
 
 # Pixels of the tasks under way, at the least.

@@ -15,6 +15,7 @@ from geofcn import __version__
 from geofcn.core.pixels import Normalisation, pad_to
 from geofcn.core.windows import Window, round_up, tile_at
 from geofcn.errors import ModelError
+from geofcn.io.scene import Scene, ground_resolution
 from geofcn.machine import keep_freed_memory
 from geofcn.nets import (
     Merged,
@@ -25,7 +26,6 @@ from geofcn.nets import (
     without_batch_norm,
 )
 from geofcn.probing import Geometry, probe
-from geofcn.scene import Scene, ground_resolution
 
 # Side of a compute window: so many pixels of the net's own input (measured), but not of larger
 # means than these, which bounds the memory of what is read and written. A GPU is given the largest

@@ -24,7 +24,7 @@ from torch import nn
 from geofcn.config import SCALES, UPSAMPLES
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
-from geofcn.files import write_whole
+from geofcn.io.files import write_whole
 from geofcn.model import Card, Model
 from geofcn.nets import REGISTRY, make_net
 

@@ -19,10 +19,10 @@ from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.core.windows import row_bands
 from geofcn.errors import OutputError, SceneError, UsageError
 from geofcn.flow import cores, stream
+from geofcn.io.scene import Scene, open_mask, open_scene
+from geofcn.io.vector_writer import Batch, check_target, write_polygons
 from geofcn.progress import Progress, silent
-from geofcn.scene import Scene, open_mask, open_scene
 from geofcn.tracing.sweep import Polygons, Sweep
-from geofcn.vectorout import Batch, check_target, write_polygons
 
 METHODS = ("raw", "simplify", "square")
 BAND_ROWS = 256

@@ -16,7 +16,7 @@ from geofcn import plots
 from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.core.metrics import Confusion
 from geofcn.errors import OutputError, TrainingError
-from geofcn.files import write_whole
+from geofcn.io.files import write_whole
 from geofcn.learner import Learner
 from geofcn.model import Model
 from geofcn.modelfile import save_model

@@ -21,9 +21,9 @@ from geofcn.config import Recipe
 from geofcn.core.pixels import BLANK, HOUSE, Normalisation, is_kept, nonblank_values
 from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError
-from geofcn.files import write_whole
 from geofcn.flow import stream
-from geofcn.labels import Source
+from geofcn.io.files import write_whole
+from geofcn.io.labels import Source
 from geofcn.progress import Progress, silent
 from geofcn.stats import BandMoments, MeanImage
 from geofcn.tiles import Place, Tiles

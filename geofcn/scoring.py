@@ -10,7 +10,7 @@ import torch
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window
-from geofcn.labels import Source
+from geofcn.io.labels import Source
 from geofcn.model import Model, Predictor
 from geofcn.tiles import Tile
 

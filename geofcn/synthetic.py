@@ -19,9 +19,10 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from shapely import Polygon
 
-from geofcn import painting, rasterout, vectorout, village
+from geofcn import painting, village
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import OutputError, UsageError
+from geofcn.io import raster_writer, vector_writer
 from geofcn.progress import Progress, silent
 
 GROUND_RESOLUTION = 0.2  # metres
@@ -125,23 +126,23 @@ def write_sample(
     """
     scene = SyntheticScene(size, seed)
     folder = _made_folder(Path(folder))
-    image_path = rasterout.check_target(folder / "scene.tif", overwrite)
-    labels_path = rasterout.check_target(folder / "labels.tif", overwrite)
-    houses_path = vectorout.check_target(folder / "labels.gpkg", overwrite)
-    frame = rasterout.Frame(size, size, scene.crs, scene.transform)
-    colours = rasterout.Band("uint8", nodata=0, count=3)
-    classes = rasterout.Band("uint8", description="house")
+    image_path = raster_writer.check_target(folder / "scene.tif", overwrite)
+    labels_path = raster_writer.check_target(folder / "labels.tif", overwrite)
+    houses_path = vector_writer.check_target(folder / "labels.gpkg", overwrite)
+    frame = raster_writer.Frame(size, size, scene.crs, scene.transform)
+    colours = raster_writer.Band("uint8", nodata=0, count=3)
+    classes = raster_writer.Band("uint8", description="house")
     with (
-        rasterout.RasterWriter(image_path, frame, colours) as image_file,
-        rasterout.RasterWriter(labels_path, frame, classes) as labels_file,
+        raster_writer.RasterWriter(image_path, frame, colours) as image_file,
+        raster_writer.RasterWriter(labels_path, frame, classes) as labels_file,
         progress("painting", size * size, "pixels") as step,
     ):
         # Several blocks at once: what stands around a window is painted with it.
-        for window in blocks(Window(0, 0, size, size), 4 * rasterout.BLOCK):
+        for window in blocks(Window(0, 0, size, size), 4 * raster_writer.BLOCK):
             image_file.write(window, scene.paint(window)[0])
             labels_file.write(window, scene.labels(window))
             step.advance(window.pixels)
-    vectorout.write_polygons(
+    vector_writer.write_polygons(
         houses_path, _batches(scene), scene.crs, columns={"id": "int64"}, overwrite=overwrite
     )
     return image_path, labels_path, houses_path
@@ -157,12 +158,12 @@ def _made_folder(folder: Path) -> Path:
     return folder
 
 
-def _batches(scene: SyntheticScene) -> Iterator[vectorout.Batch]:
+def _batches(scene: SyntheticScene) -> Iterator[vector_writer.Batch]:
     """The footprints in map coordinates, numbered from 1."""
     footprints, first = scene.footprints(), 1
     to_map = scene.transform
     scale, origin = np.array([to_map.a, to_map.e]), np.array([to_map.c, to_map.f])
     while houses := list(islice(footprints, 4096)):
         geometry = shapely.transform(np.array(houses), lambda corner: corner * scale + origin)
-        yield vectorout.Batch(geometry, {"id": np.arange(first, first + len(houses))})
+        yield vector_writer.Batch(geometry, {"id": np.arange(first, first + len(houses))})
         first += len(houses)

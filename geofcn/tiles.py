@@ -16,7 +16,7 @@ import numpy as np
 
 from geofcn.core.pixels import BACKGROUND, BLANK
 from geofcn.core.windows import Window, blocks
-from geofcn.labels import Source
+from geofcn.io.labels import Source
 
 CACHE_BYTES = 192 * 2**20
 # Side of a decoded cell: a few of GDAL's blocks.

@@ -21,8 +21,9 @@ from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.io.labels import Source, open_source
+from geofcn.io.scene import absolute, ground_resolution
 from geofcn.journal import Journal, open_journal
-from geofcn.labels import Source, open_source
 from geofcn.learner import Learner, learning_rate
 from geofcn.machine import give_back_freed_memory, keep_freed_memory, pick_device
 from geofcn.model import Card, Model, Predictor, net_geometry
@@ -39,7 +40,6 @@ from geofcn.samples import (
     select,
     survey,
 )
-from geofcn.scene import absolute, ground_resolution
 from geofcn.scoring import Judge, judge_tiles, judge_windows
 from geofcn.tiles import Place, Tiles
 

@@ -11,7 +11,7 @@ from geofcn.batches import Batches, moved, prepare
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import BLANK, Normalisation
 from geofcn.core.windows import Window, training_windows
-from geofcn.labels import open_source
+from geofcn.io.labels import open_source
 from geofcn.tiles import Tile, Tiles
 
 PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))

@@ -23,13 +23,14 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from torch import nn
 
-from geofcn import flow, model, nets, rasterout
+from geofcn import flow, model, nets
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import OutputError, WorkersError
 from geofcn.infer import infer
+from geofcn.io import raster_writer
+from geofcn.io.scene import open_scene
 from geofcn.model import Predictor
 from geofcn.modelfile import load_model, save_model
-from geofcn.scene import open_scene
 from geofcn.shards import Shards
 
 # The package's name `geofcn.infer` is the verb; this is the module.
@@ -379,7 +380,7 @@ def test_an_error_while_writing_keeps_the_work(make_case, tmp_path, monkeypatch)
 
 def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path, run):
     scene, path = make_case(PLAIN)
-    write = rasterout.CogWriter.write
+    write = raster_writer.CogWriter.write
 
     def filling_up(writer, window, array):
         if window.row >= 3 * COMPUTE:
@@ -388,7 +389,7 @@ def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path
 
     with pytest.MonkeyPatch.context() as fault:
         fault.setattr(INFER, "tasks_ahead", lambda *_: 1)
-        fault.setattr(rasterout.CogWriter, "write", filling_up)
+        fault.setattr(raster_writer.CogWriter, "write", filling_up)
         with pytest.raises(OutputError, match="no space left"):
             infer(scene, tmp_path / "mask.tif", model=path)
     # What was done is kept, of the outputs nothing is.

@@ -14,8 +14,8 @@ from geofcn import nets
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
+from geofcn.io.scene import open_scene
 from geofcn.model import Predictor, compute_window, net_geometry
-from geofcn.scene import open_scene
 
 RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
 COUNTER = itertools.count()

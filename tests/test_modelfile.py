@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import geofcn
-from geofcn import files, modelfile
+from geofcn import modelfile
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
+from geofcn.io import files
 from geofcn.modelfile import load_model, model_digest, save_model
 
 

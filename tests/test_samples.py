@@ -11,8 +11,8 @@ from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
+from geofcn.io.scene import open_scene
 from geofcn.samples import held_out_blocks, load_survey, save_survey, select, survey
-from geofcn.scene import open_scene
 from geofcn.tiles import Tiles
 
 SEED8 = replace(SEED_RECIPE, tile=8, stride=8)

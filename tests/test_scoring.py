@@ -5,8 +5,8 @@ import torch
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import blocks
-from geofcn.labels import open_source
-from geofcn.scene import open_scene
+from geofcn.io.labels import open_source
+from geofcn.io.scene import open_scene
 from geofcn.scoring import judge_tiles, judge_windows
 from geofcn.tiles import Tile
 

@@ -15,7 +15,7 @@ from rasterio.features import rasterize
 from geofcn import village
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
-from geofcn.rasterout import BLOCK
+from geofcn.io.raster_writer import BLOCK
 from geofcn.synthetic import SyntheticScene, write_sample
 
 SMALL = SyntheticScene(600, 5)

@@ -22,7 +22,7 @@ from geofcn.config import make_recipe
 from geofcn.core.metrics import Confusion
 from geofcn.core.windows import training_windows
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
-from geofcn.labels import open_source
+from geofcn.io.labels import open_source
 from geofcn.modelfile import load_model
 from geofcn.nets import make_net
 from geofcn.plots import LEGEND_ROWS

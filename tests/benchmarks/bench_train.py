@@ -29,13 +29,13 @@ from materials import elsewhere, peak, synthetic_piece, write_repeated
 
 from geofcn.batches import Batches
 from geofcn.config import make_recipe, scale_for
-from geofcn.labels import open_source
+from geofcn.io.labels import open_source
+from geofcn.io.scene import ground_resolution
 from geofcn.learner import Learner
 from geofcn.machine import keep_freed_memory
 from geofcn.nets import make_net
 from geofcn.progress import silent
 from geofcn.samples import select, survey
-from geofcn.scene import ground_resolution
 from geofcn.tiles import CACHE_BYTES, Tiles
 
 

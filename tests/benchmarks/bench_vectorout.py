@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import shapely
 
-from geofcn.vectorout import DRIVERS, Batch, write_polygons
+from geofcn.io.vector_writer import DRIVERS, Batch, write_polygons
 
 BATCH = 5_000
 PER_ROW = 1_000

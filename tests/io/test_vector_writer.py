@@ -17,9 +17,9 @@ import pytest
 import rasterio.crs
 import shapely
 
-from geofcn import files, vectorout
 from geofcn.errors import OutputError
-from geofcn.vectorout import DRIVERS, FOOTPRINT_COLUMNS, Batch, check_target, write_polygons
+from geofcn.io import files, vector_writer
+from geofcn.io.vector_writer import DRIVERS, FOOTPRINT_COLUMNS, Batch, check_target, write_polygons
 
 CRS = "EPSG:25832"
 WEST, SOUTH = 680_000.0, 5_140_000.0
@@ -196,7 +196,7 @@ def test_a_crs_without_a_code_survives(tmp_path):
 
 
 def test_the_file_does_not_depend_on_the_batches(path, monkeypatch):
-    monkeypatch.setattr(vectorout, "GROUP_ROWS", 4)
+    monkeypatch.setattr(vector_writer, "GROUP_ROWS", 4)
     contents = []
     for size in (1, 3, 4, 11):
         write_polygons(path, batches(11, size), CRS, overwrite=True)
@@ -280,7 +280,7 @@ def test_coordinates_that_have_no_degrees_are_an_error(tmp_path):
 
 
 def test_geoparquet_is_1_1_with_a_bbox_to_filter_by(tmp_path, monkeypatch):
-    monkeypatch.setattr(vectorout, "GROUP_ROWS", 4)
+    monkeypatch.setattr(vector_writer, "GROUP_ROWS", 4)
     path = tmp_path / "a.parquet"
     write_polygons(path, batches(10), CRS)
     geo = json.loads(pq.read_metadata(path).metadata[b"geo"])
@@ -442,7 +442,7 @@ def test_names_that_would_be_taken_for_urls_are_refused(tmp_path, name):
 
 @pytest.mark.parametrize("error", [ValueError("upstream"), KeyboardInterrupt(), RuntimeError("no")])
 def test_an_error_of_the_callers_passes_through_and_leaves_nothing(path, error, monkeypatch):
-    monkeypatch.setattr(vectorout, "GROUP_ROWS", 2)
+    monkeypatch.setattr(vector_writer, "GROUP_ROWS", 2)
 
     def failing():
         yield from batches(6)

@@ -14,11 +14,11 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.transform import from_origin
 
-from geofcn import rasterout
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
-from geofcn.rasterout import (
+from geofcn.io import raster_writer
+from geofcn.io.raster_writer import (
     Band,
     Frame,
     RasterWriter,
@@ -60,7 +60,7 @@ def test_a_mask_is_all_that_a_gis_needs(tmp_path):
         assert (file.read(1) == mask).all()
         assert (file.count, file.dtypes, file.nodata) == (1, ("uint8",), BLANK)
         assert (file.crs, file.transform) == (CRS_UTM, TRANSFORM)
-        assert file.profile["tiled"] and file.block_shapes == [(rasterout.BLOCK,) * 2]
+        assert file.profile["tiled"] and file.block_shapes == [(raster_writer.BLOCK,) * 2]
         assert file.compression.value.lower() == "deflate"
         assert file.descriptions == ("house",)
         assert file.tags()["GEOFCN_MODEL"] == "abc"
@@ -68,7 +68,7 @@ def test_a_mask_is_all_that_a_gis_needs(tmp_path):
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         colours = file.colormap(1)
     for value in (BACKGROUND, HOUSE, BLANK):
-        assert colours[value][:3] == rasterout.MASK_COLOURS[value]
+        assert colours[value][:3] == raster_writer.MASK_COLOURS[value]
     assert len({colours[value][:3] for value in (BACKGROUND, HOUSE, BLANK)}) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["mask.tif"], "no side files"
 
@@ -106,7 +106,7 @@ def test_any_size_of_mask_comes_back(tmp_path, height, width, rows):
         assert (file.read(1) == mask).all()
         expected = mask
         for level in range(len(file.overviews(1))):
-            expected = halve_mask(rasterout._even(expected))
+            expected = halve_mask(raster_writer._even(expected))
             with rasterio.open(path, overview_level=level) as reduced:
                 assert (reduced.read(1) == expected).all()
     path.unlink()
@@ -261,7 +261,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
 
 @pytest.mark.parametrize("make", [mask_writer, lambda path, f: RasterWriter(path, f, BYTE)])
 def test_a_file_that_reads_back_otherwise_is_never_published(tmp_path, monkeypatch, make):
-    finish = rasterout.CogWriter._finish if make is mask_writer else RasterWriter._finish
+    finish = raster_writer.CogWriter._finish if make is mask_writer else RasterWriter._finish
 
     def flip_a_pixel(self):
         finished = finish(self)
@@ -270,7 +270,7 @@ def test_a_file_that_reads_back_otherwise_is_never_published(tmp_path, monkeypat
             file.write(1 - file.read(window=((0, 1), (0, 1))) % 2, window=((0, 1), (0, 1)))
         return finished
 
-    monkeypatch.setattr(rasterout.CogWriter, "_finish", flip_a_pixel)
+    monkeypatch.setattr(raster_writer.CogWriter, "_finish", flip_a_pixel)
     monkeypatch.setattr(RasterWriter, "_finish", flip_a_pixel)
     with pytest.raises(OutputError, match="rows 0-19, columns 0-19 read back wrong"):
         write_bands(make(tmp_path / "m.tif", frame(20, 20)), np.zeros((20, 20), np.uint8))
@@ -293,7 +293,7 @@ def test_a_file_completed_early_gets_its_name_when_the_block_is_left(tmp_path, m
 
 def test_an_error_beside_completion_stops_it_and_publishes_nothing(tmp_path, monkeypatch):
     begun, left, read = Event(), Event(), []
-    checksum = rasterout.zlib.crc32
+    checksum = raster_writer.zlib.crc32
 
     def wait(array):
         read.append(array)
@@ -304,7 +304,7 @@ def test_an_error_beside_completion_stops_it_and_publishes_nothing(tmp_path, mon
     with pytest.raises(KeyboardInterrupt), mask_writer(tmp_path / "m.tif", frame(512, 9)) as writer:
         for band in row_bands(512, 9, 64):
             writer.write(band, a_mask(*band.shape))
-        monkeypatch.setattr(rasterout.zlib, "crc32", wait)
+        monkeypatch.setattr(raster_writer.zlib, "crc32", wait)
         monkeypatch.setattr(writer._left, "set", lambda told=writer._left.set: (told(), left.set()))
         writer.complete()
         assert begun.wait(60)
@@ -340,9 +340,9 @@ def test_a_full_disk_is_an_output_error_that_names_the_room_left(tmp_path, monke
         raise FULL
 
     if step == "fsync":
-        monkeypatch.setattr(rasterout.os, "fsync", fail)
+        monkeypatch.setattr(raster_writer.os, "fsync", fail)
     elif step == "replace":
-        monkeypatch.setattr(rasterout.Path, "replace", fail)
+        monkeypatch.setattr(raster_writer.Path, "replace", fail)
     writer = mask_writer(tmp_path / "m.tif", frame(20, 20))
     if step == "write":
         monkeypatch.setattr(rasterio.io.DatasetWriter, "write", fail)
@@ -370,7 +370,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(tmp_path, monk
     def denied(*args, **options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(rasterout.Path, "mkdir", denied)
+    monkeypatch.setattr(raster_writer.Path, "mkdir", denied)
     with pytest.raises(OutputError, match=r"cannot be written.*choose another folder"):
         mask_writer(tmp_path / "m.tif", frame(20, 20))
     assert names(tmp_path) == []

@@ -24,7 +24,7 @@ from rasterio.warp import transform_bounds
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
-from geofcn.scene import Scene, aligned, open_scene, stamp
+from geofcn.io.scene import Scene, aligned, open_scene, stamp
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")
 # A grid is the same as the scene's when no corner is further off than this, in pixels.

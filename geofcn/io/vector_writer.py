@@ -31,9 +31,9 @@ import pyproj
 import shapely
 from pyproj.exceptions import ProjError
 
-from geofcn import files
 from geofcn.errors import OutputError
-from geofcn.qgis import NO_DATE, add_style
+from geofcn.io import files
+from geofcn.io.qgis import NO_DATE, add_style
 
 DRIVERS = {
     ".gpkg": "GPKG",

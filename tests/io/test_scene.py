@@ -16,10 +16,10 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
-from geofcn import scene as scene_module
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import SceneError
-from geofcn.scene import aligned, close_handles, ground_resolution, open_scene, undeclared_collar
+from geofcn.io import scene as scene_module
+from geofcn.io.scene import aligned, close_handles, ground_resolution, open_scene, undeclared_collar
 
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 

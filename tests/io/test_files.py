@@ -1,8 +1,8 @@
 import pytest
 
-from geofcn import files
 from geofcn.errors import OutputError
-from geofcn.files import write_whole
+from geofcn.io import files
+from geofcn.io.files import write_whole
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):

@@ -13,8 +13,8 @@ from rasterio.transform import Affine, from_origin
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import LabelsError, SceneError
-from geofcn.labels import _to_pixels, open_labels, open_source
-from geofcn.scene import open_scene
+from geofcn.io.labels import _to_pixels, open_labels, open_source
+from geofcn.io.scene import open_scene
 
 WEST, NORTH = 500_000, 5_000_000
 COUNTER = itertools.count()
