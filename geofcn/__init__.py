@@ -16,7 +16,7 @@ _HOMES = {
     "infer": "geofcn.infer",
     "polygonize": "geofcn.polygonize",
     "evaluate": "geofcn.evaluate",
-    "load_model": "geofcn.modelfile",
+    "load_model": "geofcn.models.model_file",
 }
 
 __all__ = ["__version__", "evaluate", "infer", "load_model", "polygonize", "train"]

@@ -37,9 +37,9 @@ from geofcn.job import (
     tasks_ahead,
     tasks_of,
 )
-from geofcn.machine import pick_device
-from geofcn.model import compute_window
-from geofcn.modelfile import load_model
+from geofcn.models.device import pick_device
+from geofcn.models.model import compute_window
+from geofcn.models.model_file import load_model
 from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
 from geofcn.progress import Progress, silent
 from geofcn.shards import Arrays, Shards, claimed, unpack

@@ -16,9 +16,9 @@ from geofcn.core.windows import Window, origins, sample_windows
 from geofcn.flow import cores
 from geofcn.io.scene import Scene, ground_resolution, open_scene
 from geofcn.job import AHEAD_PIXELS, one_torch_thread
-from geofcn.machine import pick_device
-from geofcn.model import Model, Predictor, compute_window
-from geofcn.modelfile import load_model
+from geofcn.models.device import pick_device
+from geofcn.models.model import Model, Predictor, compute_window
+from geofcn.models.model_file import load_model
 
 TRAINING_TILE = DEFAULT_RECIPE.tile
 SAMPLE_SIZE = 256

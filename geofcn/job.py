@@ -20,8 +20,8 @@ from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks, origins, round_up
 from geofcn.flow import cores
 from geofcn.io.scene import Scene
-from geofcn.model import Model, Predictor
-from geofcn.modelfile import model_digest
+from geofcn.models.model import Model, Predictor
+from geofcn.models.model_file import model_digest
 from geofcn.shards import pack
 
 # Pixels of the tasks under way, at the least.

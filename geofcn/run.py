@@ -18,8 +18,8 @@ from geofcn.core.metrics import Confusion
 from geofcn.errors import OutputError, TrainingError
 from geofcn.io.files import write_whole
 from geofcn.learner import Learner
-from geofcn.model import Model
-from geofcn.modelfile import save_model
+from geofcn.models.model import Model
+from geofcn.models.model_file import save_model
 
 RUN_FILES = (
     "best-f1.safetensors",

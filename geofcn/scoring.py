@@ -11,7 +11,7 @@ from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window
 from geofcn.io.labels import Source
-from geofcn.model import Model, Predictor
+from geofcn.models.model import Model, Predictor
 from geofcn.tiles import Tile
 
 

@@ -25,10 +25,10 @@ from geofcn.io.labels import Source, open_source
 from geofcn.io.scene import absolute, ground_resolution
 from geofcn.journal import Journal, open_journal
 from geofcn.learner import Learner, learning_rate
-from geofcn.machine import give_back_freed_memory, keep_freed_memory, pick_device
-from geofcn.model import Card, Model, Predictor, net_geometry
-from geofcn.modelfile import load_model
-from geofcn.nets import make_net
+from geofcn.models.device import give_back_freed_memory, keep_freed_memory, pick_device
+from geofcn.models.model import Card, Model, Predictor, net_geometry
+from geofcn.models.model_file import load_model
+from geofcn.models.nets import make_net
 from geofcn.progress import Progress, silent
 from geofcn.run import CHECKPOINT, Epoch, Run, Standing, restore
 from geofcn.samples import (

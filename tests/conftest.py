@@ -17,8 +17,8 @@ from rasterio.transform import from_origin
 from geofcn.core.pixels import Normalisation
 from geofcn.io.labels import open_source
 from geofcn.io.scene import close_handles
-from geofcn.model import Card, Model
-from geofcn.nets import make_net
+from geofcn.models.model import Card, Model
+from geofcn.models.nets import make_net
 from geofcn_cli.main import main
 
 # Machines are shared and slow: no deadlines. Files made by a test's fixture are never changed by

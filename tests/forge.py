@@ -30,8 +30,8 @@ import dask.threaded  # noqa: F401
 import torch
 
 import geofcn_cli.infer  # noqa: F401
-from geofcn import model
-from geofcn.model import Predictor
+from geofcn.models import model
+from geofcn.models.model import Predictor
 from geofcn_cli.main import main
 
 EVENTS = ("window", "fsync", "rename")

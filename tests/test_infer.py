@@ -23,14 +23,15 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from torch import nn
 
-from geofcn import flow, model, nets
+from geofcn import flow
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import OutputError, WorkersError
 from geofcn.infer import infer
 from geofcn.io import raster_writer
 from geofcn.io.scene import open_scene
-from geofcn.model import Predictor
-from geofcn.modelfile import load_model, save_model
+from geofcn.models import model, nets
+from geofcn.models.model import Predictor
+from geofcn.models.model_file import load_model, save_model
 from geofcn.shards import Shards
 
 # The package's name `geofcn.infer` is the verb; this is the module.

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from geofcn.core.windows import Window, row_bands
 from geofcn.io.scene import open_scene
 from geofcn.job import Job, Task, run_remote_task, run_task, side_by_side, task_width, tasks_of
-from geofcn.modelfile import save_model
+from geofcn.models.model_file import save_model
 from geofcn.shards import unpack
 
 COMPUTE = 16

@@ -10,7 +10,7 @@ from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.learner import Batch, Learner, learning_rate, make_optimizer, weighted_loss
-from geofcn.nets import make_net
+from geofcn.models.nets import make_net
 
 # --- the seed's rules, by hand ---
 

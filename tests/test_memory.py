@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from geofcn.modelfile import save_model
+from geofcn.models.model_file import save_model
 
 WIDTH = 2048
 # The peak may grow by a twentieth of what the higher scene has more than the lower one.

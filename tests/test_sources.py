@@ -12,10 +12,10 @@ import rasterio
 import rasterio.shutil
 from rasterio.enums import Resampling
 
-from geofcn import model
 from geofcn.core.pixels import classify
 from geofcn.infer import infer
-from geofcn.modelfile import load_model, save_model
+from geofcn.models import model
+from geofcn.models.model_file import load_model, save_model
 
 SIZE, PART = 300, 100
 

@@ -23,8 +23,8 @@ from geofcn.core.metrics import Confusion
 from geofcn.core.windows import training_windows
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
 from geofcn.io.labels import open_source
-from geofcn.modelfile import load_model
-from geofcn.nets import make_net
+from geofcn.models.model_file import load_model
+from geofcn.models.nets import make_net
 from geofcn.plots import LEGEND_ROWS
 from geofcn.run import CHECKPOINT, RUN_FILES, best_of
 from geofcn.samples import select, survey

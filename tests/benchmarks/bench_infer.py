@@ -32,9 +32,9 @@ import torch
 from materials import elsewhere, synthetic_piece, train_model, write_repeated
 
 from geofcn.infer import infer
-from geofcn.machine import keep_freed_memory
-from geofcn.modelfile import load_model
-from geofcn.nets import Merged, make_net
+from geofcn.models.device import keep_freed_memory
+from geofcn.models.model_file import load_model
+from geofcn.models.nets import Merged, make_net
 
 # FLOPs a pixel of the scene at scale 1: two for each multiply-add of every layer, unmerged.
 FLOPS = {

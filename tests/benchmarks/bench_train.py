@@ -32,8 +32,8 @@ from geofcn.config import make_recipe, scale_for
 from geofcn.io.labels import open_source
 from geofcn.io.scene import ground_resolution
 from geofcn.learner import Learner
-from geofcn.machine import keep_freed_memory
-from geofcn.nets import make_net
+from geofcn.models.device import keep_freed_memory
+from geofcn.models.nets import make_net
 from geofcn.progress import silent
 from geofcn.samples import select, survey
 from geofcn.tiles import CACHE_BYTES, Tiles

@@ -2,9 +2,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from geofcn import nets
 from geofcn.errors import ModelError
-from geofcn.nets import (
+from geofcn.models import nets
+from geofcn.models.nets import (
     FCNN,
     FCNN2,
     Merged,

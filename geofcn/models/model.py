@@ -16,8 +16,8 @@ from geofcn.core.pixels import Normalisation, pad_to
 from geofcn.core.windows import Window, round_up, tile_at
 from geofcn.errors import ModelError
 from geofcn.io.scene import Scene, ground_resolution
-from geofcn.machine import keep_freed_memory
-from geofcn.nets import (
+from geofcn.models.device import keep_freed_memory
+from geofcn.models.nets import (
     Merged,
     answer_from_means,
     class_difference,
@@ -25,7 +25,7 @@ from geofcn.nets import (
     make_net,
     without_batch_norm,
 )
-from geofcn.probing import Geometry, probe
+from geofcn.models.receptive_field import Geometry, probe
 
 # Side of a compute window: so many pixels of the net's own input (measured), but not of larger
 # means than these, which bounds the memory of what is read and written. A GPU is given the largest

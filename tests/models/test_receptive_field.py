@@ -7,8 +7,8 @@ from torch import nn
 
 from geofcn.core.windows import Window, blocks, tile_at
 from geofcn.errors import ModelError
-from geofcn.nets import Scaled, make_net
-from geofcn.probing import Geometry, probe
+from geofcn.models.nets import Scaled, make_net
+from geofcn.models.receptive_field import Geometry, probe
 
 
 def conv(inputs: int, outputs: int, size: int = 3, **options) -> nn.Conv2d:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import geofcn
-from geofcn import modelfile
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
 from geofcn.io import files
-from geofcn.modelfile import load_model, model_digest, save_model
+from geofcn.models import model_file
+from geofcn.models.model_file import load_model, model_digest, save_model
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def header_and_tensors(path):
 def rewrite(path, header, tensors, *, honest=True):
     """Save a header and tensors of one's own; `honest`: with the digest that belongs to them."""
     if honest:
-        header = {**header, "sha256": modelfile._digest(tensors)}
+        header = {**header, "sha256": model_file._digest(tensors)}
     save_file(tensors, path, {"geofcn": json.dumps(header)})
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
-from geofcn import model as model_module
-from geofcn import nets
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import open_scene
-from geofcn.model import Predictor, compute_window, net_geometry
+from geofcn.models import model as model_module
+from geofcn.models import nets
+from geofcn.models.model import Predictor, compute_window, net_geometry
 
 RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
 COUNTER = itertools.count()

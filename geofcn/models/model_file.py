@@ -25,8 +25,8 @@ from geofcn.config import SCALES, UPSAMPLES
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import write_whole
-from geofcn.model import Card, Model
-from geofcn.nets import REGISTRY, make_net
+from geofcn.models.model import Card, Model
+from geofcn.models.nets import REGISTRY, make_net
 
 FORMAT = 1
 DTYPES = frozenset(

@@ -1,0 +1,1 @@
+"""Networks, how far they see, their files, and windowed prediction."""
