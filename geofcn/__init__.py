@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "train": "geofcn.train",
     "infer": "geofcn.infer",
-    "polygonize": "geofcn.polygonize",
+    "polygonize": "geofcn.polygons.polygonize",
     "evaluate": "geofcn.evaluate",
     "load_model": "geofcn.models.model_file",
 }

@@ -30,7 +30,7 @@ from geofcn.io.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels,
 from geofcn.io.scene import Scene, open_mask
 from geofcn.io.vector_writer import Batch, check_target, write_polygons
 from geofcn.objects import Matching, match, polis
-from geofcn.polygonize import to_map
+from geofcn.polygons.polygonize import to_map
 from geofcn.progress import Progress, silent
 from geofcn.tracing.sweep import Polygons, Sweep
 

@@ -40,7 +40,13 @@ from geofcn.job import (
 from geofcn.models.device import pick_device
 from geofcn.models.model import compute_window
 from geofcn.models.model_file import load_model
-from geofcn.polygonize import BAND_ROWS, SIMPLIFIED, Outline, refuse_no_crs, write_footprints
+from geofcn.polygons.polygonize import (
+    BAND_ROWS,
+    SIMPLIFIED,
+    Outline,
+    refuse_no_crs,
+    write_footprints,
+)
 from geofcn.progress import Progress, silent
 from geofcn.shards import Arrays, Shards, claimed, unpack
 from geofcn.verify import Verification, verify_mask

@@ -47,5 +47,5 @@ def test_a_verb_is_never_hidden_by_the_module_of_its_name():
     for name in geofcn.__all__:
         if name != "__version__":
             assert callable(getattr(geofcn, name)), name
-    assert geofcn.polygonize.__module__ == "geofcn.polygonize"
+    assert geofcn.polygonize.__module__ == "geofcn.polygons.polygonize"
     assert geofcn.train.__name__ == "train"

@@ -21,7 +21,7 @@ import rasterio.features
 import shapely
 from shapely import affinity
 
-from geofcn.outlines import METHODS, agreement, clean
+from geofcn.polygons.regularize import METHODS, agreement, clean
 
 TOLERANCE = 1.5
 PIXEL_M = 0.25

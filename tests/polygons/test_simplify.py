@@ -7,8 +7,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn import simplifying
-from geofcn.simplifying import simplified
+from geofcn.polygons import simplify
+from geofcn.polygons.simplify import simplified
 
 TOLERANCES = [0.5, 1.5, 4.0]
 
@@ -105,7 +105,7 @@ def test_rings_that_would_cross_are_simplified_so_that_they_do_not(monkeypatch):
     assert shapely.is_valid(found.polygons).all()
     assert len(found.polygons[0].interiors) == 1
     assert found.removed[0] == np.inf
-    monkeypatch.setattr(simplifying, "MAX_HOLES", 0)
+    monkeypatch.setattr(simplify, "MAX_HOLES", 0)
     found = simplified(raw, 2.5)
     assert found.whole.all()
     assert shapely.equals_exact(found.polygons, raw).all()

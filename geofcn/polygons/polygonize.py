@@ -13,7 +13,6 @@ import shapely
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from geofcn import outlines
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.core.windows import row_bands
@@ -21,6 +20,7 @@ from geofcn.errors import OutputError, SceneError, UsageError
 from geofcn.flow import cores, stream
 from geofcn.io.scene import Scene, open_mask, open_scene
 from geofcn.io.vector_writer import Batch, check_target, write_polygons
+from geofcn.polygons import regularize
 from geofcn.progress import Progress, silent
 from geofcn.tracing.sweep import Polygons, Sweep
 
@@ -187,7 +187,7 @@ def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygo
     raw = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, found.coords.astype(np.float64), (found.rings, found.polygons)
     )
-    cleaned, status = outlines.clean(raw, outline.method, outline.tolerance)
+    cleaned, status = regularize.clean(raw, outline.method, outline.tolerance)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
         placed = _fill_holes(placed, ground, outline.fill_holes)

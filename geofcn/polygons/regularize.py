@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from geofcn.simplifying import MAX_HOLES, simplified
-from geofcn.squaring import squared
+from geofcn.polygons.orthogonalize import squared
+from geofcn.polygons.simplify import MAX_HOLES, simplified
 
 RAW, SIMPLIFIED, SQUARED = "raw", "simplified", "squared"
 METHODS = ("raw", "simplify", "square")

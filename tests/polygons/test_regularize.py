@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import affinity
 
-from geofcn import outlines, squaring
-from geofcn.outlines import agreement, clean
+from geofcn.polygons import orthogonalize, regularize
+from geofcn.polygons.regularize import agreement, clean
 
 TOLERANCE = 1.5
 L_SHAPE = shapely.Polygon([(0, 0), (80, 0), (80, 30), (35, 30), (35, 70), (0, 70)])
@@ -162,7 +162,7 @@ def test_a_clean_outline_that_is_invalid_is_not_used(monkeypatch):
 
 
 def test_speckle_is_simplified_but_not_squared(monkeypatch):
-    monkeypatch.setattr(outlines, "MAX_HOLES", 3)
+    monkeypatch.setattr(regularize, "MAX_HOLES", 3)
     mask = np.ones((20, 60), dtype=bool)
     mask[10, 10:50:10] = False
     assert only(footprints(mask)[0])[1] == "simplified"
@@ -188,7 +188,7 @@ def test_simplify_is_douglas_peucker():
     assert shapely.hausdorff_distance(simple, raw) <= TOLERANCE
 
 
-@pytest.mark.parametrize("method", outlines.METHODS)
+@pytest.mark.parametrize("method", regularize.METHODS)
 def test_no_polygons_are_no_outlines(method):
     cleaned, status = clean(np.array([], dtype=object), method, TOLERANCE)
     assert len(cleaned) == len(status) == 0
@@ -264,7 +264,7 @@ def test_integrals_around_a_ring_are_its_area_and_its_moments(mask):
     raw = footprints(np.frombuffer(mask, dtype=np.uint8).reshape(7, 7) % 2 == 1)
     if not len(raw):
         return
-    boundary = squaring._Boundary.of(raw)
+    boundary = orthogonalize._Boundary.of(raw)
     rings = shapely.get_rings(raw)
     for shift in (0, 1):
         vertex = boundary.offsets[:-1] + shift

@@ -1,0 +1,1 @@
+"""From masks to building footprints: outlines regularized, measured, written."""
