@@ -212,8 +212,8 @@ def train(progress, scene, labels, run, recipe, validate, unfinished, **given):
     LABELS is a raster (0 background, another value house) or polygons in any format and CRS. A
     training that was stopped goes on when the same command is run again, or with --resume.
     """
-    from geofcn.train import resume
-    from geofcn.train import train as train_model
+    from geofcn.training.train import resume
+    from geofcn.training.train import train as train_model
 
     if unfinished is not None:
         _refuse_others()

@@ -12,7 +12,7 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 _HOMES = {
-    "train": "geofcn.train",
+    "train": "geofcn.training.train",
     "infer": "geofcn.infer",
     "polygonize": "geofcn.polygons.polygonize",
     "evaluate": "geofcn.evaluate",

@@ -17,9 +17,9 @@ import time
 from importlib import import_module
 from unittest.mock import patch
 
-from geofcn.run import Run
+from geofcn.training.run import Run
 
-module = import_module("geofcn.train")
+module = import_module("geofcn.training.train")
 
 
 def curve(scene: str, labels: str, **options) -> tuple[list[tuple[float, float]], float]:

@@ -27,16 +27,16 @@ from pathlib import Path
 import torch
 from materials import elsewhere, peak, synthetic_piece, write_repeated
 
-from geofcn.batches import Batches
 from geofcn.config import make_recipe, scale_for
 from geofcn.io.labels import open_source
 from geofcn.io.scene import ground_resolution
-from geofcn.learner import Learner
 from geofcn.models.device import keep_freed_memory
 from geofcn.models.nets import make_net
 from geofcn.progress import silent
-from geofcn.samples import select, survey
-from geofcn.tiles import CACHE_BYTES, Tiles
+from geofcn.training.loader import Batches
+from geofcn.training.sampling import select, survey
+from geofcn.training.tiles import CACHE_BYTES, Tiles
+from geofcn.training.trainer import Learner
 
 
 def steps(learner: Learner, batches) -> float:
@@ -50,7 +50,7 @@ def steps(learner: Learner, batches) -> float:
 
 def train_peak(scene: Path, labels: Path, run: Path, net: str) -> tuple[float, float]:
     """Megabytes at the peak of a training of one epoch, and its seconds."""
-    from geofcn.train import train
+    from geofcn.training.train import train
 
     start = time.perf_counter()
     train(scene, labels, run, net=net, epochs=1, stride=256, progress=silent)

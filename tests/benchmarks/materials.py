@@ -45,7 +45,7 @@ def write_repeated(
 def train_model(path: Path, **options) -> None:
     """A model after some epochs on a synthetic scene, saved at `path`."""
     from geofcn.synthetic import write_sample
-    from geofcn.train import train
+    from geofcn.training.train import train
 
     scene, _, labels = write_sample(path.parent / "sample", 1024, overwrite=True)
     train(scene, labels, path.parent / "run", overwrite=True, **options)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn import augment
-from geofcn.augment import TILT, ZOOM, Pose, mirrored, random_pose, relit
+from geofcn.training import augment
+from geofcn.training.augment import TILT, ZOOM, Pose, mirrored, random_pose, relit
 
 
 def test_labels_follow_the_image_when_it_is_mirrored():

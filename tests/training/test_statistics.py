@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.stats import BandMoments, MeanImage
+from geofcn.training.statistics import BandMoments, MeanImage
 
 
 @given(

@@ -2,7 +2,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from geofcn.plots import (
+from geofcn.training.plots import (
     LEGEND_ROWS,
     OVERLAY,
     loss_plot,

@@ -25,8 +25,8 @@ from geofcn.flow import stream
 from geofcn.io.files import write_whole
 from geofcn.io.labels import Source
 from geofcn.progress import Progress, silent
-from geofcn.stats import BandMoments, MeanImage
-from geofcn.tiles import Place, Tiles
+from geofcn.training.statistics import BandMoments, MeanImage
+from geofcn.training.tiles import Place, Tiles
 
 # Pixels a side that a task of the survey reads.
 SURVEYED = 1024

@@ -14,24 +14,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from geofcn import __version__, plots
-from geofcn.batches import Batches
-from geofcn.checkpoint import load_checkpoint
+from geofcn import __version__
 from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.labels import Source, open_source
 from geofcn.io.scene import absolute, ground_resolution
-from geofcn.journal import Journal, open_journal
-from geofcn.learner import Learner, learning_rate
 from geofcn.models.device import give_back_freed_memory, keep_freed_memory, pick_device
 from geofcn.models.model import Card, Model, Predictor, net_geometry
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
 from geofcn.progress import Progress, silent
-from geofcn.run import CHECKPOINT, Epoch, Run, Standing, restore
-from geofcn.samples import (
+from geofcn.training import plots
+from geofcn.training.checkpoint import load_checkpoint
+from geofcn.training.loader import Batches
+from geofcn.training.run import CHECKPOINT, Epoch, Run, Standing, restore
+from geofcn.training.sampling import (
     Selection,
     Survey,
     held_out_blocks,
@@ -40,8 +39,10 @@ from geofcn.samples import (
     select,
     survey,
 )
-from geofcn.scoring import Judge, judge_tiles, judge_windows
-from geofcn.tiles import Place, Tiles
+from geofcn.training.tensorboard import Journal, open_journal
+from geofcn.training.tiles import Place, Tiles
+from geofcn.training.trainer import Learner, learning_rate
+from geofcn.training.validation import Judge, judge_tiles, judge_windows
 
 # What a run keeps besides: the scenes' survey, for the next training on them.
 SURVEY = "survey.npz"

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn import tiles as tiles_module
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
 from geofcn.errors import SceneError
-from geofcn.tiles import Tiles
+from geofcn.training import tiles as tiles_module
+from geofcn.training.tiles import Tiles
 
 seed = partial(Tiles, zero_padding=True)
 

@@ -7,8 +7,8 @@ from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import blocks
 from geofcn.io.labels import open_source
 from geofcn.io.scene import open_scene
-from geofcn.scoring import judge_tiles, judge_windows
-from geofcn.tiles import Tile
+from geofcn.training.tiles import Tile
+from geofcn.training.validation import judge_tiles, judge_windows
 
 
 class SignNet:

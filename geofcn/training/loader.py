@@ -13,13 +13,13 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.augment import Pose, mirrored, random_pose, relit
 from geofcn.config import Recipe
 from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.core.windows import Window
 from geofcn.flow import cores
-from geofcn.learner import Batch
-from geofcn.tiles import CELL, Place, Tile, Tiles
+from geofcn.training.augment import Pose, mirrored, random_pose, relit
+from geofcn.training.tiles import CELL, Place, Tile, Tiles
+from geofcn.training.trainer import Batch
 
 # Tiles are shuffled in regions of this many cells a side, so that few cells are decoded more than
 # once an epoch however small a part of the scene fits in memory: those around a region.

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn import tiles as tiles_module
-from geofcn.augment import ZOOM, Pose
-from geofcn.batches import Batches, moved, prepare
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import BLANK, Normalisation
 from geofcn.core.windows import Window, training_windows
 from geofcn.io.labels import open_source
-from geofcn.tiles import Tile, Tiles
+from geofcn.training import tiles as tiles_module
+from geofcn.training.augment import ZOOM, Pose
+from geofcn.training.loader import Batches, moved, prepare
+from geofcn.training.tiles import Tile, Tiles
 
 PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))
 SHUFFLED = replace(DEFAULT_RECIPE, scale=1, tile=8, stride=8, augment="none", batch=4)
@@ -34,8 +34,8 @@ def numbered(write_raster):
 def large(write_raster, monkeypatch):
     """A source of 96 x 96 noisy pixels, in cells of 8 and regions of 16."""
     monkeypatch.setattr(tiles_module, "CELL", 8)
-    monkeypatch.setattr("geofcn.batches.CELL", 8)
-    monkeypatch.setattr("geofcn.batches.REGION_CELLS", 2)
+    monkeypatch.setattr("geofcn.training.loader.CELL", 8)
+    monkeypatch.setattr("geofcn.training.loader.REGION_CELLS", 2)
     random = np.random.default_rng(0)
     image = random.integers(1, 255, (3, 96, 96)).astype(np.uint8)
     labels = (random.random((96, 96)) < 0.2).astype(np.uint8)

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from geofcn import plots
-from geofcn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.core.metrics import Confusion
 from geofcn.errors import OutputError, TrainingError
 from geofcn.io.files import write_whole
-from geofcn.learner import Learner
 from geofcn.models.model import Model
 from geofcn.models.model_file import save_model
+from geofcn.training import plots
+from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geofcn.training.trainer import Learner
 
 RUN_FILES = (
     "best-f1.safetensors",

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn import samples
 from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
 from geofcn.io.scene import open_scene
-from geofcn.samples import held_out_blocks, load_survey, save_survey, select, survey
-from geofcn.tiles import Tiles
+from geofcn.training import sampling
+from geofcn.training.sampling import held_out_blocks, load_survey, save_survey, select, survey
+from geofcn.training.tiles import Tiles
 
 SEED8 = replace(SEED_RECIPE, tile=8, stride=8)
 BANDS8 = replace(DEFAULT_RECIPE, tile=8, stride=8)
@@ -72,7 +72,7 @@ def test_the_default_recipe_takes_zeros_for_blank_too_when_it_chooses(source):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_statistics_are_numpys_over_all_pixels_that_are_not_blank(source, monkeypatch, dtype):
-    monkeypatch.setattr(samples, "SURVEYED", 16)
+    monkeypatch.setattr(sampling, "SURVEYED", 16)
     random = np.random.default_rng(0)
     image = random.integers(0, 255, (2, 53, 37)).astype(dtype)
     pairs = [

@@ -12,7 +12,7 @@ from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window
 from geofcn.io.labels import Source
 from geofcn.models.model import Model, Predictor
-from geofcn.tiles import Tile
+from geofcn.training.tiles import Tile
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import torch
 from rasterio.enums import ColorInterp
 
 import geofcn
-from geofcn import batches, learner, plots
 from geofcn.config import make_recipe
 from geofcn.core.metrics import Confusion
 from geofcn.core.windows import training_windows
@@ -25,15 +24,16 @@ from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, U
 from geofcn.io.labels import open_source
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
-from geofcn.plots import LEGEND_ROWS
-from geofcn.run import CHECKPOINT, RUN_FILES, best_of
-from geofcn.samples import select, survey
-from geofcn.scoring import Verdict
-from geofcn.tiles import Tiles
-from geofcn.train import SURVEY, resume, train
+from geofcn.training import loader, plots, trainer
+from geofcn.training.plots import LEGEND_ROWS
+from geofcn.training.run import CHECKPOINT, RUN_FILES, best_of
+from geofcn.training.sampling import select, survey
+from geofcn.training.tiles import Tiles
+from geofcn.training.train import SURVEY, resume, train
+from geofcn.training.validation import Verdict
 
 # `geofcn.train` is the function: the verb has the name.
-train_module = importlib.import_module("geofcn.train")
+train_module = importlib.import_module("geofcn.training.train")
 
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
 QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}
@@ -134,7 +134,7 @@ def test_the_net_is_made_right_after_the_seed_is_set(village, tmp_path, monkeypa
         train_module,
         "_fit",
         lambda learner, *rest: (
-            first.append(copy.deepcopy(learner.net.state_dict())) or fit(learner, *rest)
+            first.append(copy.deepcopy(trainer.net.state_dict())) or fit(learner, *rest)
         ),
     )
     torch.manual_seed(5)
@@ -148,7 +148,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(village, tmp_path, mon
     scene, labels = village(160)
     digests = []
     for number, threads in enumerate((1, 3)):
-        monkeypatch.setattr(batches, "cores", lambda threads=threads: threads)
+        monkeypatch.setattr(loader, "cores", lambda threads=threads: threads)
         train(scene, labels, tmp_path / str(number), recipe=recipe, **QUICK)
         digests.append(weights_in(tmp_path / str(number) / "last.safetensors"))
     assert equal(*digests)
@@ -233,7 +233,7 @@ def stopping(monkeypatch):
     """stopping(n) -> the n-th step of the next training is not done; 0: all are. Its state is
     kept after every step, or after so many seconds.
     """
-    step, calls = learner.Learner.step, []
+    step, calls = trainer.Learner.step, []
 
     def set_up(number: int, seconds: float = 0):
         calls.clear()
@@ -244,7 +244,7 @@ def stopping(monkeypatch):
                 raise Stopped
             return step(self, *args)
 
-        monkeypatch.setattr(learner.Learner, "step", counted)
+        monkeypatch.setattr(trainer.Learner, "step", counted)
         monkeypatch.setattr(train_module, "CHECKPOINT_SECONDS", seconds)
 
     return set_up
@@ -288,7 +288,7 @@ def test_a_training_stopped_before_its_state_was_kept_goes_on_too(village, tmp_p
 def test_a_training_that_is_killed_again_and_again_ends_the_same(village, tmp_path):
     pair, straight, run = village(96), tmp_path / "straight", tmp_path / "run"
     code = (
-        "import importlib, sys; train = importlib.import_module('geofcn.train')\n"
+        "import importlib, sys; train = importlib.import_module('geofcn.training.train')\n"
         "import torch; torch.set_num_threads(1); train.CHECKPOINT_SECONDS = 0\n"
         "from geofcn_cli.main import main; main(sys.argv[1:])"
     )
@@ -318,7 +318,7 @@ def test_a_training_stopped_while_it_draws_goes_on_there(village, tmp_path, monk
         patch.setattr(plots, "loss_plot", lambda *_: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
             train(*pair, run, **QUICK)
-    monkeypatch.setattr(learner.Learner, "step", None)
+    monkeypatch.setattr(trainer.Learner, "step", None)
     assert len(resume(run)) == 2
     assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY])
 
@@ -429,13 +429,13 @@ def test_an_area_beside_the_scene_or_of_pixels_is_refused(village, tmp_path):
 
 def test_a_diverged_training_stops_and_keeps_what_it_has(village, tmp_path, monkeypatch):
     scene, labels = village()
-    calls, healthy = [], learner.weighted_loss
+    calls, healthy = [], trainer.weighted_loss
 
     def breaks_in_epoch_two(logits, *rest):
         calls.append(1)
         return healthy(logits, *rest) * (math.nan if len(calls) > 10 else 1)
 
-    monkeypatch.setattr(learner, "weighted_loss", breaks_in_epoch_two)
+    monkeypatch.setattr(trainer, "weighted_loss", breaks_in_epoch_two)
     run = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 2.*--lr"):
         train(scene, labels, run, recipe="seed", **QUICK)

@@ -1,0 +1,1 @@
+"""Training loop, data loading, validation and the folder of a run."""
