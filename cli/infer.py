@@ -113,7 +113,7 @@ def infer(progress, scene, mask, outline, tolerance, min_area, fill_holes, **giv
     MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of
     one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
     """
-    from geofcn.infer import infer as infer_scene
+    from geofcn.inference.infer import infer as infer_scene
     from geofcn.polygons.polygonize import Outline
 
     given["creation"] = dict(given["creation"])

@@ -32,7 +32,7 @@ def _shown(value: object) -> str:
 @options.verb
 def info(progress, scene, model, nodata, as_json):
     """Say what SCENE is: size, bands, place, resolution, blank share, layout."""
-    from geofcn.info import describe
+    from geofcn.inference.info import describe
 
     facts = describe(scene, model=model, nodata=nodata)
     if as_json:

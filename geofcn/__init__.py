@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "train": "geofcn.training.train",
-    "infer": "geofcn.infer",
+    "infer": "geofcn.inference.infer",
     "polygonize": "geofcn.polygons.polygonize",
     "evaluate": "geofcn.evaluate",
     "load_model": "geofcn.models.model_file",

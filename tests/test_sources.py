@@ -13,7 +13,7 @@ import rasterio.shutil
 from rasterio.enums import Resampling
 
 from geofcn.core.pixels import classify
-from geofcn.infer import infer
+from geofcn.inference.infer import infer
 from geofcn.models import model
 from geofcn.models.model_file import load_model, save_model
 

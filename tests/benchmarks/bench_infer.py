@@ -31,7 +31,7 @@ import rasterio
 import torch
 from materials import elsewhere, synthetic_piece, train_model, write_repeated
 
-from geofcn.infer import infer
+from geofcn.inference.infer import infer
 from geofcn.models.device import keep_freed_memory
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import Merged, make_net

@@ -23,7 +23,7 @@ from materials import elsewhere, peak, synthetic_piece, train_model, write_repea
 
 def infer_scene(scene: Path, mask: Path, model: Path, polygons: Path | None) -> tuple[int, float]:
     """Bytes above the imports, and seconds."""
-    import geofcn.infer
+    import geofcn.inference.infer
     import geofcn.io.vector_writer
 
     before, start = peak(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""geofcn.shards"""
+"""geofcn.inference.shards"""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from geofcn.errors import OutputError
-from geofcn.shards import Shards, claimed, pack, unpack
+from geofcn.inference.shards import Shards, claimed, pack, unpack
 
 JOB = {"scene": ["a.tif", 1], "threshold": 0.5}
 ARRAYS = {

@@ -19,10 +19,10 @@ from geofcn import __version__
 from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks, origins, round_up
 from geofcn.flow import cores
+from geofcn.inference.shards import pack
 from geofcn.io.scene import Scene
 from geofcn.models.model import Model, Predictor
 from geofcn.models.model_file import model_digest
-from geofcn.shards import pack
 
 # Pixels of the tasks under way, at the least.
 AHEAD_PIXELS = 2**22

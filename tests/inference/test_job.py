@@ -17,10 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn.core.windows import Window, row_bands
+from geofcn.inference.job import (
+    Job,
+    Task,
+    run_remote_task,
+    run_task,
+    side_by_side,
+    task_width,
+    tasks_of,
+)
+from geofcn.inference.shards import unpack
 from geofcn.io.scene import open_scene
-from geofcn.job import Job, Task, run_remote_task, run_task, side_by_side, task_width, tasks_of
 from geofcn.models.model_file import save_model
-from geofcn.shards import unpack
 
 COMPUTE = 16
 BANDS, COLUMNS = 3, 3  # compute windows down and across the scene

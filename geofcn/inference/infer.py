@@ -23,9 +23,7 @@ from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window, round_up, row_bands
 from geofcn.errors import OutputError, UsageError
 from geofcn.flow import Engine, open_engine
-from geofcn.io import raster_writer, vector_writer
-from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
-from geofcn.job import (
+from geofcn.inference.job import (
     Job,
     Task,
     one_torch_thread,
@@ -37,6 +35,10 @@ from geofcn.job import (
     tasks_ahead,
     tasks_of,
 )
+from geofcn.inference.shards import Arrays, Shards, claimed, unpack
+from geofcn.inference.verify import Verification, verify_mask
+from geofcn.io import raster_writer, vector_writer
+from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import pick_device
 from geofcn.models.model import compute_window
 from geofcn.models.model_file import load_model
@@ -48,8 +50,6 @@ from geofcn.polygons.polygonize import (
     write_footprints,
 )
 from geofcn.progress import Progress, silent
-from geofcn.shards import Arrays, Shards, claimed, unpack
-from geofcn.verify import Verification, verify_mask
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
 

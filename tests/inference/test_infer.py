@@ -1,4 +1,4 @@
-"""geofcn.infer: the whole-image answer, and the same bytes however it is computed."""
+"""geofcn.inference.infer: the whole-image answer, and the same bytes however it is computed."""
 
 import itertools
 import logging
@@ -26,16 +26,16 @@ from torch import nn
 from geofcn import flow
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import OutputError, WorkersError
-from geofcn.infer import infer
+from geofcn.inference.infer import infer
+from geofcn.inference.shards import Shards
 from geofcn.io import raster_writer
 from geofcn.io.scene import open_scene
 from geofcn.models import model, nets
 from geofcn.models.model import Predictor
 from geofcn.models.model_file import load_model, save_model
-from geofcn.shards import Shards
 
 # The package's name `geofcn.infer` is the verb; this is the module.
-INFER = import_module("geofcn.infer")
+INFER = import_module("geofcn.inference.infer")
 COUNTER = itertools.count()
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 COMPUTE = 16  # pixels of the net's input
@@ -501,7 +501,7 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
     scene, path = make_case(PLAIN)
 
     def deadly(job, task):
-        from geofcn.job import run_remote_task
+        from geofcn.inference.job import run_remote_task
 
         if task.window.row == 48 and task.window.col == 32:
             os.kill(os.getpid(), signal.SIGKILL)

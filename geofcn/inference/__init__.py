@@ -1,0 +1,1 @@
+"""Tiled inference of a whole scene, restartable, and what it will take."""
