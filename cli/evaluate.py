@@ -43,7 +43,7 @@ def evaluate(progress, prediction, labels, as_json, **given):
     overlaps a true one by --iou or more, each true one counting once; the others are false alarms
     (FP), the true ones not found are missed (FN). What is blank, or off a raster, does not count.
     """
-    from geofcn.evaluate import evaluate as score
+    from geofcn.evaluation.evaluate import evaluate as score
 
     scores = score(prediction, labels, progress=progress, **given)
     if as_json:
@@ -73,7 +73,7 @@ def _shown(name: str, value: float) -> str:
 
 def _show_counts(objects: dict) -> None:
     """A table of TP, FP and FN: all, and by size class."""
-    from geofcn.evaluate import SIZES
+    from geofcn.evaluation.evaluate import SIZES
 
     click.echo("  " + " " * 16 + "".join(f"{name.upper():>9}" for name in COUNTS))
     names = {}

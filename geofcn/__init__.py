@@ -15,7 +15,7 @@ _HOMES = {
     "train": "geofcn.training.train",
     "infer": "geofcn.inference.infer",
     "polygonize": "geofcn.polygons.polygonize",
-    "evaluate": "geofcn.evaluate",
+    "evaluate": "geofcn.evaluation.evaluate",
     "load_model": "geofcn.models.model_file",
 }
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import shapely
 
-from geofcn.objects import match, polis
+from geofcn.evaluation.matching import match, polis
 
 # The outline of a U-shaped house, in metres.
 HOUSE = np.array(

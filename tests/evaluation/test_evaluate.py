@@ -9,8 +9,8 @@ from rasterio.transform import from_origin
 from shapely import affinity
 from shapely.geometry import MultiPolygon, Polygon, box
 
-from geofcn import evaluate
 from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.evaluation import evaluate
 
 UTM = "EPSG:25832"
 # One pixel is a metre.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon, box
 
-from geofcn.objects import SLACK, match, polis
+from geofcn.evaluation.matching import SLACK, match, polis
 
 corners = st.integers(0, 8)
 sizes = st.integers(1, 5)

@@ -1,0 +1,1 @@
+"""Pixel and object scores of a prediction against labels."""
