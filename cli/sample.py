@@ -22,7 +22,7 @@ from geofcn_cli import options
 @options.verb
 def sample(progress, folder, size, seed, overwrite):
     """Write a synthetic aerial scene into DIR: scene.tif, labels.tif and labels.gpkg."""
-    from geofcn.synthetic import write_sample
+    from geofcn.synthetic.sample import write_sample
 
     for path in write_sample(folder, size, seed, overwrite=overwrite, progress=progress):
         click.echo(path)

@@ -15,7 +15,7 @@ PIECE = 2048
 def synthetic_piece() -> tuple[np.ndarray, np.ndarray]:
     """A part of a synthetic scene: image (3, PIECE, PIECE), labels (1, PIECE, PIECE); uint8."""
     from geofcn.core.windows import Window
-    from geofcn.synthetic import SyntheticScene
+    from geofcn.synthetic.sample import SyntheticScene
 
     scene, part = SyntheticScene(PIECE * 2), Window(PIECE // 2, PIECE // 2, PIECE, PIECE)
     return scene.paint(part)[0], (scene.labels(part) == 1).astype(np.uint8)[None]
@@ -44,7 +44,7 @@ def write_repeated(
 
 def train_model(path: Path, **options) -> None:
     """A model after some epochs on a synthetic scene, saved at `path`."""
-    from geofcn.synthetic import write_sample
+    from geofcn.synthetic.sample import write_sample
     from geofcn.training.train import train
 
     scene, _, labels = write_sample(path.parent / "sample", 1024, overwrite=True)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import shapely
 
-from geofcn import village
+from geofcn.synthetic import countryside
 
 
 def footprints(size: int, seed: int) -> np.ndarray:
-    cells = range(village.count_of_cells(size))
+    cells = range(countryside.count_of_cells(size))
     return np.array(
-        [house for i in cells for j in cells for house in village.cell(size, seed, i, j).houses]
+        [house for i in cells for j in cells for house in countryside.cell(size, seed, i, j).houses]
     )
 
 
@@ -36,7 +36,7 @@ def test_footprints_are_valid_disjoint_and_inside_the_ground():
     assert shapely.is_valid(houses).all()
     first, second = shapely.STRtree(houses).query(houses, predicate="intersects")
     np.testing.assert_array_equal(first, second)
-    ground = shapely.Polygon(village.ground_corners(2100))
+    ground = shapely.Polygon(countryside.ground_corners(2100))
     assert shapely.contains_properly(ground, houses).all()
 
 
@@ -46,7 +46,7 @@ def test_footprints_lie_in_many_directions():
 
 
 def test_cells_cover_the_world_without_overlap():
-    quads = [village._plan(2100, 7, i, j).quad for i in range(4) for j in range(4)]
+    quads = [countryside._plan(2100, 7, i, j).quad for i in range(4) for j in range(4)]
     whole = shapely.union_all(quads)
     assert whole.geom_type == "Polygon"
     assert not whole.interiors
@@ -54,8 +54,8 @@ def test_cells_cover_the_world_without_overlap():
 
 
 def test_roads_of_neighbours_meet_on_their_common_edge():
-    west, east = (village._plan(2100, 7, 0, col) for col in (0, 1))
-    north, south = (village._plan(2100, 7, row, 0) for row in (0, 1))
+    west, east = (countryside._plan(2100, 7, 0, col) for col in (0, 1))
+    north, south = (countryside._plan(2100, 7, row, 0) for row in (0, 1))
     for number, one, other in ((0, west, east), (1, north, south)):
         first, second = one.roads[number][0], other.roads[number][0]
         np.testing.assert_allclose(first.coords[-2], second.coords[1])
@@ -65,21 +65,21 @@ def test_roads_of_neighbours_meet_on_their_common_edge():
 
 
 def test_parcels_fill_the_cell_and_are_field_sized():
-    plan = village._plan(2100, 7, 0, 0)
-    parcels = village._parcels(plan, np.random.default_rng(0))
+    plan = countryside._plan(2100, 7, 0, 0)
+    parcels = countryside._parcels(plan, np.random.default_rng(0))
     assert sum(parcel.area for parcel in parcels) == pytest.approx(plan.quad.area)
     assert max(parcel.area for parcel in parcels) < 220_000
 
 
 def test_cells_outside_the_scene_have_fields_and_no_houses():
-    outside = village.cell(1024, 0, -1, 0)
+    outside = countryside.cell(1024, 0, -1, 0)
     assert not outside.houses
     assert outside.surfaces
 
 
 def test_a_cell_reaches_no_further_than_cells_near_reckons():
-    cell = village.cell(2100, 3, 0, 0)
+    cell = countryside.cell(2100, 3, 0, 0)
     boxes = np.concatenate([cell.bounds, [tree.bounds for tree in cell.trees]])
-    margin = village.STRAY * 1050 + 130
+    margin = countryside.STRAY * 1050 + 130
     assert boxes.min() > -margin
     assert boxes.max() < 1050 + margin

@@ -22,7 +22,7 @@ import shapely.affinity
 from shapely import LineString, Point, Polygon
 from shapely.ops import split, substring
 
-from geofcn.houses import (
+from geofcn.synthetic.buildings import (
     House,
     Place,
     Surface,

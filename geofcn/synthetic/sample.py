@@ -19,11 +19,11 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from shapely import Polygon
 
-from geofcn import painting, village
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import OutputError, UsageError
 from geofcn.io import raster_writer, vector_writer
 from geofcn.progress import Progress, silent
+from geofcn.synthetic import countryside, render
 
 GROUND_RESOLUTION = 0.2  # metres
 LEAST_SIZE = 128  # pixels a side: room for a house
@@ -64,41 +64,41 @@ class SyntheticScene:
         valid = self._valid(window)
         if not valid.any():
             return np.zeros((3, *window.shape), np.uint8), valid
-        wide = painting.scope(window)
+        wide = render.scope(window)
         surfaces, trees = [], []
         for cell in self._cells(wide):
             near = np.flatnonzero(_touch(cell.bounds, wide))
             surfaces += [cell.surfaces[index] for index in near]
             trees += [tree for tree in cell.trees if _touch(np.array([tree.bounds]), wide)]
-        return painting.paint(surfaces, trees, window, self.seed) * valid, valid
+        return render.paint(surfaces, trees, window, self.seed) * valid, valid
 
     def labels(self, window: Window) -> np.ndarray:
         """1 where a pixel's centre is inside a house, else 0: (rows, columns) uint8."""
         houses = [house for cell in self._cells(window) for house in cell.houses]
         near = _touch(shapely.bounds(houses).reshape(-1, 4), window)
-        return painting.burn([houses[index] for index in np.flatnonzero(near)], window)
+        return render.burn([houses[index] for index in np.flatnonzero(near)], window)
 
     def footprints(self) -> Iterator[Polygon]:
         """Every house of the scene once, as a polygon of (column, row) pixel coordinates."""
-        cells = range(village.count_of_cells(self.size))
+        cells = range(countryside.count_of_cells(self.size))
         for row in cells:
             for col in cells:
-                yield from village.cell(self.size, self.seed, row, col).houses
+                yield from countryside.cell(self.size, self.seed, row, col).houses
 
     def _valid(self, window: Window) -> np.ndarray:
         """True where a pixel's centre is inside the slanted quadrilateral."""
         y = np.arange(window.row, window.bottom)[:, None] + 0.5
         x = np.arange(window.col, window.right) + 0.5
-        corners = village.ground_corners(self.size)
+        corners = countryside.ground_corners(self.size)
         valid = np.ones(window.shape, bool)
         for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
             valid &= (x1 - x0) * (y - y0) >= (y1 - y0) * (x - x0)
         return valid
 
-    def _cells(self, window: Window) -> Iterator[village.Cell]:
+    def _cells(self, window: Window) -> Iterator[countryside.Cell]:
         """The cells that may have something in a window."""
         corners = window.col, window.row, window.right, window.bottom
-        return village.cells_near(self.size, self.seed, *corners)
+        return countryside.cells_near(self.size, self.seed, *corners)
 
 
 def _touch(bounds: np.ndarray, window: Window) -> np.ndarray:

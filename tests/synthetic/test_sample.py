@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
-from geofcn import village
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
 from geofcn.io.raster_writer import BLOCK
-from geofcn.synthetic import SyntheticScene, write_sample
+from geofcn.synthetic import countryside
+from geofcn.synthetic.sample import SyntheticScene, write_sample
 
 SMALL = SyntheticScene(600, 5)
 # 2100 pixels are two cells of 1050 a side: the region lies around the corner where four cells meet.
@@ -58,19 +58,19 @@ def test_a_window_painted_alone_is_the_crop_of_a_larger_one(painted, scene, data
 
 def test_the_same_seed_gives_the_same_scene_and_another_seed_another(painted):
     image = painted[SMALL][0]
-    village.cell.cache_clear()
+    countryside.cell.cache_clear()
     window = Window(100, 50, 200, 250)
     np.testing.assert_array_equal(SyntheticScene(600, 5).paint(window)[0], image[:, *window.slices])
     assert (SyntheticScene(600, 6).paint(window)[0] != image[:, *window.slices]).mean() > 0.5
 
 
 def test_a_window_of_a_huge_scene_needs_only_the_cells_around_it():
-    village.cell.cache_clear()
+    countryside.cell.cache_clear()
     scene = SyntheticScene(1_000_000, 1)
     image, valid = scene.paint(Window(612_345, 454_321, 64, 64))
     assert valid.all()
     assert image.std() > 5
-    assert village.cell.cache_info().misses <= 4
+    assert countryside.cell.cache_info().misses <= 4
 
 
 def test_types_shapes_and_georeference(painted):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import shapely
 
-from geofcn import houses
-from geofcn.houses import Place, draw_house, draw_lot
+from geofcn.synthetic import buildings
+from geofcn.synthetic.buildings import Place, draw_house, draw_lot
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def drawn():
 
 
 def roof_of(house) -> shapely.Geometry:
-    roofs = {*houses.ROOFS, "parapet"}
+    roofs = {*buildings.ROOFS, "parapet"}
     return shapely.union_all([part.shape for part in house.surfaces if part.material in roofs])
 
 
@@ -38,7 +38,7 @@ def test_a_roof_fills_its_footprint_and_nothing_else(drawn):
 
 def test_a_pitched_roof_has_no_step_where_two_faces_meet(drawn):
     for house in drawn[1]:
-        faces = [part for part in house.surfaces if part.material in houses.ROOFS]
+        faces = [part for part in house.surfaces if part.material in buildings.ROOFS]
         for one, other in itertools.combinations(faces[:4], 2):
             for corner in one.shape.exterior.coords:
                 if other.shape.boundary.distance(shapely.Point(corner)) < 1e-9:

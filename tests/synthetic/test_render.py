@@ -3,11 +3,11 @@
 import numpy as np
 import shapely
 
-from geofcn import painting
 from geofcn.core.windows import Window
-from geofcn.houses import CARS, DECKS, DRIVES, LAWNS, ROOFS, Place, Surface, Tree
-from geofcn.painting import SHADOW_STEPS, SUN_RISE
-from geofcn.village import CROPS, cell
+from geofcn.synthetic import render
+from geofcn.synthetic.buildings import CARS, DECKS, DRIVES, LAWNS, ROOFS, Place, Surface, Tree
+from geofcn.synthetic.countryside import CROPS, cell
+from geofcn.synthetic.render import SHADOW_STEPS, SUN_RISE
 
 WINDOW = Window(0, 0, 40, 40)
 
@@ -15,7 +15,7 @@ WINDOW = Window(0, 0, 40, 40)
 def test_every_material_has_a_coat():
     things = cell(1024, 0, 0, 0)
     used = {thing.material for thing in (*things.surfaces, *things.trees)}
-    assert used | {*CARS, *DECKS, *DRIVES, *LAWNS, *ROOFS, *CROPS} <= set(painting.COATS)
+    assert used | {*CARS, *DECKS, *DRIVES, *LAWNS, *ROOFS, *CROPS} <= set(render.COATS)
 
 
 def test_shadow_is_that_of_the_highest_ray_from_the_sun():
@@ -28,13 +28,13 @@ def test_shadow_is_that_of_the_highest_ray_from_the_sun():
         moved = height[step : step + 20, step // 2 : step // 2 + 15] - step * SUN_RISE
         ray = np.maximum(ray, moved)
     expected = np.clip((ray - height[:20, :15] - 0.4) / 2, 0, 1)
-    np.testing.assert_allclose(painting._shadow(height, window), expected, atol=1e-4)
+    np.testing.assert_allclose(render._shadow(height, window), expected, atol=1e-4)
 
 
 def test_a_post_throws_its_shadow_up_and_to_the_left():
     height = np.zeros((20 + 63, 20 + 31), np.float32)
     height[15, 10] = 10
-    rows, cols = np.nonzero(painting._shadow(height, Window(0, 0, 20, 20)))
+    rows, cols = np.nonzero(render._shadow(height, Window(0, 0, 20, 20)))
     np.testing.assert_array_equal(np.sort(rows), np.arange(7, 15))
     assert cols.max() == 10
     assert cols.min() == 10 - 8 // 2
@@ -42,12 +42,12 @@ def test_a_post_throws_its_shadow_up_and_to_the_left():
 
 def test_a_face_towards_the_sun_is_brighter_than_level_ground_and_one_away_darker():
     # A roof that rises towards the north faces south, where the sun is.
-    assert painting.lambert((0, -1), 0.5) > painting.lambert((0, -1), 0) == 1
-    assert painting.lambert((0, 1), 0.5) < 1
+    assert render.lambert((0, -1), 0.5) > render.lambert((0, -1), 0) == 1
+    assert render.lambert((0, 1), 0.5) < 1
 
 
 def test_noise_is_smooth_and_fills_its_range():
-    noise = painting._noise(Window(-500, 300, 400, 400), 16, 9)
+    noise = render._noise(Window(-500, 300, 400, 400), 16, 9)
     assert -1 <= noise.min() < -0.8
     assert 0.8 < noise.max() <= 1
     assert np.abs(np.diff(noise, axis=0)).max() < 2 * 1.5 / 16 + 1e-6
@@ -55,35 +55,35 @@ def test_noise_is_smooth_and_fills_its_range():
 
 def test_burning_covers_pixel_centres_and_later_shapes_lie_on_top():
     shapes = [shapely.box(100, 200, 103, 202), shapely.box(102, 201.4, 104, 202)]
-    numbers = painting.burn(shapes, Window(200, 100, 2, 4), numbered=True)
+    numbers = render.burn(shapes, Window(200, 100, 2, 4), numbered=True)
     np.testing.assert_array_equal(numbers, [[1, 1, 1, 0], [1, 1, 2, 2]])
-    ones = painting.burn(shapes, Window(200, 100, 2, 4))
+    ones = render.burn(shapes, Window(200, 100, 2, 4))
     assert ones.dtype == np.uint8
     np.testing.assert_array_equal(ones, numbers > 0)
-    assert not painting.burn([], Window(0, 0, 2, 2)).any()
+    assert not render.burn([], Window(0, 0, 2, 2)).any()
 
 
 def test_what_lies_higher_in_the_order_of_materials_hides_the_rest_whatever_comes_first():
     ground, water = shapely.box(-10, -10, 50, 50), shapely.box(10, 10, 30, 30)
     surfaces = [Surface("water", water), Surface("meadow", ground)]
-    image = painting.paint(surfaces, [], WINDOW, 0)
-    np.testing.assert_array_equal(image, painting.paint(surfaces[::-1], [], WINDOW, 0))
+    image = render.paint(surfaces, [], WINDOW, 0)
+    np.testing.assert_array_equal(image, render.paint(surfaces[::-1], [], WINDOW, 0))
     assert image[2, 15:25, 15:25].mean() > image[0, 15:25, 15:25].mean() + 60
     assert image[1, :8].mean() > image[2, :8].mean() + 20
 
 
 def test_rows_run_along_u_and_repeat_every_period():
     field = Surface("vineyard", shapely.box(-50, -50, 90, 90), Place(0, 0, 0))
-    red = painting.paint([field], [], Window(0, 0, 34, 60), 0)[0].astype(float).mean(axis=1)
+    red = render.paint([field], [], Window(0, 0, 34, 60), 0)[0].astype(float).mean(axis=1)
     assert np.corrcoef(red[:17], red[17:])[0, 1] > 0.8
     assert np.ptp(red) > 20
 
 
 def test_a_tree_stands_out_and_a_high_roof_hides_it():
     tree = Tree("leaves", 20, 20, 8, 16, (1, 1, 1))
-    bare = painting.paint([], [], WINDOW, 0)
-    assert (painting.paint([], [tree], WINDOW, 0)[:, 17:23, 17:23] != bare[:, 17:23, 17:23]).any()
+    bare = render.paint([], [], WINDOW, 0)
+    assert (render.paint([], [tree], WINDOW, 0)[:, 17:23, 17:23] != bare[:, 17:23, 17:23]).any()
     roof = Surface("pale deck", shapely.box(-50, -50, 120, 120), height=60)
     np.testing.assert_array_equal(
-        painting.paint([roof], [tree], WINDOW, 0), painting.paint([roof], [], WINDOW, 0)
+        render.paint([roof], [tree], WINDOW, 0), render.paint([roof], [], WINDOW, 0)
     )

@@ -17,7 +17,7 @@ from rasterio.transform import Affine
 from shapely import Polygon
 
 from geofcn.core.windows import Window
-from geofcn.houses import Colour, Surface, Tree
+from geofcn.synthetic.buildings import Colour, Surface, Tree
 
 # Sunwards the ground path goes one column for every two rows; a ray climbs by SUN_RISE a row.
 SUN = np.array([1.0, 2.0]) / math.sqrt(5)

@@ -1,0 +1,1 @@
+"""Synthetic aerial scenes with exact labels."""
