@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from geofcn.config import AUGMENTS, DEFAULT_RECIPE, LEAST_EPOCHS, SEED_RECIPE, SMALL_NETS, Recipe
+from geofcn.recipes import AUGMENTS, DEFAULT_RECIPE, LEAST_EPOCHS, SEED_RECIPE, SMALL_NETS, Recipe
 from geofcn_cli import options
 
 

@@ -26,7 +26,7 @@ from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, row_bands
 from geofcn.errors import LabelsError, UsageError
 from geofcn.evaluation.matching import Matching, match, polis
-from geofcn.flow import Threads
+from geofcn.executors import Threads
 from geofcn.io.labels import RASTER_SUFFIXES, Labels, RasterLabels, open_labels, read_vectors
 from geofcn.io.scene import Scene, open_mask
 from geofcn.io.vector_writer import Batch, check_target, write_polygons

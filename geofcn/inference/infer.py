@@ -22,7 +22,7 @@ import numpy as np
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window, round_up, row_bands
 from geofcn.errors import OutputError, UsageError
-from geofcn.flow import Engine, open_engine
+from geofcn.executors import Engine, open_engine
 from geofcn.inference.job import (
     Job,
     Task,

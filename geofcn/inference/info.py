@@ -10,15 +10,15 @@ import zlib
 
 import numpy as np
 
-from geofcn.config import DEFAULT_RECIPE, GDAL_OPTIONS
 from geofcn.core.pixels import classify
 from geofcn.core.windows import Window, origins, sample_windows
-from geofcn.flow import cores
+from geofcn.executors import cores
 from geofcn.inference.job import AHEAD_PIXELS, one_torch_thread
 from geofcn.io.scene import Scene, ground_resolution, open_scene
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model, Predictor, compute_window
 from geofcn.models.model_file import load_model
+from geofcn.recipes import DEFAULT_RECIPE, GDAL_OPTIONS
 
 TRAINING_TILE = DEFAULT_RECIPE.tile
 SAMPLE_SIZE = 256

@@ -18,7 +18,7 @@ import torch
 from geofcn import __version__
 from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks, origins, round_up
-from geofcn.flow import cores
+from geofcn.executors import cores
 from geofcn.inference.shards import pack
 from geofcn.io.scene import Scene
 from geofcn.models.model import Model, Predictor

@@ -25,11 +25,11 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 
-from geofcn.config import GDAL_OPTIONS
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
 from geofcn.io import files
+from geofcn.recipes import GDAL_OPTIONS
 
 ENDINGS = (".tif", ".tiff")
 # Files in which GDAL keeps overviews, masks and statistics of a raster: those of an older one would

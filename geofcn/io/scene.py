@@ -28,9 +28,9 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 
-from geofcn.config import GDAL_OPTIONS
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
+from geofcn.recipes import GDAL_OPTIONS
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42

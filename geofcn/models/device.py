@@ -7,8 +7,8 @@ import sys
 
 import torch
 
-from geofcn.config import MALLOPT
 from geofcn.errors import UsageError
+from geofcn.recipes import MALLOPT
 
 
 def pick_device(name: str) -> torch.device:

@@ -21,12 +21,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from geofcn.config import SCALES, UPSAMPLES
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import write_whole
 from geofcn.models.model import Card, Model
 from geofcn.models.nets import REGISTRY, make_net
+from geofcn.recipes import SCALES, UPSAMPLES
 
 FORMAT = 1
 DTYPES = frozenset(

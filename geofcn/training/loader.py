@@ -13,10 +13,10 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.config import Recipe
 from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.core.windows import Window
-from geofcn.flow import cores
+from geofcn.executors import cores
+from geofcn.recipes import Recipe
 from geofcn.training.augment import Pose, mirrored, random_pose, relit
 from geofcn.training.tiles import CELL, Place, Tile, Tiles
 from geofcn.training.trainer import Batch

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.config import Recipe
 from geofcn.core.pixels import BLANK, HOUSE, Normalisation, is_kept, nonblank_values
 from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError
-from geofcn.flow import stream
+from geofcn.executors import stream
 from geofcn.io.files import write_whole
 from geofcn.io.labels import Source
 from geofcn.progress import Progress, silent
+from geofcn.recipes import Recipe
 from geofcn.training.statistics import BandMoments, MeanImage
 from geofcn.training.tiles import Place, Tiles
 

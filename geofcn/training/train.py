@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from geofcn import __version__
-from geofcn.config import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError, OutputError, UsageError
@@ -26,6 +25,7 @@ from geofcn.models.model import Card, Model, Predictor, net_geometry
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
 from geofcn.progress import Progress, silent
+from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.training import plots
 from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.loader import Batches

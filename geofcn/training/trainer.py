@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geofcn.config import Recipe
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.models.nets import class_difference, unscaled
+from geofcn.recipes import Recipe
 
 # Shares of a training: over which the rate rises, and the rate it starts from.
 WARM_UP, FIRST_RATE = 0.05, 0.05

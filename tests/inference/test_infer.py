@@ -23,7 +23,6 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from torch import nn
 
-from geofcn import flow
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import OutputError, WorkersError
 from geofcn.inference.infer import infer

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import geofcn
-from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
 from geofcn.io import files
 from geofcn.models import model_file
 from geofcn.models.model_file import load_model, model_digest, save_model
+from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import BLANK, Normalisation
 from geofcn.core.windows import Window, training_windows
 from geofcn.io.labels import open_source
+from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.training import tiles as tiles_module
 from geofcn.training.augment import ZOOM, Pose
 from geofcn.training.loader import Batches, moved, prepare

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
 from geofcn.io.scene import open_scene
+from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.training import sampling
 from geofcn.training.sampling import held_out_blocks, load_survey, save_survey, select, survey
 from geofcn.training.tiles import Tiles

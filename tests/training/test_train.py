@@ -17,13 +17,13 @@ import torch
 from rasterio.enums import ColorInterp
 
 import geofcn
-from geofcn.config import make_recipe
 from geofcn.core.metrics import Confusion
 from geofcn.core.windows import training_windows
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
 from geofcn.io.labels import open_source
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
+from geofcn.recipes import make_recipe
 from geofcn.training import loader, plots, trainer
 from geofcn.training.plots import LEGEND_ROWS
 from geofcn.training.run import CHECKPOINT, RUN_FILES, best_of

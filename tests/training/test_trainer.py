@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from geofcn.config import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.models.nets import make_net
+from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.training.trainer import Batch, Learner, learning_rate, make_optimizer, weighted_loss
 
 # --- the seed's rules, by hand ---

@@ -22,8 +22,8 @@ from typing import Protocol, TypeVar
 
 import dask
 
-from geofcn.config import MALLOC_ENVIRONMENT
 from geofcn.errors import UsageError, WorkersError
+from geofcn.recipes import MALLOC_ENVIRONMENT
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")

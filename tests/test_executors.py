@@ -12,10 +12,10 @@ from distributed.comm import CommClosedError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn import flow
+from geofcn import executors
 from geofcn.core.windows import Window
 from geofcn.errors import UsageError, WorkersError
-from geofcn.flow import Threads, cores, open_engine, stream
+from geofcn.executors import Threads, cores, open_engine, stream
 
 
 @given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))
@@ -209,7 +209,7 @@ def test_a_scheduler_that_goes_away_is_one_sentence():
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "tcp://127.0.0.1:port"])
 def test_an_unreachable_scheduler_is_one_sentence(monkeypatch, address):
-    monkeypatch.setattr(flow, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(executors, "CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(WorkersError, match=rf"^{address}: .* address\.$"),
         open_engine(scheduler=address),

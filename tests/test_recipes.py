@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.config import (
+from geofcn.errors import UsageError
+from geofcn.recipes import (
     DEFAULT_RECIPE,
     GDAL_OPTIONS,
     NET_RESOLUTION,
@@ -16,7 +17,6 @@ from geofcn.config import (
     make_recipe,
     scale_for,
 )
-from geofcn.errors import UsageError
 
 
 def test_the_seed_recipe_is_the_seeds_to_the_letter():
