@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import dask
@@ -23,8 +22,10 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from torch import nn
 
+from geofcn import executors
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import OutputError, WorkersError
+from geofcn.inference import infer as infer_module
 from geofcn.inference.infer import infer
 from geofcn.inference.shards import Shards
 from geofcn.io import raster_writer
@@ -33,8 +34,6 @@ from geofcn.models import model, nets
 from geofcn.models.model import Predictor
 from geofcn.models.model_file import load_model, save_model
 
-# The package's name `geofcn.infer` is the verb; this is the module.
-INFER = import_module("geofcn.inference.infer")
 COUNTER = itertools.count()
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 COMPUTE = 16  # pixels of the net's input
@@ -129,7 +128,7 @@ def run(tmp_path):
         folder = tmp_path / f"run-{next(COUNTER)}"
         folder.mkdir()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(flow, "cores", lambda: threads)
+            patch.setattr(executors, "cores", lambda: threads)
             if stop_at is not None:
                 with pytest.MonkeyPatch.context() as fault, pytest.raises(Interrupted):
                     fault.setattr(Predictor, "window", failing_at(stop_at))
@@ -340,7 +339,7 @@ def start(make_case, tmp_path, **options) -> tuple[Path, Path]:
     """A job that was stopped in the middle: (scene, model), its mask would be tmp_path/mask.tif."""
     scene, path = make_case(PLAIN)
     with pytest.MonkeyPatch.context() as fault, pytest.raises(Interrupted):
-        fault.setattr(INFER, "tasks_ahead", lambda *_: 1)
+        fault.setattr(infer_module, "tasks_ahead", lambda *_: 1)
         fault.setattr(Predictor, "window", failing_at(30))
         infer(scene, tmp_path / "mask.tif", model=path, **options)
     return scene, path
@@ -388,7 +387,7 @@ def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path
         write(writer, window, array)
 
     with pytest.MonkeyPatch.context() as fault:
-        fault.setattr(INFER, "tasks_ahead", lambda *_: 1)
+        fault.setattr(infer_module, "tasks_ahead", lambda *_: 1)
         fault.setattr(raster_writer.CogWriter, "write", filling_up)
         with pytest.raises(OutputError, match="no space left"):
             infer(scene, tmp_path / "mask.tif", model=path)
@@ -437,9 +436,9 @@ def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_gpu_computes_large_windows_of_a_job_of_its_own(make_case, monkeypatch, device):
     given = (*make_case(Case((90, 70), "fcnn2", 1, "nearest", "nothing", 1, 3)), None, None, False)
-    job = INFER._job(*given, None, "cpu")
-    monkeypatch.setattr(INFER, "pick_device", torch.device)
-    other = INFER._job(*given, None, device)
+    job = infer_module._job(*given, None, "cpu")
+    monkeypatch.setattr(infer_module, "pick_device", torch.device)
+    other = infer_module._job(*given, None, device)
     assert (job.device, job.window) == ("cpu", COMPUTE)
     assert (other.device, other.window) == (device, 4 * COMPUTE)
     assert other.fingerprint() != job.fingerprint(), "nothing of one is taken for the other's"
@@ -489,7 +488,7 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(make_case, run, cluster, 
             os.kill(victims.pop(), signal.SIGKILL)
 
     monkeypatch.setattr(Shards, "save", save_and_kill)
-    monkeypatch.setattr(INFER, "tasks_ahead", lambda *_: 8)
+    monkeypatch.setattr(infer_module, "tasks_ahead", lambda *_: 8)
     assert run(scene, path, scheduler=cluster.scheduler_address, tile=16) == expected
     assert not victims
 
@@ -506,12 +505,12 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
             os.kill(os.getpid(), signal.SIGKILL)
         return run_remote_task(job, task)
 
-    monkeypatch.setattr(INFER, "tasks_ahead", lambda *_: 4)
+    monkeypatch.setattr(infer_module, "tasks_ahead", lambda *_: 4)
     # As if the scene were not striped: several tasks in a row band.
-    monkeypatch.setattr(INFER, "task_width", lambda scene, width, *_: width)
+    monkeypatch.setattr(infer_module, "task_width", lambda scene, width, *_: width)
     given = {"model": path, "tile": 16, "scheduler": cluster.scheduler_address}
     with pytest.MonkeyPatch.context() as fault:
-        fault.setattr(INFER, "run_remote_task", deadly)
+        fault.setattr(infer_module, "run_remote_task", deadly)
         with pytest.raises(WorkersError, match=r"rows 48-63, columns 32-47.*kept.*same command"):
             infer(scene, tmp_path / "mask.tif", **given)
     assert len(list((tmp_path / ".mask.tif.work").glob("*.shard"))) == 3

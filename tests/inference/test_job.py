@@ -1,4 +1,4 @@
-"""geofcn.job, and what becomes of one that is stopped: by SIGKILL at any moment, by Ctrl-C."""
+"""geofcn.inference.job, and inference that is stopped: by SIGKILL at any moment, by Ctrl-C."""
 
 import json
 import random
@@ -120,11 +120,11 @@ class Answer:
 
 
 class Forge:
-    """A process of forge.py, and the commands it is asked to run; see there."""
+    """A process of fork_server.py, and the commands it is asked to run; see there."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        script = Path(__file__).with_name("forge.py")
+        script = Path(__file__).parents[1] / "support" / "fork_server.py"
         root = script.parents[1]
         self.process = subprocess.Popen(
             [sys.executable, script, str(COMPUTE), "fcnn2"],

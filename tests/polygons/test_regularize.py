@@ -156,7 +156,7 @@ def test_a_clean_outline_that_is_invalid_is_not_used(monkeypatch):
     bow_tie = shapely.Polygon([(0, 0), (9, 9), (9, 0), (0, 9)])
     raw = shapely.box(0, 0, 9, 9)
     monkeypatch.setattr(
-        outlines, "squared", lambda *_: (np.array([0]), np.array([bow_tie], dtype=object))
+        regularize, "squared", lambda *_: (np.array([0]), np.array([bow_tie], dtype=object))
     )
     assert only(raw) == (raw, "simplified")
 

@@ -25,15 +25,13 @@ from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
 from geofcn.recipes import make_recipe
 from geofcn.training import loader, plots, trainer
+from geofcn.training import train as train_module
 from geofcn.training.plots import LEGEND_ROWS
 from geofcn.training.run import CHECKPOINT, RUN_FILES, best_of
 from geofcn.training.sampling import select, survey
 from geofcn.training.tiles import Tiles
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.validation import Verdict
-
-# `geofcn.train` is the function: the verb has the name.
-train_module = importlib.import_module("geofcn.training.train")
 
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
 QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}

@@ -1,6 +1,6 @@
 """Serves a folder over HTTP, parts of files included, as servers of COGs do.
 
-    python ranges.py FOLDER
+    python range_http_server.py FOLDER
 
 Prints the port, then a line for each part: first and last byte. In a process of its own, for
 rasterio keeps Python's lock while it opens a URL.

@@ -120,7 +120,8 @@ def test_a_cog_behind_a_url_is_read_in_parts(scene, tmp_path, mask_of):
     folder.mkdir()
     with_overviews(scene, folder)
     expected = mask_of(scene)
-    command = [sys.executable, Path(__file__).with_name("ranges.py"), folder]
+    script = Path(__file__).parents[1] / "support" / "range_http_server.py"
+    command = [sys.executable, script, folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             url = f"http://127.0.0.1:{int(server.stdout.readline())}/cog.tif"

@@ -1,6 +1,6 @@
 """Runs `geofcn` commands in forked children of one warm process, and stops them as told.
 
-    python forge.py COMPUTE NET
+    python fork_server.py COMPUTE NET
 
 Started once, it answers one line of JSON with another, as often as asked. A request:
 
