@@ -7,7 +7,6 @@ this process; `Cluster` any dask.distributed cluster, of processes on this machi
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import uuid
 from collections import deque
@@ -23,7 +22,7 @@ from typing import Protocol, TypeVar
 import dask
 
 from geofcn.errors import UsageError, WorkersError
-from geofcn.recipes import MALLOC_ENVIRONMENT
+from geofcn.runtime import MALLOC_ENVIRONMENT, cores
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -44,11 +43,6 @@ QUIET = {
 }  # fmt: skip
 
 log = logging.getLogger("geofcn")
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ready(shared: object) -> None:

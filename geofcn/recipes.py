@@ -8,25 +8,6 @@ from math import inf
 
 from geofcn.errors import UsageError
 
-# Settings of the environment that break reads silently are forced off. GDAL's block cache would
-# take 5 % of the machine's memory; rasterio counts it in bytes.
-GDAL_OPTIONS = {
-    "GTIFF_IGNORE_READ_ERRORS": "NO",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
-    "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_CACHEMAX": 128 * 2**20,
-}
-
-# What glibc does with memory that is freed: it keeps it, in one heap for all threads. By the names
-# that the environment has for it, and by the numbers of mallopt(3).
-MALLOC_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": 2**30,
-    "MALLOC_TRIM_THRESHOLD_": 2**30,
-    "MALLOC_TOP_PAD_": 2**28,
-    "MALLOC_ARENA_MAX": 1,
-}
-MALLOPT = dict(zip((-3, -1, -2, -8), MALLOC_ENVIRONMENT.values(), strict=True))
-
 # The default scale brings the ground resolution nearest to this (metres per net pixel).
 NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from geofcn import executors
 from geofcn.core.windows import Window
 from geofcn.errors import UsageError, WorkersError
-from geofcn.executors import Threads, cores, open_engine, stream
+from geofcn.executors import Threads, open_engine, stream
+from geofcn.runtime import cores
 
 
 @given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))

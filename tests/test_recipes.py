@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn.errors import UsageError
+from geofcn.io.gdal import GDAL_OPTIONS
 from geofcn.recipes import (
     DEFAULT_RECIPE,
-    GDAL_OPTIONS,
     NET_RESOLUTION,
     SCALES,
     SEED_RECIPE,

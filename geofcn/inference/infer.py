@@ -23,25 +23,15 @@ from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window, round_up, row_bands
 from geofcn.errors import OutputError, UsageError
 from geofcn.executors import Engine, open_engine
-from geofcn.inference.job import (
-    Job,
-    Task,
-    one_torch_thread,
-    prepare,
-    run_remote_task,
-    run_task,
-    side_by_side,
-    task_width,
-    tasks_ahead,
-    tasks_of,
-)
+from geofcn.inference.job import Job, prepare, run_remote_task, run_task, side_by_side
+from geofcn.inference.schedule import Task, task_width, tasks_ahead, tasks_of
 from geofcn.inference.shards import Arrays, Shards, claimed, unpack
 from geofcn.inference.verify import Verification, verify_mask
 from geofcn.io import raster_writer, vector_writer
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
-from geofcn.models.device import pick_device
-from geofcn.models.model import compute_window
+from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model_file import load_model
+from geofcn.models.predictor import compute_window
 from geofcn.polygons.polygonize import (
     BAND_ROWS,
     SIMPLIFIED,

@@ -7,8 +7,6 @@ work is cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,15 +15,14 @@ import torch
 
 from geofcn import __version__
 from geofcn.core.pixels import HOUSE, classify, quantise
-from geofcn.core.windows import Window, blocks, origins, round_up
-from geofcn.executors import cores
+from geofcn.core.windows import Window, blocks
+from geofcn.inference.schedule import Task
 from geofcn.inference.shards import pack
 from geofcn.io.scene import Scene
-from geofcn.models.model import Model, Predictor
+from geofcn.models.device import one_torch_thread
+from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
-
-# Pixels of the tasks under way, at the least.
-AHEAD_PIXELS = 2**22
+from geofcn.models.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -78,42 +75,6 @@ class Job:
         return tags
 
 
-@dataclass(frozen=True)
-class Task:
-    """Some compute windows of one row band, next to each other."""
-
-    band: int
-    window: Window
-
-    def __str__(self) -> str:
-        return str(self.window)
-
-
-def task_width(scene: Scene, width: int, processes: int = 0) -> int:
-    """Columns of a task: `width`, but more where tasks would decode what others decode as well.
-
-    The scene's where it is striped, so that one task reads each strip and not every task of its row
-    band; an equal share for each of `processes` of this machine, which have no cache in common.
-    """
-    if scene.block_shape[1] == scene.width:
-        return round_up(scene.width, width)
-    return round_up(-(-scene.width // processes), width) if processes else width
-
-
-def tasks_ahead(job: Job, width: int, processes: int = 0) -> int:
-    """How many tasks of `width` columns to have under way: a row band's, but at least AHEAD_PIXELS,
-    one for each processor, and two for each process.
-    """
-    band = len(origins(job.scene.width, width))
-    return max(band, AHEAD_PIXELS // (width * job.window), cores(), 2 * processes)
-
-
-def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:
-    """Row band `number` cut into tasks of `width` columns."""
-    for col in origins(band.width, width):
-        yield Task(number, Window(band.row, col, band.height, width).intersect(band))
-
-
 def side_by_side(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Arrays of windows next to each other, joined name by name."""
     if len(parts) == 1:
@@ -153,14 +114,3 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
     if job.dtype == "float32":
         arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
     return arrays
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let every worker thread run its own pass: faster than all of them sharing one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

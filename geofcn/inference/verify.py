@@ -10,7 +10,7 @@ import numpy as np
 from geofcn.core.pixels import classify
 from geofcn.core.windows import round_up, sample_windows
 from geofcn.io.scene import Scene, open_scene
-from geofcn.models.model import Predictor
+from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress
 
 # Windows that are computed again for --verify: their side, and the context around them, in pixels.

@@ -30,7 +30,7 @@ from rasterio.vrt import WarpedVRT
 
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
-from geofcn.recipes import GDAL_OPTIONS
+from geofcn.io.gdal import GDAL_OPTIONS
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -13,29 +12,12 @@ from torch import nn
 
 from geofcn import __version__
 from geofcn.core.pixels import Normalisation, pad_to
-from geofcn.core.windows import Window, round_up, tile_at
+from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import Scene, ground_resolution
-from geofcn.models.device import keep_freed_memory
-from geofcn.models.nets import (
-    Merged,
-    answer_from_means,
-    class_difference,
-    has_tail,
-    make_net,
-    without_batch_norm,
-)
+from geofcn.models.nets import make_net
 from geofcn.models.receptive_field import Geometry, probe
 
-# Side of a compute window: so many pixels of the net's own input (measured), but not of larger
-# means than these, which bounds the memory of what is read and written. A GPU is given the largest
-# window whatever the scale: small ones would leave it idle between its kernels.
-COMPUTE, COMPUTE_SCALE = 512, 4
-# But at least this many times the halo, for a net that looks far.
-HALOS = 8
-# Of a window that is partly blank, what is computed starts and ends on multiples of this: every
-# shape of a pass takes time to get ready for.
-PART = 128
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
 
@@ -164,130 +146,6 @@ def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
         # A pinned copy goes to the device while other threads read on.
         return batch.pin_memory().to(device, non_blocking=True)
     return batch.to(device)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """House probability (rows, columns) float32, 0 where blank, and where pixels are not blank."""
-
-    probability: np.ndarray
-    valid: np.ndarray
-
-
-class Predictor:
-    """A model applied to windows of a scene, each as one pass over the whole scene would give it.
-
-    merge   compute with a net of fewer layers that gives the same: batch normalisations folded,
-            and the linear tail merged but along the scene's edges; it does not follow weights that
-            are trained on
-    device  where to compute; default: where the net is
-    """
-
-    def __init__(self, model: Model, merge: bool = True, device: str | None = None):
-        keep_freed_memory()
-        self.model = model
-        net = without_batch_norm(model.net) if merge else model.net
-        self.net = net if device is None else copy.deepcopy(net).to(device)
-        merge = merge and has_tail(self.net)
-        self.merged = Merged(self.net, model.normalisation.bands) if merge else None
-
-    def window(self, scene: Scene, write: Window) -> Prediction:
-        """The pixels of `write`, which starts on multiples of the net's stride and ends on one or
-        at the scene's edge.
-
-        It is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
-        multiple of the stride counts as extended with blank pixels up to the next one. Only the
-        part of it that is not blank is computed.
-        """
-        stride, halo = self.model.geometry.stride, self.model.geometry.halo
-        if write.row % stride or write.col % stride:
-            raise ValueError(f"{write} does not start on a multiple of the net's stride, {stride}")
-        read = write.grow(halo).clip(scene.height, scene.width)
-        image, valid = scene.read(read)
-        inside = valid[write.relative_to(read).slices]
-        if not inside.any():
-            return Prediction(np.zeros(write.shape, np.float32), inside)
-        part = _not_blank(inside, round_up(PART, stride))
-        whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
-        placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
-        tile = tile_at(placed, halo, whole.height, whole.width)
-        seen = tile.read.intersect(read).relative_to(read).slices
-        found = self._probability(image[:, *seen], valid[seen], tile.read, whole)
-        found = found[tile.crop.slices]
-        if not inside.all():
-            found = np.where(inside[part.slices], found, np.float32(0))
-        if part.shape == write.shape:
-            return Prediction(found, inside)
-        probability = np.zeros(write.shape, np.float32)
-        probability[part.slices] = found
-        return Prediction(probability, inside)
-
-    def _probability(
-        self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window
-    ) -> np.ndarray:
-        """House probability (rows, columns) of `read`, of which the scene has `image` and `valid`,
-        maybe without its last rows and columns.
-        """
-        image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
-        scale = self.model.card.scale
-        means = self.model.normalisation.block_means(image, valid, scale, read.row, read.col)
-        batch = to_batch(means, self.net)
-        with torch.inference_mode():
-            if self.merged is None:
-                difference = class_difference(answer_from_means(self.net)(batch))
-            else:
-                difference = self.merged.from_means(batch)
-                self._redo_edges(difference, batch, read, whole)
-            return torch.sigmoid_(difference)[0, 0].cpu().numpy()
-
-    def _redo_edges(
-        self, difference: torch.Tensor, means: torch.Tensor, read: Window, whole: Window
-    ) -> None:
-        """Replace what lies along the edges of the whole scene by the plain net's answer."""
-        edges = (
-            (2, "first", read.row == whole.row),
-            (2, "last", read.bottom == whole.bottom),
-            (3, "first", read.col == whole.col),
-            (3, "last", read.right == whole.right),
-        )
-        geometry, scale = self.model.geometry, self.model.card.scale
-        for axis, side, on_edge in edges:
-            border = min(self.merged.border, difference.shape[axis])
-            if not (on_edge and border):
-                continue
-            strip = min(round_up(border + geometry.halo, geometry.stride), difference.shape[axis])
-            part = _end(means, axis, side, strip // scale)
-            answer = class_difference(answer_from_means(self.net)(part))
-            _end(difference, axis, side, border).copy_(_end(answer, axis, side, border))
-
-
-def _not_blank(inside: np.ndarray, step: int) -> Window:
-    """The least window with all true pixels, starting and ending on multiples of `step` or at the
-    array's edge.
-    """
-    if inside.all():
-        return Window(0, 0, *inside.shape)
-    rows, cols = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-    top, left = rows[0] // step * step, cols[0] // step * step
-    bottom, right = round_up(rows[-1] + 1, step), round_up(cols[-1] + 1, step)
-    return Window(int(top), int(left), int(bottom - top), int(right - left)).clip(*inside.shape)
-
-
-def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tensor:
-    """The first or last `length` entries along an axis, as a view."""
-    start = 0 if side == "first" else tensor.shape[axis] - length
-    return tensor.narrow(axis, start, length)
-
-
-def compute_window(model: Model, device: str = "cpu") -> int:
-    """Side of the windows a scene is computed in on a type of device, in pixels of the scene.
-
-    One answer for each kind of net: float rounding depends on the shape of a pass. Of what is
-    computed at most a third is halo.
-    """
-    geometry = model.geometry
-    scale = COMPUTE_SCALE if device != "cpu" else min(model.card.scale, COMPUTE_SCALE)
-    return round_up(max(COMPUTE * scale, HALOS * geometry.halo), geometry.stride)
 
 
 @lru_cache(maxsize=32)

@@ -17,11 +17,12 @@ from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.core.windows import row_bands
 from geofcn.errors import OutputError, SceneError, UsageError
-from geofcn.executors import cores, stream
+from geofcn.executors import stream
 from geofcn.io.scene import Scene, open_mask, open_scene
 from geofcn.io.vector_writer import Batch, check_target, write_polygons
 from geofcn.polygons import regularize
 from geofcn.progress import Progress, silent
+from geofcn.runtime import cores
 from geofcn.tracing.sweep import Polygons, Sweep
 
 METHODS = ("raw", "simplify", "square")

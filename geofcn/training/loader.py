@@ -15,8 +15,8 @@ import numpy as np
 
 from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.core.windows import Window
-from geofcn.executors import cores
 from geofcn.recipes import Recipe
+from geofcn.runtime import cores
 from geofcn.training.augment import Pose, mirrored, random_pose, relit
 from geofcn.training.tiles import CELL, Place, Tile, Tiles
 from geofcn.training.trainer import Batch

@@ -20,12 +20,14 @@ from geofcn.core.windows import Window, blocks, round_up, training_windows
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.labels import Source, open_source
 from geofcn.io.scene import absolute, ground_resolution
-from geofcn.models.device import give_back_freed_memory, keep_freed_memory, pick_device
-from geofcn.models.model import Card, Model, Predictor, net_geometry
+from geofcn.models.device import pick_device
+from geofcn.models.model import Card, Model, net_geometry
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
+from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
+from geofcn.runtime import give_back_freed_memory, keep_freed_memory
 from geofcn.training import plots
 from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.loader import Batches

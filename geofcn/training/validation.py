@@ -11,7 +11,8 @@ from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window
 from geofcn.io.labels import Source
-from geofcn.models.model import Model, Predictor
+from geofcn.models.model import Model
+from geofcn.models.predictor import Predictor
 from geofcn.training.tiles import Tile
 
 

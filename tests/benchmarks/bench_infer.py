@@ -32,9 +32,10 @@ import torch
 from materials import elsewhere, synthetic_piece, train_model, write_repeated
 
 from geofcn.inference.infer import infer
-from geofcn.models.device import keep_freed_memory
+from geofcn.models.merged import Merged
 from geofcn.models.model_file import load_model
-from geofcn.models.nets import Merged, make_net
+from geofcn.models.nets import make_net
+from geofcn.runtime import keep_freed_memory
 
 # FLOPs a pixel of the scene at scale 1: two for each multiply-add of every layer, unmerged.
 FLOPS = {

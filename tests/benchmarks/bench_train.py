@@ -29,10 +29,10 @@ from materials import elsewhere, peak, synthetic_piece, write_repeated
 
 from geofcn.io.labels import open_source
 from geofcn.io.scene import ground_resolution
-from geofcn.models.device import keep_freed_memory
 from geofcn.models.nets import make_net
 from geofcn.progress import silent
 from geofcn.recipes import make_recipe, scale_for
+from geofcn.runtime import keep_freed_memory
 from geofcn.training.loader import Batches
 from geofcn.training.sampling import select, survey
 from geofcn.training.tiles import CACHE_BYTES, Tiles

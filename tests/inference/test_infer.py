@@ -31,8 +31,8 @@ from geofcn.inference.shards import Shards
 from geofcn.io import raster_writer
 from geofcn.io.scene import open_scene
 from geofcn.models import model, nets
-from geofcn.models.model import Predictor
 from geofcn.models.model_file import load_model, save_model
+from geofcn.models.predictor import Predictor
 
 COUNTER = itertools.count()
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]

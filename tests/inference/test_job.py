@@ -17,15 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn.core.windows import Window, row_bands
-from geofcn.inference.job import (
-    Job,
-    Task,
-    run_remote_task,
-    run_task,
-    side_by_side,
-    task_width,
-    tasks_of,
-)
+from geofcn.inference.job import Job, run_remote_task, run_task, side_by_side
+from geofcn.inference.schedule import Task, task_width, tasks_of
 from geofcn.inference.shards import unpack
 from geofcn.io.scene import open_scene
 from geofcn.models.model_file import save_model

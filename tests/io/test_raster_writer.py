@@ -18,17 +18,9 @@ from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
 from geofcn.io import raster_writer
-from geofcn.io.raster_writer import (
-    Band,
-    Frame,
-    RasterWriter,
-    check_target,
-    halve_floats,
-    halve_mask,
-    halve_steps,
-    mask_writer,
-    probability_writer,
-)
+from geofcn.io.cog_writer import mask_writer, probability_writer
+from geofcn.io.overviews import halve_floats, halve_mask, halve_steps
+from geofcn.io.raster_writer import Band, Frame, RasterWriter, check_target
 
 CRS_UTM = CRS.from_epsg(25832)
 TRANSFORM = from_origin(500_000, 5_000_000, 0.2, 0.2)

@@ -25,7 +25,7 @@ def test_what_is_freed_is_kept_until_it_is_given_back():
     script = """
 import gc
 import numpy as np
-from geofcn.models.device import give_back_freed_memory, keep_freed_memory
+from geofcn.runtime import give_back_freed_memory, keep_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:

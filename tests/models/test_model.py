@@ -15,7 +15,8 @@ from geofcn.errors import ModelError
 from geofcn.io.scene import open_scene
 from geofcn.models import model as model_module
 from geofcn.models import nets
-from geofcn.models.model import Predictor, compute_window, net_geometry
+from geofcn.models.model import net_geometry
+from geofcn.models.predictor import Predictor, compute_window
 
 RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
 COUNTER = itertools.count()

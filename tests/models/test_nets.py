@@ -3,18 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from geofcn.errors import ModelError
-from geofcn.models import nets
-from geofcn.models.nets import (
-    FCNN,
-    FCNN2,
-    Merged,
-    Scaled,
-    class_difference,
-    conv_relu_halved,
-    halved,
-    make_net,
-    without_batch_norm,
-)
+from geofcn.models.merged import without_batch_norm
+from geofcn.models.nets import FCNN, FCNN2, Scaled, make_net
 
 # --- the seed's nets, layer by layer ---
 
@@ -155,83 +145,4 @@ def test_folded_batch_norms_give_the_same(scale):
 # --- fewer passes over memory ---
 
 
-@pytest.mark.parametrize("name", ["fcnn", "fcnn2", "unet"])
-def test_fused_activations_give_the_same(name, monkeypatch):
-    net = without_batch_norm(make_net(name, 3))
-    x = torch.randn(1, 3, 32, 40)
-    expected = net(x)
-    calls, fused = [], nets._fused
-    monkeypatch.setattr(nets, "_fused", lambda *given: (calls.append(given), fused(*given))[1])
-    with torch.inference_mode():
-        torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
-    assert len(calls) == (14 if name == "unet" else 4) * nets._fused_is_there()
-
-
-def test_a_torch_that_does_not_fuse_gives_the_same(monkeypatch):
-    net, x = make_net("fcnn2", 3), torch.randn(1, 3, 32, 40)
-    expected = net(x)
-    with torch.inference_mode():
-        seen = net(x)
-
-    def missing(*_):
-        raise AttributeError("'_OpNamespace' 'mkldnn' object has no such attribute")
-
-    monkeypatch.setattr(nets, "_fused", missing)
-    nets._fused_is_there.cache_clear()
-    try:
-        with torch.inference_mode():
-            plain = net(x)
-    finally:
-        nets._fused_is_there.cache_clear()
-    torch.testing.assert_close(plain, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(seen, plain, rtol=1e-5, atol=1e-5)
-
-
 # --- the merged tail ---
-
-
-@pytest.mark.parametrize("cached", [1, 100, nets.CACHED])
-@pytest.mark.parametrize("shape", [(6, 8), (7, 5), (22, 4)])
-def test_halving_is_max_pooling_however_many_rows_are_taken_at_a_time(shape, cached, monkeypatch):
-    monkeypatch.setattr(nets, "CACHED", cached)
-    x = torch.randn(2, 3, *shape)
-    x[0, 1, 2, 3] = torch.nan
-    expected = F.max_pool2d(x, 2)
-    with torch.inference_mode():
-        torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
-
-
-@pytest.mark.parametrize("size", [1, 3, 5])
-@pytest.mark.parametrize("shape", [(2, 4), (4, 2), (6, 8), (22, 4), (7, 5)])
-def test_a_convolution_halved_in_two_parts_is_that_of_the_whole(shape, size):
-    torch.manual_seed(3)
-    conv = torch.nn.Conv2d(4, 6, size, padding=size // 2)
-    x = torch.randn(2, 4, *shape)
-    expected = F.max_pool2d(F.relu(conv(x)), 2)
-    with torch.inference_mode():
-        found = conv_relu_halved(conv, x)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(conv_relu_halved(conv, x), expected, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("shape", [(24, 32), (26, 34), (28, 22)])
-@pytest.mark.parametrize("scale", [1, 2, 4])
-@pytest.mark.parametrize(
-    ("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")]
-)
-def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale, shape):
-    torch.manual_seed(5)
-    net = make_net(name, 2, scale, mode).eval()
-    merged = Merged(net, 2)
-    x = torch.randn(1, 2, *(side * scale for side in shape))
-    with torch.inference_mode():
-        expected, found = class_difference(net(x)), merged(x)
-    assert found.shape == expected.shape
-    inside = (
-        ...,
-        slice(merged.border, -merged.border or None),
-        slice(merged.border, -merged.border or None),
-    )
-    assert expected[inside].numel() > 0
-    torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-4)

@@ -31,7 +31,7 @@ import torch
 
 import geofcn_cli.infer  # noqa: F401
 from geofcn.models import model
-from geofcn.models.model import Predictor
+from geofcn.models.predictor import Predictor
 from geofcn_cli.main import main
 
 EVENTS = ("window", "fsync", "rename")
