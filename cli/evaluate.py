@@ -73,7 +73,7 @@ def _shown(name: str, value: float) -> str:
 
 def _show_counts(objects: dict) -> None:
     """A table of TP, FP and FN: all, and by size class."""
-    from geofcn.evaluation.evaluate import SIZES
+    from geofcn.evaluation.object_scores import SIZES
 
     click.echo("  " + " " * 16 + "".join(f"{name.upper():>9}" for name in COUNTS))
     names = {}

@@ -114,7 +114,7 @@ def infer(progress, scene, mask, outline, tolerance, min_area, fill_holes, **giv
     one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
     """
     from geofcn.inference.infer import infer as infer_scene
-    from geofcn.polygons.polygonize import Outline
+    from geofcn.polygons.outline import Outline
 
     given["creation"] = dict(given["creation"])
     _refuse_idle(given["polygons"])

@@ -34,7 +34,7 @@ def polygonize(progress, mask, polygons, outline, tolerance, min_area, fill_hole
 
     The format follows the ending: .gpkg, .geojson, .fgb, .parquet or .shp; the layer is `houses`.
     """
-    from geofcn.polygons.polygonize import Outline
+    from geofcn.polygons.outline import Outline
     from geofcn.polygons.polygonize import polygonize as polygonize_mask
 
     count = polygonize_mask(

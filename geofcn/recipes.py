@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 
+from geofcn.core.windows import ceil_div
 from geofcn.errors import UsageError
 
 # The default scale brings the ground resolution nearest to this (metres per net pixel).
@@ -198,7 +199,7 @@ def _check_class_weights(weights: tuple[float, float] | None) -> None:
 
 def epochs_for(steps: int) -> int:
     """How many epochs of `steps` steps `auto` is."""
-    return max(LEAST_EPOCHS, -(-LEAST_STEPS // steps))
+    return max(LEAST_EPOCHS, ceil_div(LEAST_STEPS, steps))
 
 
 def scale_for(ground_resolution: float | None) -> int:

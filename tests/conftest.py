@@ -15,8 +15,8 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 from geofcn.core.pixels import Normalisation
+from geofcn.io.datasets import close_handles
 from geofcn.io.labels import open_source
-from geofcn.io.scene import close_handles
 from geofcn.models.model import Card, Model
 from geofcn.models.nets import make_net
 from geofcn_cli.main import main

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,9 +11,32 @@ import pyproj
 import shapely
 from rasterio.crs import CRS
 
+from geofcn.core.grid import Grid
+
 # Up to this length, in metres, a side is an arc of the authalic sphere's great circle to 1e-6 of
 # the area of what it bounds.
 SHORT = 2000.0
+
+
+def ground_resolution(grid: Grid) -> float | None:
+    """Metres on the ground per pixel at a grid's centre, on the ellipsoid; None without CRS.
+
+    The geometric mean of the lengths of the centre pixel's two sides.
+    """
+    if grid.crs is None:
+        return None
+    crs = pyproj.CRS.from_user_input(grid.crs.to_wkt())
+    if not (crs.is_geographic or crs.is_projected or crs.is_compound):
+        return None
+    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    geod = crs.get_geod()
+    col, row = grid.width / 2, grid.height / 2
+    corners = [grid.transform * point for point in ((col, row), (col + 1, row), (col, row + 1))]
+    lons, lats = to_degrees.transform(*zip(*corners, strict=True))
+    across = geod.line_length(lons[:2], lats[:2])
+    down = geod.line_length([lons[0], lons[2]], [lats[0], lats[2]])
+    resolution = math.sqrt(across * down)
+    return resolution if math.isfinite(resolution) and resolution > 0 else None
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,14 @@ class Tile:
     write: Window
 
 
+def ceil_div(value: int, divisor: int) -> int:
+    """`value` divided by `divisor`, rounded up."""
+    return -(-value // divisor)
+
+
 def round_up(value: int, multiple: int) -> int:
     """The least multiple of `multiple` that is >= `value`."""
-    return -(-value // multiple) * multiple
+    return ceil_div(value, multiple) * multiple
 
 
 def origins(length: int, step: int) -> range:
@@ -112,8 +117,8 @@ def sample_windows(height: int, width: int, size: int, count: int) -> Iterator[W
 
     They never overlap; a raster that is not larger than them together is covered.
     """
-    across = -(-width // size)
-    down = -(-height // size)
+    across = ceil_div(width, size)
+    down = ceil_div(height, size)
     # The shorter side first: a narrow strip takes all of its windows along the other one.
     few, many = sorted((across, down))
     few_taken = min(few, max(1, round((count * few / many) ** 0.5)))

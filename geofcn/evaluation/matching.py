@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from geofcn.core.windows import ceil_div
+
 # Coordinates have so many digits: an overlap of exactly the least one must not fail for the last.
 SLACK = 1e-7
 PAIRS_AT_ONCE = 4096
@@ -81,7 +83,7 @@ def _in_threads(function: Callable[..., np.ndarray], *pairs: np.ndarray) -> np.n
     """function(one, other) of arrays (n,) of polygons, in parts side by side: GEOS lets go of
     Python's lock.
     """
-    count = max(1, -(-len(pairs[0]) // PAIRS_AT_ONCE))
+    count = max(1, ceil_div(len(pairs[0]), PAIRS_AT_ONCE))
     parts = [np.array_split(array, count) for array in pairs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(function, *parts)))

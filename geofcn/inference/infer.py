@@ -27,18 +27,13 @@ from geofcn.inference.job import Job, prepare, run_remote_task, run_task, side_b
 from geofcn.inference.schedule import Task, task_width, tasks_ahead, tasks_of
 from geofcn.inference.shards import Arrays, Shards, claimed, unpack
 from geofcn.inference.verify import Verification, verify_mask
-from geofcn.io import raster_writer, vector_writer
+from geofcn.io import cog_writer, raster_writer, vector_writer
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import compute_window
-from geofcn.polygons.polygonize import (
-    BAND_ROWS,
-    SIMPLIFIED,
-    Outline,
-    refuse_no_crs,
-    write_footprints,
-)
+from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
+from geofcn.polygons.outline import SIMPLIFIED, Outline
 from geofcn.progress import Progress, silent
 
 DEFAULT_MODEL = Path("geofcn-run/best-f1.safetensors")
@@ -88,7 +83,7 @@ def infer(
     job = _job(scene, model, threshold, dtype, polygons is not None, nodata, device)
     targets = _check_targets(job, mask, probability, polygons, overwrite, allow_no_crs, model)
     _warn(job.scene)
-    raster_writer.refuse_unknown_options(creation or {})
+    cog_writer.refuse_unknown_options(creation or {})
     if tile < 1:
         raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
     shards = Shards(_work_folder(targets["mask"]), job.fingerprint())
@@ -185,10 +180,13 @@ def _predicted(
     done = {number for number in range(len(bands)) if number in shards}
     if done:
         log.warning("%d of %d row bands are done already.", len(done), len(bands))
-    width = task_width(job.scene, round_up(tile, job.window), engine.processes)
+    scene = job.scene
+    width = task_width(
+        scene.width, scene.block_shape[1], round_up(tile, job.window), engine.processes
+    )
     missing = [number for number in range(len(bands)) if number not in done]
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
-    ahead = tasks_ahead(job, width, engine.processes)
+    ahead = tasks_ahead(scene.width, job.window, width, engine.processes)
     run = run_remote_task if engine.remote else run_task
     with (
         closing(engine.stream(run, job, tasks, ahead, prepare)) as parts,
@@ -212,16 +210,17 @@ def _joined(results: Iterable[tuple[Task, Arrays | bytes]], packed: bool) -> Arr
 
 def _open_writers(
     job: Job, targets: Mapping[str, Path], creation: Mapping[str, str] | None, stack: ExitStack
-) -> dict[str, raster_writer.CogWriter]:
+) -> dict[str, cog_writer.CogWriter]:
     """Writers of the rasters, by the name of the array they write; the mask gets its name last."""
     scene = job.scene
-    frame = raster_writer.Frame(scene.height, scene.width, scene.crs, scene.transform)
     given = {"tags": job.tags(), "options": creation}
-    mask = raster_writer.mask_writer(targets["mask"], frame, **given)
+    mask = cog_writer.mask_writer(targets["mask"], scene.grid, **given)
     writers = {"mask": stack.enter_context(mask)}
     if "probability" in targets:
         name = "steps" if job.dtype == "uint8" else "probability"
-        writer = raster_writer.probability_writer(targets["probability"], frame, job.dtype, **given)
+        writer = cog_writer.probability_writer(
+            targets["probability"], scene.grid, job.dtype, **given
+        )
         writers[name] = stack.enter_context(writer)
     return writers
 
@@ -229,7 +228,7 @@ def _open_writers(
 def _write(
     job: Job,
     bands: Iterable[Arrays],
-    writers: Mapping[str, raster_writer.CogWriter],
+    writers: Mapping[str, cog_writer.CogWriter],
     shards: Shards,
     targets: Mapping[str, Path],
     outline: Outline,

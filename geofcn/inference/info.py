@@ -6,9 +6,10 @@ import os
 
 import numpy as np
 
+from geofcn.core.geodesy import ground_resolution
 from geofcn.core.windows import sample_windows
 from geofcn.inference.estimate import _count_blocks, _model_facts
-from geofcn.io.scene import Scene, ground_resolution, open_scene
+from geofcn.io.scene import Scene, open_scene
 from geofcn.models.model_file import load_model
 from geofcn.recipes import DEFAULT_RECIPE
 
@@ -44,7 +45,7 @@ def _scene_facts(scene: Scene) -> dict[str, object]:
         "dtype": scene.dtype,
         "crs": _crs_name(scene),
         "transform": list(scene.transform)[:6],
-        "ground_resolution_m": ground_resolution(scene),
+        "ground_resolution_m": ground_resolution(scene.grid),
         "declares_blank": scene.declares_blank,
         "blank_share": _blank_share(scene),
         "block": list(scene.block_shape),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from geofcn.core.windows import Window, origins, round_up
-from geofcn.inference.job import Job
-from geofcn.io.scene import Scene
+from geofcn.core.windows import Window, ceil_div, origins, round_up
 from geofcn.runtime import cores
 
 # Pixels of the tasks under way, at the least.
@@ -25,23 +23,30 @@ class Task:
         return str(self.window)
 
 
-def task_width(scene: Scene, width: int, processes: int = 0) -> int:
-    """Columns of a task: `width`, but more where tasks would decode what others decode as well.
+def task_width(scene_width: int, block_width: int, least: int, processes: int = 0) -> int:
+    """Columns of a task: `least`, but more where tasks would decode what others decode as well.
 
-    The scene's where it is striped, so that one task reads each strip and not every task of its row
-    band; an equal share for each of `processes` of this machine, which have no cache in common.
+    Parameters
+    ----------
+    scene_width, block_width : int
+        Columns of the scene, and of its blocks, in pixels. Of a striped scene the whole row band is
+        one task, so that one task reads each strip and not every task of its row band.
+    least : int
+        Columns of a task at the least, and what its width is a multiple of.
+    processes : int
+        Processes of this machine, which have no cache in common: each gets an equal share.
     """
-    if scene.block_shape[1] == scene.width:
-        return round_up(scene.width, width)
-    return round_up(-(-scene.width // processes), width) if processes else width
+    if block_width == scene_width:
+        return round_up(scene_width, least)
+    return round_up(ceil_div(scene_width, processes), least) if processes else least
 
 
-def tasks_ahead(job: Job, width: int, processes: int = 0) -> int:
+def tasks_ahead(scene_width: int, band_height: int, width: int, processes: int = 0) -> int:
     """How many tasks of `width` columns to have under way: a row band's, but at least AHEAD_PIXELS,
     one for each processor, and two for each process.
     """
-    band = len(origins(job.scene.width, width))
-    return max(band, AHEAD_PIXELS // (width * job.window), cores(), 2 * processes)
+    band = len(origins(scene_width, width))
+    return max(band, AHEAD_PIXELS // (width * band_height), cores(), 2 * processes)
 
 
 def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:

@@ -11,12 +11,13 @@ import rasterio
 import rasterio.io
 import rasterio.shutil
 
+from geofcn.core.grid import Grid
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
-from geofcn.core.windows import Window
+from geofcn.core.windows import Window, ceil_div
 from geofcn.errors import UsageError
 from geofcn.io.gdal import GDAL_OPTIONS
 from geofcn.io.overviews import Reduce, _even, halve_floats, halve_mask, halve_steps
-from geofcn.io.raster_writer import BLOCK, Band, Frame, RasterWriter
+from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
 # Row bands start on multiples of 512 rows, which can be halved so often.
 MAX_LEVELS = 9
@@ -59,28 +60,28 @@ class CogWriter(RasterWriter):
     def __init__(
         self,
         path: Path,
-        frame: Frame,
+        grid: Grid,
         band: Band,
         reduce: Reduce,
         tags: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
     ):
-        super().__init__(path, frame, band, tags)
+        super().__init__(path, grid, band, tags)
         self._reduce = reduce
         self._options = options or {}
         self._float = np.dtype(band.dtype).kind == "f"
         self._levels = []
-        height, width = frame.height, frame.width
+        height, width = grid.height, grid.width
         while max(height, width) > BLOCK and len(self._levels) < MAX_LEVELS:
-            height, width = -(-height // 2), -(-width // 2)
+            height, width = ceil_div(height, 2), ceil_div(width, 2)
             # GDAL warns of rasters without a place; nobody opens these but the COG driver.
-            place = Frame(height, width, frame.crs, frame.transform)
+            place = Grid(height, width, grid.crs, grid.transform)
             self._levels.append(
                 self._create(f"{len(self._levels) + 1}.tif", place, band, **SCRATCH)
             )
 
-    def _create(self, name: str, frame: Frame, band: Band, **options: object):
-        return super()._create(name, frame, band, **SCRATCH | options)
+    def _create(self, name: str, grid: Grid, band: Band, **options: object):
+        return super()._create(name, grid, band, **SCRATCH | options)
 
     def write(self, window: Window, array: np.ndarray) -> None:
         """Write the next full-width (rows, columns) band."""
@@ -130,13 +131,13 @@ STEPS = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
 FLOATS = Band("float32", np.nan, "house probability")
 
 
-def mask_writer(path: Path, frame: Frame, **given) -> CogWriter:
+def mask_writer(path: Path, grid: Grid, **given) -> CogWriter:
     """A uint8 mask with a colour table; further arguments as for CogWriter."""
-    return CogWriter(path, frame, MASK, halve_mask, **given)
+    return CogWriter(path, grid, MASK, halve_mask, **given)
 
 
-def probability_writer(path: Path, frame: Frame, dtype: str, **given) -> CogWriter:
+def probability_writer(path: Path, grid: Grid, dtype: str, **given) -> CogWriter:
     """House probabilities: uint8 0-254 with scale 1/254 and 255 blank, or float32 with NaN."""
     if dtype == "uint8":
-        return CogWriter(path, frame, STEPS, halve_steps, **given)
-    return CogWriter(path, frame, FLOATS, halve_floats, **given)
+        return CogWriter(path, grid, STEPS, halve_steps, **given)
+    return CogWriter(path, grid, FLOATS, halve_floats, **given)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-import geopandas
 import numpy as np
-import pyogrio
 import shapely
 from rasterio.crs import CRS
 from rasterio.features import rasterize
@@ -24,9 +21,10 @@ from rasterio.warp import transform_bounds
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
-from geofcn.io.scene import Scene, aligned, open_scene, stamp
+from geofcn.io.datasets import stamp
+from geofcn.io.scene import Scene, aligned, open_scene
+from geofcn.io.vector_reader import RASTER_SUFFIXES, read_vectors
 
-RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")
 # A grid is the same as the scene's when no corner is further off than this, in pixels.
 SAME_GRID = 1e-3
 VERTEX_STEPS = 1024
@@ -179,7 +177,7 @@ def _with_background(raster: Scene) -> Scene:
     """`raster` with its zeros as background, where it declares them nodata as many tools do."""
     if raster.declared != 0:
         return raster
-    if raster.grid is not None:
+    if raster.resampled:
         raise LabelsError(
             f"{raster.path}: it lies on another grid and declares 0 nodata, so background and "
             "unknown cannot be told apart; remove that with `gdal_edit.py -unsetnodata`."
@@ -248,32 +246,6 @@ def _bounds(raster: Scene) -> tuple[float, float, float, float]:
     """West, south, east and north, also of a raster that is upside down or mirrored."""
     left, bottom, right, top = array_bounds(raster.height, raster.width, raster.transform)
     return min(left, right), min(bottom, top), max(left, right), max(bottom, top)
-
-
-def read_vectors(path: str) -> geopandas.GeoDataFrame:
-    """The shapes of a vector file, with its column `score` if it has one.
-
-    Raises LabelsError where the file cannot be read or holds no shapes.
-    """
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise LabelsError(f"{path}: there is no such file; check the path.")
-    try:
-        if Path(path).suffix.lower() == ".parquet":
-            # pyogrio's wheels have no Parquet driver.
-            frame = geopandas.read_parquet(path)
-            return frame[[name for name in ("score", frame.geometry.name) if name in frame]]
-        with warnings.catch_warnings():
-            # A GeoPackage of ours has its style in a second layer.
-            warnings.filterwarnings("ignore", "More than one layer found")
-            frame = pyogrio.read_dataframe(path, columns=["score"])
-    except Exception as error:  # pyogrio raises several unrelated classes
-        raise LabelsError(
-            f"{path}: it cannot be read as polygons ({error}); give a vector file, or a raster "
-            f"ending in one of {', '.join(RASTER_SUFFIXES)}."
-        ) from error
-    if "geometry" not in frame:
-        raise LabelsError(f"{path}: it is a table without shapes; give polygons of houses.")
-    return frame
 
 
 @lru_cache(maxsize=8)

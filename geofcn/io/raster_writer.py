@@ -20,10 +20,9 @@ import numpy as np
 import rasterio
 import rasterio.io
 import rasterio.shutil
-from rasterio.crs import CRS
 from rasterio.errors import RasterioError
-from rasterio.transform import Affine
 
+from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError
 from geofcn.io import files
@@ -57,16 +56,6 @@ class Band:
     count: int = 1
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Where a raster lies: rows, columns, CRS and transform."""
-
-    height: int
-    width: int
-    crs: CRS | None
-    transform: Affine
-
-
 class RasterWriter:
     """One tiled, compressed GeoTIFF, written by windows; a context manager.
 
@@ -76,7 +65,7 @@ class RasterWriter:
     otherwise than it was written.
     """
 
-    def __init__(self, path: Path, frame: Frame, band: Band, tags: Mapping[str, str] | None = None):
+    def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
         self.folder = path.with_name(f".{path.name}.partial")
         self._checksums: dict[Window, int] = {}
@@ -88,7 +77,7 @@ class RasterWriter:
             # What a killed run left; GDAL will not create a file over what is left of another one.
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
-            self._dataset = self._create("0.tif", frame, band)
+            self._dataset = self._create("0.tif", grid, band)
             with rasterio.Env(**GDAL_OPTIONS):
                 _describe(self._dataset, band, tags)
         except (RasterioError, OSError) as error:
@@ -148,12 +137,15 @@ class RasterWriter:
         return self.folder / "0.tif"
 
     def _create(
-        self, name: str, frame: Frame, band: Band, **options: object
+        self, name: str, grid: Grid, band: Band, **options: object
     ) -> rasterio.io.DatasetWriter:
         predictor = 3 if np.dtype(band.dtype).kind == "f" else 2 if band.count > 1 else 1
         profile = {
             "driver": "GTiff",
-            **frame.__dict__,
+            "height": grid.height,
+            "width": grid.width,
+            "crs": grid.crs,
+            "transform": grid.transform,
             "count": band.count,
             "dtype": band.dtype,
             "nodata": band.nodata,

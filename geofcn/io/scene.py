@@ -1,76 +1,55 @@
 """The one door by which a path becomes a raster.
 
-A `Scene` is lazy and small: it knows the raster's frame and reads windows on demand. It can be
-pickled and shared by threads: every process opens handles of its own, each used under a lock (a
-GDAL handle used by two threads at once returns wrong pixels without a word).
+A `Scene` is lazy and small: it knows the raster's grid and reads windows on demand. It can be
+pickled and shared by threads: every process opens handles of its own (see `geofcn.io.datasets`).
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 import os
-import threading
-import warnings
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dask.array as da
 import numpy as np
-import pyproj
 import rasterio
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
 from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
 
+from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
-from geofcn.io.gdal import GDAL_OPTIONS
+from geofcn.io.datasets import shared_dataset, stamp
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42
-# Datasets a reader keeps open, and threads that share a reader: one thread decodes more pixels than
-# a few can compute, and each block is decoded once where they share GDAL's cache of it.
-MAX_OPEN = 8
-THREADS_PER_READER = 4
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A frame to bring a raster onto: CRS, transform, rows and columns."""
-
-    crs: CRS | None
-    transform: Affine
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A raster's frame, and windows of its pixels.
+    """A raster's grid, and windows of its pixels.
 
-    height, width   pixels
+    grid            rows, columns, CRS, and transform of pixel corners (column, row) to CRS units
     bands           1-based numbers of the colour bands (an alpha band is a mask, not a band)
     dtype           of the pixels
-    transform       pixel corners (column, row) to CRS units
     nodata          the value that is blank when every band has it, besides what the file declares
     declared        the nodata value that the file itself declares for its first band
     scale           what a value stands for is that many times the value
-    grid            the frame the file is brought onto as it is read (nearest neighbour), if any
+    resampled       the file lies on another grid, and is brought onto this one as it is read
+                    (nearest neighbour)
     """
 
     path: str
-    height: int
-    width: int
+    grid: Grid
     bands: tuple[int, ...]
     dtype: str
-    crs: CRS | None
-    transform: Affine
     block_shape: tuple[int, int]
     driver: str
     compression: str | None
@@ -78,9 +57,29 @@ class Scene:
     nodata: float | None = None
     declared: float | None = None
     masked: bool = False
-    grid: Grid | None = None
+    resampled: bool = False
     identity: tuple = field(default=(), repr=False)
     scale: float = 1.0
+
+    @property
+    def height(self) -> int:
+        """Rows, in pixels."""
+        return self.grid.height
+
+    @property
+    def width(self) -> int:
+        """Columns, in pixels."""
+        return self.grid.width
+
+    @property
+    def crs(self) -> CRS | None:
+        """None where the raster has no place on the ground."""
+        return self.grid.crs
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel corners (column, row) to CRS coordinates (x, y)."""
+        return self.grid.transform
 
     @property
     def window(self) -> Window:
@@ -119,12 +118,14 @@ class Scene:
         with self._reading(self.window) as (dataset, _):
             return dataset.read(self.bands, out_shape=(len(self.bands), *shape))
 
-    def lazy(self, size: int) -> da.Array:
+    def to_dask(self, size: int) -> da.Array:
         """The scene as a dask array (bands, rows, columns) in `size` x `size` chunks.
 
         Each chunk is read by its own task when it is wanted, blank pixels as 0; nothing else is
         held.
         """
+        import dask.array as da  # half a second, which nothing else of this module costs
+
         rows = tuple(w.height for w in blocks(Window(0, 0, self.height, 1), size))
         cols = tuple(w.width for w in blocks(Window(0, 0, 1, self.width), size))
         return da.map_blocks(
@@ -138,16 +139,15 @@ class Scene:
     @contextmanager
     def _reading(self, window: Window) -> Iterator[tuple[rasterio.DatasetReader, tuple]]:
         where = ((window.row, window.bottom), (window.col, window.right))
-        reader = _reader()
-        with reader.lock, rasterio.Env(**GDAL_OPTIONS):
-            try:
-                yield reader.dataset(self.path, self.grid), where
-            except RasterioError as error:
-                reason = error.__cause__ or error
-                raise SceneError(
-                    f"{self.path}: cannot read {window}: {reason}; the file is damaged or cut "
-                    "short, so copy or make it again."
-                ) from error
+        try:
+            with shared_dataset(self.path, self.grid if self.resampled else None) as dataset:
+                yield dataset, where
+        except RasterioError as error:
+            reason = error.__cause__ or error
+            raise SceneError(
+                f"{self.path}: cannot read {window}: {reason}; the file is damaged or cut "
+                "short, so copy or make it again."
+            ) from error
 
 
 def _declared(dataset: rasterio.DatasetReader, where: tuple) -> np.ndarray:
@@ -167,110 +167,9 @@ def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
     return image
 
 
-class _Reader:
-    """A lock, and the datasets that are open under it; the least recently used ones are closed."""
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.open: OrderedDict = OrderedDict()
-
-    def dataset(self, path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
-        """The open dataset of `path`, brought onto `grid`; the caller holds the lock."""
-        key = path, stamp(path), grid
-        if key not in self.open:
-            self.open[key] = _open_dataset(path) if grid is None else self._warped(path, grid)
-        self.open.move_to_end(key)
-        while len(self.open) > MAX_OPEN:
-            self.open.popitem(last=False)[1].close()
-        return self.open[key]
-
-    def _warped(self, path: str, grid: Grid) -> WarpedVRT:
-        source = self.dataset(path)
-        return WarpedVRT(
-            source,
-            crs=grid.crs,
-            src_crs=source.crs or grid.crs,
-            transform=grid.transform,
-            height=grid.height,
-            width=grid.width,
-            resampling=Resampling.nearest,
-            add_alpha=not any(ColorInterp.alpha == colour for colour in source.colorinterp),
-        )
-
-    def close(self) -> None:
-        """Close all datasets; they are opened again when they are wanted."""
-        with self.lock:
-            while self.open:
-                self.open.popitem()[1].close()
-
-
-def _new_readers() -> list[_Reader]:
-    return [_Reader() for _ in range(max(1, (os.cpu_count() or 1) // THREADS_PER_READER))]
-
-
-_readers = _new_readers()
-_numbers = itertools.count()
-_mine = threading.local()
-
-
-def _reader() -> _Reader:
-    """The reader this thread reads with."""
-    if "number" not in _mine.__dict__:
-        _mine.number = next(_numbers)
-    return _readers[_mine.number % len(_readers)]
-
-
-def close_handles() -> None:
-    """Close the datasets this process holds open."""
-    for reader in _readers:
-        reader.close()
-
-
-def _forget_handles() -> None:
-    """In a forked child: an inherited handle reads wrong pixels, and its lock may be held."""
-    global _readers
-    _readers = _new_readers()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_handles)
-
-
-def stamp(path: str) -> tuple:
-    """What changes when the file at `path` is replaced; empty for a path that is no local file."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return ()
-    return status.st_size, status.st_mtime_ns
-
-
-def _open_dataset(path: str) -> rasterio.DatasetReader:
-    """Open with the one driver the name allows: a VRT under another name could read any file."""
-    suffix = Path(path).suffix.lower()
-    driver = {".tif": "GTiff", ".tiff": "GTiff", ".vrt": "VRT"}.get(suffix)
-    with warnings.catch_warnings():
-        # That a raster has no place on the ground is seen from its `crs` and said where it matters.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(path, driver=driver)
-    if dataset.driver == "VRT" and suffix != ".vrt":
-        dataset.close()
-        raise SceneError(f"{path}: this is a VRT under another name; rename it to end in .vrt.")
-    return dataset
-
-
 def aligned(source: Scene, target: Scene) -> Scene:
     """`source` on the grid of `target`, nearest neighbour; blank where it does not reach."""
-    grid = Grid(target.crs, target.transform, target.height, target.width)
-    return replace(
-        source,
-        height=grid.height,
-        width=grid.width,
-        crs=grid.crs,
-        transform=grid.transform,
-        masked=True,
-        grid=grid,
-    )
+    return replace(source, grid=target.grid, masked=True, resampled=True)
 
 
 def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
@@ -280,34 +179,33 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
     Raises SceneError when the path is no raster that geofcn can use.
     """
     name = os.fspath(path)
-    reader = _reader()
-    with reader.lock, rasterio.Env(**GDAL_OPTIONS):
-        try:
-            dataset = reader.dataset(name)
-        except RasterioError as error:
-            raise SceneError(_why_not_open(name, error)) from error
-        _refuse_odd(name, dataset)
-        colours = dataset.colorinterp
-        bands = tuple(i for i, c in enumerate(colours, 1) if c != ColorInterp.alpha)
-        flags = [flag for band in dataset.mask_flag_enums for flag in band]
-        return Scene(
-            path=name,
-            height=dataset.height,
-            width=dataset.width,
-            bands=bands,
-            dtype=dataset.dtypes[bands[0] - 1],
-            crs=dataset.crs,
-            transform=dataset.transform,
-            block_shape=dataset.block_shapes[0],
-            driver=dataset.driver,
-            compression=dataset.compression.value if dataset.compression else None,
-            colours=tuple(colours[band - 1].name for band in bands),
-            nodata=nodata,
-            declared=dataset.nodata,
-            masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
-            identity=stamp(name),
-            scale=dataset.scales[0],
-        )
+    try:
+        with shared_dataset(name) as dataset:
+            return _scene_of(name, dataset, nodata)
+    except RasterioError as error:
+        raise SceneError(_why_not_open(name, error)) from error
+
+
+def _scene_of(path: str, dataset: rasterio.DatasetReader, nodata: float | None) -> Scene:
+    _refuse_odd(path, dataset)
+    colours = dataset.colorinterp
+    bands = tuple(i for i, c in enumerate(colours, 1) if c != ColorInterp.alpha)
+    flags = [flag for band in dataset.mask_flag_enums for flag in band]
+    return Scene(
+        path=path,
+        grid=Grid(dataset.height, dataset.width, dataset.crs, dataset.transform),
+        bands=bands,
+        dtype=dataset.dtypes[bands[0] - 1],
+        block_shape=dataset.block_shapes[0],
+        driver=dataset.driver,
+        compression=dataset.compression.value if dataset.compression else None,
+        colours=tuple(colours[band - 1].name for band in bands),
+        nodata=nodata,
+        declared=dataset.nodata,
+        masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
+        identity=stamp(path),
+        scale=dataset.scales[0],
+    )
 
 
 def open_mask(path: str | os.PathLike) -> Scene:
@@ -372,27 +270,6 @@ def _refuse_odd(path: str, dataset: rasterio.DatasetReader) -> None:
         )
     if all(colour == ColorInterp.alpha for colour in dataset.colorinterp):
         raise SceneError(f"{path}: its only band is alpha, a mask; give a raster with colours.")
-
-
-def ground_resolution(scene: Scene) -> float | None:
-    """Metres on the ground per pixel at the scene's centre, on the ellipsoid; None without CRS.
-
-    The geometric mean of the lengths of the centre pixel's two sides.
-    """
-    if scene.crs is None:
-        return None
-    crs = pyproj.CRS.from_user_input(scene.crs.to_wkt())
-    if not (crs.is_geographic or crs.is_projected or crs.is_compound):
-        return None
-    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
-    geod = crs.get_geod()
-    col, row = scene.width / 2, scene.height / 2
-    corners = [scene.transform * point for point in ((col, row), (col + 1, row), (col, row + 1))]
-    lons, lats = to_degrees.transform(*zip(*corners, strict=True))
-    across = geod.line_length(lons[:2], lats[:2])
-    down = geod.line_length([lons[0], lons[2]], [lats[0], lats[2]])
-    resolution = math.sqrt(across * down)
-    return resolution if math.isfinite(resolution) and resolution > 0 else None
 
 
 def undeclared_collar(scene: Scene) -> float | None:

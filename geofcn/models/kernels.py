@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geofcn.core.windows import ceil_div
+
 # Numbers that a processor's own cache holds beside others.
 CACHED = 2**18
 
@@ -31,7 +33,7 @@ def conv_relu_halved(conv: nn.Conv2d, x: Tensor) -> Tensor:
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
         return F.relu(halved(conv(x)), inplace=True)
     out, reach = _empty(x, batch, conv.out_channels, rows // 2, cols // 2), conv.padding[0]
-    middle = -(-rows // 4) * 2
+    middle = 2 * ceil_div(rows, 4)
     for top, bottom in itertools.pairwise((0, middle, rows) if middle < rows else (0, rows)):
         first, last = max(top - reach, 0), min(bottom + reach, rows)
         part = slice(top - first, bottom - first)

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from geofcn import __version__
+from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation, pad_to
 from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
-from geofcn.io.scene import Scene, ground_resolution
+from geofcn.io.scene import Scene
 from geofcn.models.nets import make_net
 from geofcn.models.receptive_field import Geometry, probe
 
@@ -123,7 +124,7 @@ class Model:
         return replace(scene, bands=bands, colours=colours)
 
     def _compare_resolution(self, scene: Scene) -> None:
-        here, there = ground_resolution(scene), self.card.resolution
+        here, there = ground_resolution(scene.grid), self.card.resolution
         if here and there and not 2 / 3 < here / there < 3 / 2:
             log.warning(
                 "%s has %.3g m per pixel, the model was trained at %.3g m: expect poor results.",

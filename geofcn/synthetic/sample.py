@@ -19,6 +19,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from shapely import Polygon
 
+from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import OutputError, UsageError
 from geofcn.io import raster_writer, vector_writer
@@ -129,12 +130,12 @@ def write_sample(
     image_path = raster_writer.check_target(folder / "scene.tif", overwrite)
     labels_path = raster_writer.check_target(folder / "labels.tif", overwrite)
     houses_path = vector_writer.check_target(folder / "labels.gpkg", overwrite)
-    frame = raster_writer.Frame(size, size, scene.crs, scene.transform)
+    grid = Grid(size, size, scene.crs, scene.transform)
     colours = raster_writer.Band("uint8", nodata=0, count=3)
     classes = raster_writer.Band("uint8", description="house")
     with (
-        raster_writer.RasterWriter(image_path, frame, colours) as image_file,
-        raster_writer.RasterWriter(labels_path, frame, classes) as labels_file,
+        raster_writer.RasterWriter(image_path, grid, colours) as image_file,
+        raster_writer.RasterWriter(labels_path, grid, classes) as labels_file,
         progress("painting", size * size, "pixels") as step,
     ):
         # Several blocks at once: what stands around a window is painted with it.

@@ -38,6 +38,7 @@ that purpose as well.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -179,4 +180,4 @@ class Sweep:
 def _even_strips(rows: int, width: int) -> int:
     """Rows of the strips that a band is cut into."""
     count = max(1, round(rows * width / STRIP_PIXELS))
-    return max(1, -(-rows // count))
+    return max(1, math.ceil(rows / count))

@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 import numpy as np
 
 from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
-from geofcn.core.windows import Window
+from geofcn.core.windows import Window, ceil_div
 from geofcn.recipes import Recipe
 from geofcn.runtime import cores
 from geofcn.training.augment import Pose, mirrored, random_pose, relit
@@ -79,7 +79,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Steps of an epoch."""
-        return -(-len(self.places) // self.recipe.batch)
+        return ceil_div(len(self.places), self.recipe.batch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (from 1), from number `start` (from 0) on."""

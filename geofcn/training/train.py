@@ -7,51 +7,39 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from geofcn import __version__
-from geofcn.core.pixels import BLANK, HOUSE
-from geofcn.core.windows import Window, blocks, round_up, training_windows
+from geofcn.core.geodesy import ground_resolution
+from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.labels import Source, open_source
-from geofcn.io.scene import absolute, ground_resolution
+from geofcn.io.scene import absolute
 from geofcn.models.device import pick_device
 from geofcn.models.model import Card, Model, net_geometry
-from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
-from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory, keep_freed_memory
-from geofcn.training import plots
 from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.loader import Batches
-from geofcn.training.run import CHECKPOINT, Epoch, Run, Standing, restore
-from geofcn.training.sampling import (
-    Selection,
-    Survey,
-    held_out_blocks,
-    load_survey,
-    save_survey,
-    select,
-    survey,
-)
+from geofcn.training.overlay import _overlay
+from geofcn.training.run import CHECKPOINT, Run, restore
+from geofcn.training.sampling import Selection, held_out_blocks, select
+from geofcn.training.state import Epoch, Standing
+from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import Journal, open_journal
-from geofcn.training.tiles import Place, Tiles
+from geofcn.training.tiles import Tiles
 from geofcn.training.trainer import Learner, learning_rate
-from geofcn.training.validation import Judge, judge_tiles, judge_windows
+from geofcn.training.validation import Judge, _judge
 
 # What a run keeps besides: the scenes' survey, for the next training on them.
 SURVEY = "survey.npz"
 CHECKPOINT_SECONDS = 30
-# Windows that are predicted one by one for scores and overlay, pixels a side.
-JUDGED_WINDOW = 1024
-OVERLAY_PIXELS = 2048
 
 log = logging.getLogger("geofcn")
 
@@ -115,7 +103,7 @@ def train(
     log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
     plan = _with_class_weights(plan, selection.house_share)
     if plan.epochs == 0:
-        plan = replace(plan, epochs=epochs_for(-(-len(selection.places) // plan.batch)))
+        plan = replace(plan, epochs=epochs_for(ceil_div(len(selection.places), plan.batch)))
         log.info("%d epochs", plan.epochs)
     learner = Learner(_untrained(sources, plan, target), plan)
     model = Model(learner.averaged, selection.normalisation, _card(sources, plan))
@@ -237,7 +225,7 @@ def _with_scale(plan: Recipe, source: Source, free_stride: bool) -> Recipe:
     free_stride  the stride was not asked for: it becomes one that fits
     """
     if plan.scale == 0:
-        plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
+        plan = replace(plan, scale=scale_for(ground_resolution(source.scene.grid)))
         log.info("scale %d", plan.scale)
     bands = len(source.scene.bands)
     stride = net_geometry(plan.net, bands, plan.scale, plan.upsample).stride
@@ -270,32 +258,8 @@ def _card(sources: Sequence[Source], plan: Recipe) -> Card:
         recipe=plan.to_json(),
         scenes=tuple(source.scene.name for source in sources),
         crs=scene.crs.to_wkt() if scene.crs else None,
-        resolution=ground_resolution(scene),
+        resolution=ground_resolution(scene.grid),
     )
-
-
-def _judge(tiles: Tiles, held_out: Sequence[Place], plan: Recipe) -> Judge:
-    """How each epoch is scored: on held-out windows, else on the whole of the tiles' sources."""
-    sources = tiles.sources
-    places = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
-    if plan.normalise == "image":
-        windows = [
-            (number, piece) for number, place in places for piece in _padded_tiles(place, plan.tile)
-        ]
-        return judge_tiles(lambda: map(tiles.read, windows))
-    return judge_windows(
-        [
-            (sources[number], piece)
-            for number, place in places
-            for piece in blocks(place, JUDGED_WINDOW)
-        ]
-    )
-
-
-def _padded_tiles(place: Window, size: int) -> Iterator[Window]:
-    """`place` cut into whole tiles, the last ones reaching beyond it; column order."""
-    for window in training_windows(place.height, place.width, size, size):
-        yield Window(place.row + window.row, place.col + window.col, size, size)
 
 
 def _fit(
@@ -346,30 +310,3 @@ def _finished(standing: Standing, plan: Recipe) -> bool:
     if standing.epoch > plan.epochs:
         return True
     return bool(plan.patience and standing.epochs_without_gain() >= plan.patience)
-
-
-def _overlay(source: Source, folder: Path, progress: Progress) -> None:
-    """Paint what the best model finds and misses over the scene, reduced to OVERLAY_PIXELS."""
-    scene = source.scene
-    model = load_model(folder / "best-f1.safetensors")
-    predictor = Predictor(model)
-    step = max(1, math.ceil(max(scene.height, scene.width) / OVERLAY_PIXELS))
-    shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
-    found, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
-    with progress("painting the overlay", scene.window.pixels, "px") as bar:
-        for window in blocks(scene.window, round_up(JUDGED_WINDOW, model.geometry.stride)):
-            mask = predictor.window(scene, window).probability >= model.card.threshold
-            # Every step-th pixel of the scene, counted from its corner.
-            row, col = -window.row % step, -window.col % step
-            target = Window(
-                (window.row + row) // step,
-                (window.col + col) // step,
-                len(range(row, window.height, step)),
-                len(range(col, window.width, step)),
-            ).slices
-            found[target] = mask[row::step, col::step]
-            labels[target] = source.labels.read(window)[row::step, col::step]
-            bar.advance(window.pixels)
-    plots.overlay_plot(
-        scene.read_reduced(shape), found, labels == HOUSE, labels != BLANK, folder / "overlay.png"
-    )

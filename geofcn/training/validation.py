@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import BLANK, HOUSE
-from geofcn.core.windows import Window
+from geofcn.core.windows import Window, blocks, training_windows
 from geofcn.io.labels import Source
 from geofcn.models.model import Model
 from geofcn.models.predictor import Predictor
-from geofcn.training.tiles import Tile
+from geofcn.recipes import Recipe
+from geofcn.training.tiles import Place, Tile, Tiles
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,31 @@ def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
         return Verdict(counts, threshold, total.calibration_error())
 
     return judge
+
+
+# Windows that are predicted one by one for scores and overlay, pixels a side.
+JUDGED_WINDOW = 1024
+
+
+def _judge(tiles: Tiles, held_out: Sequence[Place], plan: Recipe) -> Judge:
+    """How each epoch is scored: on held-out windows, else on the whole of the tiles' sources."""
+    sources = tiles.sources
+    places = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
+    if plan.normalise == "image":
+        windows = [
+            (number, piece) for number, place in places for piece in _padded_tiles(place, plan.tile)
+        ]
+        return judge_tiles(lambda: map(tiles.read, windows))
+    return judge_windows(
+        [
+            (sources[number], piece)
+            for number, place in places
+            for piece in blocks(place, JUDGED_WINDOW)
+        ]
+    )
+
+
+def _padded_tiles(place: Window, size: int) -> Iterator[Window]:
+    """`place` cut into whole tiles, the last ones reaching beyond it; column order."""
+    for window in training_windows(place.height, place.width, size, size):
+        yield Window(place.row + window.row, place.col + window.col, size, size)

@@ -27,14 +27,15 @@ from pathlib import Path
 import torch
 from materials import elsewhere, peak, synthetic_piece, write_repeated
 
+from geofcn.core.geodesy import ground_resolution
 from geofcn.io.labels import open_source
-from geofcn.io.scene import ground_resolution
 from geofcn.models.nets import make_net
 from geofcn.progress import silent
 from geofcn.recipes import make_recipe, scale_for
 from geofcn.runtime import keep_freed_memory
 from geofcn.training.loader import Batches
-from geofcn.training.sampling import select, survey
+from geofcn.training.sampling import select
+from geofcn.training.survey import survey
 from geofcn.training.tiles import CACHE_BYTES, Tiles
 from geofcn.training.trainer import Learner
 
@@ -72,7 +73,7 @@ def main() -> None:
             write_repeated(path, piece, given.size, given.size)
         source = open_source(scene, labels)
         plan = make_recipe("default", {"net": given.net, "epochs": 40})
-        plan = replace(plan, scale=scale_for(ground_resolution(source.scene)))
+        plan = replace(plan, scale=scale_for(ground_resolution(source.scene.grid)))
         tiles = Tiles([source], budget=min(CACHE_BYTES, given.size**2 * 5 // 4))
         start = time.perf_counter()
         found = survey(tiles, plan)

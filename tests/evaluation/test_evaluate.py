@@ -10,7 +10,7 @@ from shapely import affinity
 from shapely.geometry import MultiPolygon, Polygon, box
 
 from geofcn.errors import LabelsError, OutputError, UsageError
-from geofcn.evaluation import evaluate
+from geofcn.evaluation.evaluate import evaluate
 
 UTM = "EPSG:25832"
 # One pixel is a metre.

@@ -28,7 +28,7 @@ from geofcn.errors import OutputError, WorkersError
 from geofcn.inference import infer as infer_module
 from geofcn.inference.infer import infer
 from geofcn.inference.shards import Shards
-from geofcn.io import raster_writer
+from geofcn.io import cog_writer
 from geofcn.io.scene import open_scene
 from geofcn.models import model, nets
 from geofcn.models.model_file import load_model, save_model
@@ -379,7 +379,7 @@ def test_an_error_while_writing_keeps_the_work(make_case, tmp_path, monkeypatch)
 
 def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path, run):
     scene, path = make_case(PLAIN)
-    write = raster_writer.CogWriter.write
+    write = cog_writer.CogWriter.write
 
     def filling_up(writer, window, array):
         if window.row >= 3 * COMPUTE:
@@ -388,7 +388,7 @@ def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path
 
     with pytest.MonkeyPatch.context() as fault:
         fault.setattr(infer_module, "tasks_ahead", lambda *_: 1)
-        fault.setattr(raster_writer.CogWriter, "write", filling_up)
+        fault.setattr(cog_writer.CogWriter, "write", filling_up)
         with pytest.raises(OutputError, match="no space left"):
             infer(scene, tmp_path / "mask.tif", model=path)
     # What was done is kept, of the outputs nothing is.

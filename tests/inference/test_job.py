@@ -13,12 +13,10 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from geofcn.core.windows import Window, row_bands
+from geofcn.core.windows import Window
 from geofcn.inference.job import Job, run_remote_task, run_task, side_by_side
-from geofcn.inference.schedule import Task, task_width, tasks_of
+from geofcn.inference.schedule import Task
 from geofcn.inference.shards import unpack
 from geofcn.io.scene import open_scene
 from geofcn.models.model_file import save_model
@@ -36,38 +34,6 @@ def job(make_model, write_raster) -> Job:
     image = np.random.default_rng(0).integers(0, 255, (3, 50, 70), np.uint8)
     scene = open_scene(write_raster("scene.tif", image, nodata=0))
     return Job(scene, make_model(), 0.5, "float32", True, 16)
-
-
-@given(st.integers(1, 60), st.integers(1, 200), st.integers(1, 5), st.integers(1, 4))
-def test_tasks_cover_every_row_band_once(height, width, rows, windows):
-    for number, band in enumerate(row_bands(height, width, rows)):
-        tasks = list(tasks_of(number, band, rows * windows))
-        assert {task.band for task in tasks} == {number}
-        assert [task.window.col for task in tasks] == list(range(0, width, rows * windows))
-        assert sum(task.window.pixels for task in tasks) == band.pixels
-        assert all(task.window.row == band.row for task in tasks)
-
-
-def test_a_task_is_named_by_its_pixels():
-    assert str(Task(3, Window(48, 0, 16, 32))) == "rows 48-63, columns 0-31"
-
-
-def test_a_striped_scene_is_read_by_whole_strips(write_raster):
-    image = np.zeros((64, 600), np.uint8)
-    striped = open_scene(write_raster("striped.tif", image, blockysize=4))
-    tiled = open_scene(
-        write_raster("tiled.tif", image, tiled=True, blockxsize=32, blockysize=32),
-    )
-    assert task_width(striped, 64) == task_width(striped, 64, processes=2) == 640
-    assert task_width(tiled, 64) == 64
-
-
-def test_processes_share_a_row_band_and_decode_little_twice(write_raster):
-    image = np.zeros((64, 600), np.uint8)
-    scene = open_scene(write_raster("a.tif", image, tiled=True, blockxsize=32, blockysize=32))
-    assert task_width(scene, 64, processes=2) == 320
-    assert task_width(scene, 64, processes=99) == 64
-    assert task_width(scene, 512, processes=2) == 512
 
 
 def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):

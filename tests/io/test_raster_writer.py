@@ -14,21 +14,22 @@ from rasterio.enums import Resampling
 from rasterio.errors import RasterioIOError
 from rasterio.transform import from_origin
 
+from geofcn.core.grid import Grid
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
-from geofcn.io import raster_writer
+from geofcn.io import cog_writer, overviews, raster_writer
 from geofcn.io.cog_writer import mask_writer, probability_writer
 from geofcn.io.overviews import halve_floats, halve_mask, halve_steps
-from geofcn.io.raster_writer import Band, Frame, RasterWriter, check_target
+from geofcn.io.raster_writer import Band, RasterWriter, check_target
 
 CRS_UTM = CRS.from_epsg(25832)
 TRANSFORM = from_origin(500_000, 5_000_000, 0.2, 0.2)
 BYTE = Band("uint8", nodata=255, description="house")
 
 
-def frame(height: int, width: int) -> Frame:
-    return Frame(height, width, CRS_UTM, TRANSFORM)
+def frame(height: int, width: int) -> Grid:
+    return Grid(height, width, CRS_UTM, TRANSFORM)
 
 
 def a_mask(height: int, width: int) -> np.ndarray:
@@ -60,7 +61,7 @@ def test_a_mask_is_all_that_a_gis_needs(tmp_path):
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         colours = file.colormap(1)
     for value in (BACKGROUND, HOUSE, BLANK):
-        assert colours[value][:3] == raster_writer.MASK_COLOURS[value]
+        assert colours[value][:3] == cog_writer.MASK_COLOURS[value]
     assert len({colours[value][:3] for value in (BACKGROUND, HOUSE, BLANK)}) == 3
     assert [p.name for p in tmp_path.iterdir()] == ["mask.tif"], "no side files"
 
@@ -98,7 +99,7 @@ def test_any_size_of_mask_comes_back(tmp_path, height, width, rows):
         assert (file.read(1) == mask).all()
         expected = mask
         for level in range(len(file.overviews(1))):
-            expected = halve_mask(raster_writer._even(expected))
+            expected = halve_mask(overviews._even(expected))
             with rasterio.open(path, overview_level=level) as reduced:
                 assert (reduced.read(1) == expected).all()
     path.unlink()
@@ -118,7 +119,7 @@ def test_windows_of_a_plain_raster_may_lie_anywhere(tmp_path):
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_mask_without_crs(tmp_path):
     path, mask = tmp_path / "mask.tif", a_mask(600, 20)
-    write_bands(mask_writer(path, Frame(600, 20, None, rasterio.Affine.identity())), mask)
+    write_bands(mask_writer(path, Grid(600, 20, None, rasterio.Affine.identity())), mask)
     with rasterio.open(path) as file:
         assert file.crs is None and (file.read(1) == mask).all()
 
@@ -253,7 +254,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
 
 @pytest.mark.parametrize("make", [mask_writer, lambda path, f: RasterWriter(path, f, BYTE)])
 def test_a_file_that_reads_back_otherwise_is_never_published(tmp_path, monkeypatch, make):
-    finish = raster_writer.CogWriter._finish if make is mask_writer else RasterWriter._finish
+    finish = cog_writer.CogWriter._finish if make is mask_writer else RasterWriter._finish
 
     def flip_a_pixel(self):
         finished = finish(self)
@@ -262,7 +263,7 @@ def test_a_file_that_reads_back_otherwise_is_never_published(tmp_path, monkeypat
             file.write(1 - file.read(window=((0, 1), (0, 1))) % 2, window=((0, 1), (0, 1)))
         return finished
 
-    monkeypatch.setattr(raster_writer.CogWriter, "_finish", flip_a_pixel)
+    monkeypatch.setattr(cog_writer.CogWriter, "_finish", flip_a_pixel)
     monkeypatch.setattr(RasterWriter, "_finish", flip_a_pixel)
     with pytest.raises(OutputError, match="rows 0-19, columns 0-19 read back wrong"):
         write_bands(make(tmp_path / "m.tif", frame(20, 20)), np.zeros((20, 20), np.uint8))

@@ -16,10 +16,13 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
+from geofcn.core.geodesy import ground_resolution
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import SceneError
+from geofcn.io import datasets
 from geofcn.io import scene as scene_module
-from geofcn.io.scene import aligned, close_handles, ground_resolution, open_scene, undeclared_collar
+from geofcn.io.datasets import close_handles
+from geofcn.io.scene import aligned, open_scene, undeclared_collar
 
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 
@@ -198,7 +201,7 @@ def test_the_lazy_scene_equals_the_file(write_raster, size):
     image = ramp(3, 33, 20)
     image[:, 4:9, 5:12] = 0
     scene = open_scene(write_raster("a.tif", image, nodata=0))
-    lazy = scene.lazy(size)
+    lazy = scene.to_dask(size)
     assert lazy.shape == image.shape and lazy.dtype == image.dtype
     assert max(lazy.chunksize[1:]) <= size
     assert (lazy.compute(scheduler="threads") == image).all()
@@ -208,7 +211,7 @@ def test_the_lazy_scene_equals_the_file(write_raster, size):
 
 def test_a_lazy_scene_has_zeros_where_it_is_blank(write_raster):
     image = np.array([[[1, np.nan, np.inf, 4]]], np.float32)
-    lazy = open_scene(write_raster("a.tif", image)).lazy(2)
+    lazy = open_scene(write_raster("a.tif", image)).to_dask(2)
     assert lazy.compute(scheduler="synchronous").tolist() == [[[1, 0, 0, 4]]]
 
 
@@ -219,7 +222,7 @@ def test_the_lazy_scene_reads_only_what_is_wanted(write_raster, monkeypatch):
     monkeypatch.setattr(
         scene_module.Scene, "read", lambda self, window: seen.append(window) or read(self, window)
     )
-    scene.lazy(10)[:, 10:20, 25:35].compute(scheduler="synchronous")
+    scene.to_dask(10)[:, 10:20, 25:35].compute(scheduler="synchronous")
     assert sorted(seen) == [Window(10, 20, 10, 10), Window(10, 30, 10, 10)]
 
 
@@ -280,7 +283,7 @@ def test_more_scenes_than_handles_are_kept(write_raster):
     scenes = [open_scene(write_raster(f"{i}.tif", image)) for i, image in enumerate(images)]
     for _ in range(2):
         assert [_sum_of(scene) for scene in scenes] == [16 * i for i in range(12)]
-    assert len(scene_module._reader().open) <= scene_module.MAX_OPEN
+    assert len(datasets._cache().open) <= datasets.MAX_OPEN
 
 
 def test_an_aligned_scene_outlives_the_handle_of_its_source(write_raster):
@@ -502,7 +505,7 @@ def test_a_damaged_tile_is_an_error_with_gdals_reason(write_raster):
 
 def resolution_of(write_raster, crs, transform, size=10) -> float | None:
     path = write_raster("g.tif", np.ones((size, size), np.uint8), crs=crs, transform=transform)
-    return ground_resolution(open_scene(path))
+    return ground_resolution(open_scene(path).grid)
 
 
 def test_web_mercator_shrinks_with_the_latitude(write_raster):

@@ -13,7 +13,9 @@ from shapely.geometry import shape
 
 from geofcn.core.pixels import BLANK
 from geofcn.errors import SceneError, UsageError
-from geofcn.polygons.polygonize import Outline, footprints, polygonize
+from geofcn.polygons.footprints import footprints
+from geofcn.polygons.outline import Outline
+from geofcn.polygons.polygonize import polygonize
 
 UTM = CRS.from_epsg(25832)
 NORTH_UP = Affine.translation(500_000, 5_000_000) * Affine.scale(0.2, -0.2)

@@ -12,7 +12,8 @@ from geofcn.errors import LabelsError
 from geofcn.io.scene import open_scene
 from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.training import sampling
-from geofcn.training.sampling import held_out_blocks, load_survey, save_survey, select, survey
+from geofcn.training.sampling import held_out_blocks, select
+from geofcn.training.survey import load_survey, save_survey, survey
 from geofcn.training.tiles import Tiles
 
 SEED8 = replace(SEED_RECIPE, tile=8, stride=8)

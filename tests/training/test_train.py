@@ -27,8 +27,10 @@ from geofcn.recipes import make_recipe
 from geofcn.training import loader, plots, trainer
 from geofcn.training import train as train_module
 from geofcn.training.plots import LEGEND_ROWS
-from geofcn.training.run import CHECKPOINT, RUN_FILES, best_of
-from geofcn.training.sampling import select, survey
+from geofcn.training.run import CHECKPOINT, RUN_FILES
+from geofcn.training.sampling import select
+from geofcn.training.state import best_of
+from geofcn.training.survey import survey
 from geofcn.training.tiles import Tiles
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.validation import Verdict

@@ -1,0 +1,30 @@
+"""Pixel grids: where a raster lies, of how many rows and columns, in which CRS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.crs import CRS
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows, columns, CRS and transform of a raster.
+
+    Attributes
+    ----------
+    height, width : int
+        Rows and columns, in pixels.
+    crs : rasterio.crs.CRS or None
+        None where the raster has no place on the ground.
+    transform : affine.Affine
+        Pixel corners (column, row) to CRS coordinates (x, y).
+    """
+
+    height: int
+    width: int
+    crs: CRS | None
+    transform: Affine

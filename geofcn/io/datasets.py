@@ -1,0 +1,135 @@
+"""Open GDAL datasets, shared by the threads of a process and never by two at once.
+
+A GDAL handle used by two threads at once returns wrong pixels without a word, and so does one that
+a forked process inherits: every process opens handles of its own, each used under a lock. The same
+kind of cache as xarray's CachingFileManager, but with one lock for a few threads instead of one for
+a file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rasterio
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.vrt import WarpedVRT
+
+from geofcn.core.grid import Grid
+from geofcn.errors import SceneError
+from geofcn.io.gdal import GDAL_OPTIONS
+
+# Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
+# a few can compute, and each block is decoded once where they share GDAL's cache of it.
+MAX_OPEN = 8
+THREADS_PER_CACHE = 4
+
+
+class DatasetCache:
+    """Open datasets behind one lock; the least recently used ones are closed."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.open: OrderedDict = OrderedDict()
+
+    def dataset(self, path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
+        """The open dataset of `path`, brought onto `grid`; the caller holds the lock."""
+        key = path, stamp(path), grid
+        if key not in self.open:
+            self.open[key] = _open(path) if grid is None else self._warped(path, grid)
+        self.open.move_to_end(key)
+        while len(self.open) > MAX_OPEN:
+            self.open.popitem(last=False)[1].close()
+        return self.open[key]
+
+    def _warped(self, path: str, grid: Grid) -> WarpedVRT:
+        source = self.dataset(path)
+        return WarpedVRT(
+            source,
+            crs=grid.crs,
+            src_crs=source.crs or grid.crs,
+            transform=grid.transform,
+            height=grid.height,
+            width=grid.width,
+            resampling=Resampling.nearest,
+            add_alpha=not any(ColorInterp.alpha == colour for colour in source.colorinterp),
+        )
+
+    def close(self) -> None:
+        """Close all datasets; they are opened again when they are wanted."""
+        with self.lock:
+            while self.open:
+                self.open.popitem()[1].close()
+
+
+def _new_caches() -> list[DatasetCache]:
+    return [DatasetCache() for _ in range(max(1, (os.cpu_count() or 1) // THREADS_PER_CACHE))]
+
+
+_caches = _new_caches()
+_numbers = itertools.count()
+_mine = threading.local()
+
+
+def _cache() -> DatasetCache:
+    """The cache this thread reads with."""
+    if "number" not in _mine.__dict__:
+        _mine.number = next(_numbers)
+    return _caches[_mine.number % len(_caches)]
+
+
+@contextmanager
+def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.DatasetReader]:
+    """The open dataset of `path`, maybe brought onto `grid`, for this thread alone.
+
+    Raises RasterioError where it cannot be opened, or be read within the block.
+    """
+    cache = _cache()
+    with cache.lock, rasterio.Env(**GDAL_OPTIONS):
+        yield cache.dataset(path, grid)
+
+
+def close_handles() -> None:
+    """Close the datasets this process holds open."""
+    for cache in _caches:
+        cache.close()
+
+
+def _forget_handles() -> None:
+    """In a forked child: an inherited handle reads wrong pixels, and its lock may be held."""
+    global _caches
+    _caches = _new_caches()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_handles)
+
+
+def stamp(path: str) -> tuple:
+    """What changes when the file at `path` is replaced; empty for a path that is no local file."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return status.st_size, status.st_mtime_ns
+
+
+def _open(path: str) -> rasterio.DatasetReader:
+    """Open with the one driver the name allows: a VRT under another name could read any file."""
+    suffix = Path(path).suffix.lower()
+    driver = {".tif": "GTiff", ".tiff": "GTiff", ".vrt": "VRT"}.get(suffix)
+    with warnings.catch_warnings():
+        # That a raster has no place on the ground is seen from its `crs` and said where it matters.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(path, driver=driver)
+    if dataset.driver == "VRT" and suffix != ".vrt":
+        dataset.close()
+        raise SceneError(f"{path}: this is a VRT under another name; rename it to end in .vrt.")
+    return dataset

@@ -1,0 +1,46 @@
+"""Overlay of hits, misses and false alarms over a training scene."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.windows import Window, blocks, round_up
+from geofcn.io.labels import Source
+from geofcn.models.model_file import load_model
+from geofcn.models.predictor import Predictor
+from geofcn.progress import Progress
+from geofcn.training import plots
+from geofcn.training.validation import JUDGED_WINDOW
+
+OVERLAY_PIXELS = 2048
+
+
+def _overlay(source: Source, folder: Path, progress: Progress) -> None:
+    """Paint what the best model finds and misses over the scene, reduced to OVERLAY_PIXELS."""
+    scene = source.scene
+    model = load_model(folder / "best-f1.safetensors")
+    predictor = Predictor(model)
+    step = max(1, math.ceil(max(scene.height, scene.width) / OVERLAY_PIXELS))
+    shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
+    found, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
+    with progress("painting the overlay", scene.window.pixels, "px") as bar:
+        for window in blocks(scene.window, round_up(JUDGED_WINDOW, model.geometry.stride)):
+            mask = predictor.window(scene, window).probability >= model.card.threshold
+            # Every step-th pixel of the scene, counted from its corner.
+            row, col = -window.row % step, -window.col % step
+            target = Window(
+                (window.row + row) // step,
+                (window.col + col) // step,
+                len(range(row, window.height, step)),
+                len(range(col, window.width, step)),
+            ).slices
+            found[target] = mask[row::step, col::step]
+            labels[target] = source.labels.read(window)[row::step, col::step]
+            bar.advance(window.pixels)
+    plots.overlay_plot(
+        scene.read_reduced(shape), found, labels == HOUSE, labels != BLANK, folder / "overlay.png"
+    )
