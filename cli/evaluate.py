@@ -28,7 +28,7 @@ COUNTS = ("tp", "fp", "fn")
     "--matches",
     type=options.PATH,
     metavar="FILE",
-    help="Write the polygons of both sides with their verdict (tp, fp, fn).",
+    help="Write the polygons of both sides with their outcome (tp, fp, fn).",
 )
 @options.overwrite
 @options.as_json

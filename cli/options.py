@@ -131,7 +131,7 @@ def _set_up_messages(verbose: bool, quiet: bool) -> None:
 
 
 class _Bar:
-    """A tqdm bar as a geofcn.progress.Step; figures are shown beside the rate."""
+    """A tqdm bar as a geofcn.progress.ProgressBar; figures are shown beside the rate."""
 
     def __init__(self, inner):
         self._inner = inner

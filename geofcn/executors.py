@@ -1,7 +1,8 @@
 """Tasks run by dask, their results delivered in order, a bounded number of them in flight.
 
-An engine runs `function(shared, item)` for many items. `Threads` is dask's threaded scheduler in
-this process; `Cluster` any dask.distributed cluster, of processes on this machine or of others.
+An executor runs `function(shared, item)` for many items. `ThreadExecutor` is dask's threaded
+scheduler in this process; `ClusterExecutor` any dask.distributed cluster, of processes on this
+machine or of others.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _ready(shared: object) -> None:
     """What needs no preparation."""
 
 
-class Engine(Protocol):
+class Executor(Protocol):
     """Something that runs tasks."""
 
     # Whether results cross from one process to another, and are worth compressing.
@@ -73,7 +74,7 @@ class Engine(Protocol):
         """
 
 
-class Threads:
+class ThreadExecutor:
     """dask's threaded scheduler, `count` threads of this process (default: one a processor)."""
 
     remote = False
@@ -90,8 +91,9 @@ class Threads:
         ahead: int = 16,
         prepare: Callable[[Shared], object] = _ready,
     ) -> Iterator[Result]:
-        """See Engine. Items go to dask in groups of `ahead`, of which two are in flight: while the
-        results of one are consumed the next is computed, so that no thread waits at a group's end.
+        """See Executor. Items go to dask in groups of `ahead`, of which two are in flight: while
+        the results of one are consumed the next is computed, so that no thread waits at a group's
+        end.
         """
         prepare(shared)
         return self.run(partial(function, shared), items, ahead)
@@ -125,7 +127,7 @@ class Threads:
                 stopped.set()
 
 
-class Cluster:
+class ClusterExecutor:
     """The workers of a dask.distributed client."""
 
     remote = True
@@ -142,7 +144,7 @@ class Cluster:
         ahead: int = 16,
         prepare: Callable[[Shared], object] = _ready,
     ) -> Iterator[Result]:
-        """See Engine. `shared` goes at once to every worker, and to one that joins later."""
+        """See Executor. `shared` goes at once to every worker, and to one that joins later."""
         name = f"geofcn-{uuid.uuid4()}"
         self.client.register_plugin(_holder(shared, prepare), name=name)
         return self._stream(partial(_on_worker, function, name), name, items, ahead)
@@ -220,7 +222,7 @@ def _result(item: object, future) -> object:
 
 
 @contextmanager
-def open_engine(workers: int | None = None, scheduler: str | None = None) -> Iterator[Engine]:
+def open_executor(workers: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
     """Threads of this process; or `workers` processes; or the cluster at `scheduler`.
 
     Raises UsageError for both at once, WorkersError where the scheduler does not answer.
@@ -228,7 +230,7 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
     if workers and scheduler:
         raise UsageError("workers: give --workers or --scheduler, not both.")
     if not workers and not scheduler:
-        yield Threads()
+        yield ThreadExecutor()
         return
     from distributed import Client, LocalCluster
 
@@ -258,7 +260,7 @@ def open_engine(workers: int | None = None, scheduler: str | None = None) -> Ite
     log.warning("dask dashboard: %s", client.dashboard_link)
     with client:
         try:
-            yield Cluster(client, workers or 0)
+            yield ClusterExecutor(client, workers or 0)
         finally:
             if workers:
                 cluster.close()
@@ -269,6 +271,6 @@ def stream(
 ) -> Iterator[Result]:
     """Yield function(item) for every item, in order, computed by dask's threads in this process.
 
-    `ahead` as in Engine. Items are drawn in the caller's thread.
+    `ahead` as in Executor. Items are drawn in the caller's thread.
     """
-    return Threads().run(function, items, ahead)
+    return ThreadExecutor().run(function, items, ahead)

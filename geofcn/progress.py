@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 
-class Step(Protocol):
+class ProgressBar(Protocol):
     """One long step under way."""
 
     def advance(self, amount: int, **figures: float) -> None:
@@ -16,11 +16,11 @@ class Step(Protocol):
 class Progress(Protocol):
     """Called by a verb for each long step; `total` in `unit`s, for instance pixels or tiles."""
 
-    def __call__(self, what: str, total: int, unit: str) -> AbstractContextManager[Step]: ...
+    def __call__(self, what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]: ...
 
 
-class _Silence:
-    def __enter__(self) -> _Silence:
+class _SilentBar:
+    def __enter__(self) -> _SilentBar:
         return self
 
     def __exit__(self, *exception) -> None:
@@ -30,6 +30,6 @@ class _Silence:
         pass
 
 
-def silent(what: str, total: int, unit: str) -> AbstractContextManager[Step]:
+def silent(what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
     """Progress that nobody sees."""
-    return _Silence()
+    return _SilentBar()

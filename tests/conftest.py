@@ -16,8 +16,8 @@ from rasterio.transform import from_origin
 
 from geofcn.core.pixels import Normalisation
 from geofcn.io.datasets import close_handles
-from geofcn.io.labels import open_source
-from geofcn.models.model import Card, Model
+from geofcn.io.labels import open_labelled_scene
+from geofcn.models.model import Model, ModelMetadata
 from geofcn.models.nets import make_net
 from geofcn_cli.main import main
 
@@ -138,10 +138,10 @@ def make_model():
         upsample: str = "nearest",
         normalisation: Normalisation | None = None,
         seed: int = 0,
-        **card,
+        **metadata,
     ) -> Model:
         colours = ("red", "green", "blue", "nir", "undefined")[:bands]
-        settled = {"colours": colours, "dtype": "uint8", **card}
+        settled = {"colours": colours, "dtype": "uint8", **metadata}
         if normalisation is None:
             normalisation = Normalisation(
                 np.full((bands, 1, 1), 100, np.float32), np.full(bands, 50, np.float32)
@@ -149,17 +149,19 @@ def make_model():
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             made = make_net(net, bands, scale, upsample).eval()
-        return Model(made, normalisation, Card(net=net, scale=scale, upsample=upsample, **settled))
+        return Model(
+            made, normalisation, ModelMetadata(net=net, scale=scale, upsample=upsample, **settled)
+        )
 
     return make
 
 
 @pytest.fixture
 def source(write_raster):
-    """source(image, labels, nodata, ...) -> Source: a scene and raster labels on its grid."""
+    """source(image, labels, nodata, ...) -> LabelledScene: raster labels on the scene's grid."""
 
     def make(image, labels, nodata=None, labels_nodata=None, name="scene"):
-        return open_source(
+        return open_labelled_scene(
             write_raster(f"{name}.tif", image, nodata=nodata),
             write_raster(f"{name}-labels.tif", labels, nodata=labels_nodata),
         )

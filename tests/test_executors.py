@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from geofcn import executors
 from geofcn.core.windows import Window
 from geofcn.errors import UsageError, WorkersError
-from geofcn.executors import Threads, open_engine, stream
+from geofcn.executors import ThreadExecutor, open_executor, stream
 from geofcn.runtime import cores
 
 
 @given(st.integers(0, 40), st.integers(1, 7), st.integers(1, 4))
 def test_every_result_once_and_in_order(count, ahead, threads):
-    results = list(Threads(threads).stream(pow, 2, range(count), ahead))
+    results = list(ThreadExecutor(threads).stream(pow, 2, range(count), ahead))
     assert results == [2**n for n in range(count)]
     assert list(stream(str, range(count))) == [str(n) for n in range(count)]
 
@@ -40,7 +40,7 @@ def test_work_ahead_is_bounded_by_two_groups():
             pulled += 1
             yield pulled
 
-    for consumed, _ in enumerate(Threads(2).stream(max, 0, items(), 4)):
+    for consumed, _ in enumerate(ThreadExecutor(2).stream(max, 0, items(), 4)):
         assert pulled - consumed <= 2 * 4
         if consumed == 50:
             break
@@ -49,12 +49,12 @@ def test_work_ahead_is_bounded_by_two_groups():
 def test_work_is_done_by_as_many_threads_as_asked_for():
     meeting = threading.Barrier(3, timeout=30)
     # Passes only when three calls run at the same time.
-    assert len(set(Threads(3).stream(lambda *_: meeting.wait(), None, range(3), 3))) == 3
+    assert len(set(ThreadExecutor(3).stream(lambda *_: meeting.wait(), None, range(3), 3))) == 3
 
 
 def test_one_thread_does_all_of_it_when_told():
     main = threading.get_ident()
-    names = set(Threads(1).stream(lambda *_: threading.get_ident(), None, range(40), 8))
+    names = set(ThreadExecutor(1).stream(lambda *_: threading.get_ident(), None, range(40), 8))
     assert len(names) == 1 and main not in names
 
 
@@ -66,14 +66,14 @@ def test_an_error_reaches_the_consumer_after_the_groups_before_it():
 
     seen = []
     with pytest.raises(OSError, match="the ninth"):
-        for number in Threads(2).stream(fail_at_nine, None, range(100), 4):
+        for number in ThreadExecutor(2).stream(fail_at_nine, None, range(100), 4):
             seen.append(number)
     assert seen == list(range(8))
 
 
 def test_a_consumer_that_leaves_early_stops_the_work():
     done = []
-    results = Threads(2).stream(lambda _, item: done.append(item), None, range(1000), 4)
+    results = ThreadExecutor(2).stream(lambda _, item: done.append(item), None, range(1000), 4)
     next(results)
     results.close()
     assert len(done) <= 2 * 4
@@ -86,13 +86,13 @@ def test_a_consumer_that_leaves_early_stops_the_work():
 
 
 def test_cores_is_a_positive_number():
-    assert cores() == Threads().count >= 1
+    assert cores() == ThreadExecutor().count >= 1
 
 
 def test_an_engine_is_of_one_kind():
-    with open_engine() as engine:
-        assert isinstance(engine, Threads)
-    with pytest.raises(UsageError, match="not both"), open_engine(2, "tcp://localhost:1"):
+    with open_executor() as executor:
+        assert isinstance(executor, ThreadExecutor)
+    with pytest.raises(UsageError, match="not both"), open_executor(2, "tcp://localhost:1"):
         pass
 
 
@@ -111,34 +111,34 @@ def cluster():
 
 
 @pytest.fixture
-def engine(cluster):
-    with open_engine(scheduler=cluster.scheduler_address) as engine:
-        yield engine
+def executor(cluster):
+    with open_executor(scheduler=cluster.scheduler_address) as executor:
+        yield executor
 
 
 @pytest.mark.parametrize("ahead", [1, 3, 100])
-def test_a_cluster_gives_every_result_once_and_in_order(engine, ahead):
-    assert engine.remote
-    assert list(engine.stream(pow, 2, range(20), ahead)) == [2**n for n in range(20)]
-    assert list(engine.stream(pow, 2, [], ahead)) == []
+def test_a_cluster_gives_every_result_once_and_in_order(executor, ahead):
+    assert executor.remote
+    assert list(executor.stream(pow, 2, range(20), ahead)) == [2**n for n in range(20)]
+    assert list(executor.stream(pow, 2, [], ahead)) == []
 
 
-def test_the_work_of_a_cluster_is_done_by_its_workers(engine, cluster):
+def test_the_work_of_a_cluster_is_done_by_its_workers(executor, cluster):
     pids = {worker.pid for worker in cluster.workers.values()}
-    results = engine.stream(lambda *_: (time.sleep(0.05), os.getpid())[1], None, range(20), 8)
+    results = executor.stream(lambda *_: (time.sleep(0.05), os.getpid())[1], None, range(20), 8)
     assert set(results) == pids
 
 
-def test_what_is_shared_is_prepared_once_in_every_process(engine):
+def test_what_is_shared_is_prepared_once_in_every_process(executor):
     def prepare(shared: list) -> None:
         shared.append(os.getpid())
 
-    for runs in (engine, Threads(2)):
+    for runs in (executor, ThreadExecutor(2)):
         results = runs.stream(lambda shared, _: (*shared, os.getpid()), [], range(20), 8, prepare)
         assert all(prepared == here for prepared, here in results)
 
 
-def test_work_ahead_on_a_cluster_is_bounded(engine):
+def test_work_ahead_on_a_cluster_is_bounded(executor):
     pulled = 0
 
     def items():
@@ -147,42 +147,42 @@ def test_work_ahead_on_a_cluster_is_bounded(engine):
             pulled += 1
             yield pulled
 
-    for consumed, _ in enumerate(engine.stream(max, 0, items(), 4)):
+    for consumed, _ in enumerate(executor.stream(max, 0, items(), 4)):
         assert pulled - consumed <= 4
         if consumed == 20:
             break
 
 
-def test_an_error_on_a_worker_reaches_the_consumer(engine):
+def test_an_error_on_a_worker_reaches_the_consumer(executor):
     def fail_at_three(_: None, number: int) -> int:
         if number == 3:
             raise OSError("the third")
         return number
 
     with pytest.raises(OSError, match="the third"):
-        list(engine.stream(fail_at_three, None, range(9), 4))
-    assert list(engine.stream(pow, 2, range(3), 4)) == [1, 2, 4], "the cluster lives on"
+        list(executor.stream(fail_at_three, None, range(9), 4))
+    assert list(executor.stream(pow, 2, range(3), 4)) == [1, 2, 4], "the cluster lives on"
 
 
-def test_a_worker_killed_in_the_middle_changes_no_result(engine, cluster):
+def test_a_worker_killed_in_the_middle_changes_no_result(executor, cluster):
     victim = next(iter(cluster.workers.values())).pid
     seen = []
-    for number in engine.stream(lambda _, n: (time.sleep(0.02), n)[1], None, range(60), 12):
+    for number in executor.stream(lambda _, n: (time.sleep(0.02), n)[1], None, range(60), 12):
         if number == 5:
             os.kill(victim, signal.SIGKILL)
         seen.append(number)
     assert seen == list(range(60))
 
 
-def test_a_worker_that_dies_at_the_very_end_is_no_error(engine, monkeypatch):
+def test_a_worker_that_dies_at_the_very_end_is_no_error(executor, monkeypatch):
     def closed(name: str) -> None:
         raise CommClosedError("Stream is closed")  # as it is told of a worker that has just died
 
-    monkeypatch.setattr(engine.client, "unregister_worker_plugin", closed)
-    assert list(engine.stream(pow, 2, range(5))) == [1, 2, 4, 8, 16]
+    monkeypatch.setattr(executor.client, "unregister_worker_plugin", closed)
+    assert list(executor.stream(pow, 2, range(5))) == [1, 2, 4, 8, 16]
 
 
-def test_a_task_that_kills_its_workers_is_named(engine):
+def test_a_task_that_kills_its_workers_is_named(executor):
     def deadly(_: None, window: Window) -> int:
         if window.row == 64:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -191,7 +191,7 @@ def test_a_task_that_kills_its_workers_is_named(engine):
     windows = [Window(row, 0, 16, 32) for row in range(0, 128, 16)]
     seen = []
     with pytest.raises(WorkersError, match=r"rows 64-79, columns 0-31.*kept.*same command"):
-        for row in engine.stream(deadly, None, windows, 4):
+        for row in executor.stream(deadly, None, windows, 4):
             seen.append(row)
     assert seen == [0, 16, 32, 48]
 
@@ -199,9 +199,9 @@ def test_a_task_that_kills_its_workers_is_named(engine):
 def test_a_scheduler_that_goes_away_is_one_sentence():
     with (
         LocalCluster(n_workers=1, dashboard_address=":0", silence_logs=logging.CRITICAL) as made,
-        open_engine(scheduler=made.scheduler_address) as engine,
+        open_executor(scheduler=made.scheduler_address) as executor,
     ):
-        results = engine.stream(pow, 2, range(1000), 4)
+        results = executor.stream(pow, 2, range(1000), 4)
         next(results)
         made.close()
         with pytest.raises(WorkersError, match=r"scheduler is gone.*kept.*same command"):
@@ -213,14 +213,14 @@ def test_an_unreachable_scheduler_is_one_sentence(monkeypatch, address):
     monkeypatch.setattr(executors, "CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(WorkersError, match=rf"^{address}: .* address\.$"),
-        open_engine(scheduler=address),
+        open_executor(scheduler=address),
     ):
         pass
 
 
 def test_processes_of_this_machine_end_with_the_engine():
-    with open_engine(workers=2) as engine:
-        pids = set(engine.stream(lambda *_: os.getpid(), None, range(40), 8))
+    with open_executor(workers=2) as executor:
+        pids = set(executor.stream(lambda *_: os.getpid(), None, range(40), 8))
     assert os.getpid() not in pids
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -228,12 +228,12 @@ def test_processes_of_this_machine_end_with_the_engine():
 
 
 def test_own_workers_leave_ctrl_c_to_this_process():
-    with open_engine(workers=1) as engine:
-        before = engine.client.run(os.getpid)
+    with open_executor(workers=1) as executor:
+        before = executor.client.run(os.getpid)
         for pid in before.values():
             os.kill(pid, signal.SIGINT)
         time.sleep(0.5)
         for pid in before.values():
             assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        assert list(engine.stream(pow, 2, range(20), 4)) == [2**n for n in range(20)]
-        assert engine.client.run(os.getpid) == before
+        assert list(executor.stream(pow, 2, range(20), 4)) == [2**n for n in range(20)]
+        assert executor.client.run(os.getpid) == before

@@ -77,7 +77,7 @@ class Ground:
             np.bincount(owner[ring[side]], weights=lengths, minlength=len(polygons)),
         )
 
-    def flatten(self, polygons: np.ndarray, origins: np.ndarray) -> np.ndarray:
+    def local_metres(self, polygons: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Polygons (n,) in metres east and north of their own origins, (n, 2) coordinates.
 
         On the plane that touches the ellipsoid at the origin, to which lengths at a distance d

@@ -20,20 +20,20 @@ from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, row_bands
 from geofcn.errors import LabelsError, UsageError
 from geofcn.evaluation.footprints import (
+    LocatedHouses,
+    NoHouses,
     Side,
-    _is_raster,
-    _Located,
-    _NoHouses,
-    _open_both,
-    _side,
-    _Swept,
+    TracedHouses,
+    houses_of,
+    is_raster,
+    open_both_sides,
 )
-from geofcn.evaluation.object_scores import MATCHES_COLUMNS, _batches, _score
-from geofcn.executors import Threads
+from geofcn.evaluation.object_scores import MATCHES_COLUMNS, match_features, score_objects
+from geofcn.executors import ThreadExecutor
 from geofcn.io.labels import Labels, RasterLabels, open_labels
 from geofcn.io.scene import Scene, open_mask
 from geofcn.io.vector_reader import read_vectors
-from geofcn.io.vector_writer import check_target, write_polygons
+from geofcn.io.vector_writer import check_vector_target, write_polygons
 from geofcn.progress import Progress, silent
 
 BAND_ROWS = 256
@@ -61,7 +61,7 @@ def evaluate(
                 predicted polygons are to the extent of a raster of labels
     iou         intersection over union from which two polygons are the same house
     min_area    smaller polygons of either side are left out, in square metres on the ground
-    matches     vector file for the polygons of both sides with their verdict: tp, fp or fn
+    matches     vector file for the polygons of both sides with their outcome: tp, fp or fn
 
     Polygons belong to a raster's extent when their representative point lies on a pixel of it that
     is not blank. Returns, as fractions of 1, counts and metres, NaN where undefined
@@ -78,14 +78,14 @@ def evaluate(
     if not min_area >= 0:
         raise UsageError(f"min_area {min_area}: give a number from 0 up.")
     sources = os.fspath(prediction), os.fspath(labels)
-    target = None if matches is None else check_target(matches, overwrite, *sources)
-    if any(map(_is_raster, sources)):
+    target = None if matches is None else check_vector_target(matches, overwrite, *sources)
+    if any(map(is_raster, sources)):
         pixels, sides, crs = _compare_on_raster(*sources, progress)
     else:
-        pixels, (sides, crs) = None, _open_both(*sources)
-    scores, verdicts = _score(sides, Ground(crs), iou, min_area)
+        pixels, (sides, crs) = None, open_both_sides(*sources)
+    scores, outcomes = score_objects(sides, Ground(crs), iou, min_area)
     if target is not None:
-        batches = _batches(verdicts)
+        batches = match_features(outcomes)
         write_polygons(
             target, batches, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
         )
@@ -102,19 +102,19 @@ def _compare_on_raster(
     prediction: str, labels: str, progress: Progress
 ) -> tuple[dict[str, float], tuple[Side, Side], CRS | None]:
     """Pixel scores, the houses of both sides, and their CRS, from one pass over the frame."""
-    frame = open_mask(prediction if _is_raster(prediction) else labels)
+    frame = open_mask(prediction if is_raster(prediction) else labels)
     truth = open_labels(labels, frame)
-    predicted: Labels | _NoHouses
-    if _is_raster(prediction):
-        predicted, one = RasterLabels(frame), _Swept(frame)
+    predicted: Labels | NoHouses
+    if is_raster(prediction):
+        predicted, one = RasterLabels(frame), TracedHouses(frame)
     else:
-        side = _side(read_vectors(prediction), frame.crs)
-        predicted = open_labels(prediction, frame) if len(side.polygons) else _NoHouses()
-        one = _Located(side, frame)
-    if _is_raster(labels):
-        other = _Swept(frame)
+        side = houses_of(read_vectors(prediction), frame.crs)
+        predicted = open_labels(prediction, frame) if len(side.polygons) else NoHouses()
+        one = LocatedHouses(side, frame)
+    if is_raster(labels):
+        other = TracedHouses(frame)
     else:
-        other = _Located(_side(read_vectors(labels), frame.crs), frame)
+        other = LocatedHouses(houses_of(read_vectors(labels), frame.crs), frame)
     total = Confusion()
     with progress("comparing", frame.window.pixels, "px") as bar:
         for window, part, houses, counted in _read_bands(frame, predicted, truth):
@@ -128,17 +128,17 @@ def _compare_on_raster(
 
 
 def _read_bands(
-    frame: Scene, *sides: Labels | _NoHouses
+    frame: Scene, *sides: Labels | NoHouses
 ) -> Iterator[tuple[Window, Confusion, tuple[np.ndarray, np.ndarray], np.ndarray]]:
     """Each row band with its confusion, the houses of both sides, and what neither leaves blank."""
     windows = list(row_bands(frame.height, frame.width, BAND_ROWS))
-    bands = Threads().stream(_read_band, sides, windows, AHEAD)
+    bands = ThreadExecutor().stream(_read_band, sides, windows, AHEAD)
     for window, band in zip(windows, bands, strict=True):
         yield window, *band
 
 
 def _read_band(
-    sides: tuple[Labels | _NoHouses, ...], window: Window
+    sides: tuple[Labels | NoHouses, ...], window: Window
 ) -> tuple[Confusion, tuple[np.ndarray, np.ndarray], np.ndarray]:
     predicted, truth = (side.read(window) for side in sides)
     counted = (predicted != BLANK) & (truth != BLANK)

@@ -36,11 +36,11 @@ class Side:
         return Side(self.polygons[chosen], self.scores[chosen])
 
 
-def _is_raster(path: str) -> bool:
+def is_raster(path: str) -> bool:
     return Path(path).suffix.lower() in RASTER_SUFFIXES
 
 
-def _side(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Side:
+def houses_of(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Side:
     """The houses of a file in `crs`: a multipolygon's parts one by one; invalid ones mended."""
     if frame.crs is not None and crs is not None:
         frame = frame.to_crs(crs.to_wkt())
@@ -54,7 +54,7 @@ def _side(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Side:
     return Side(parts, scores[areal][owner]).select(~shapely.is_empty(parts))
 
 
-def _open_both(prediction: str, labels: str) -> tuple[tuple[Side, Side], pyproj.CRS | None]:
+def open_both_sides(prediction: str, labels: str) -> tuple[tuple[Side, Side], pyproj.CRS | None]:
     """Two files of polygons in the prediction's CRS, and that. Raises LabelsError if far apart."""
     frames = read_vectors(prediction), read_vectors(labels)
     crs = frames[0].crs
@@ -64,7 +64,7 @@ def _open_both(prediction: str, labels: str) -> tuple[tuple[Side, Side], pyproj.
                 f"{path}: it states no CRS, so its place is unknown; set it, for instance with "
                 "`ogr2ogr -a_srs`."
             )
-    sides = _side(frames[0], crs), _side(frames[1], crs)
+    sides = houses_of(frames[0], crs), houses_of(frames[1], crs)
     if all(len(side.polygons) for side in sides):
         extents = [shapely.box(*shapely.total_bounds(side.polygons)) for side in sides]
         if not shapely.intersects(*extents):
@@ -72,7 +72,7 @@ def _open_both(prediction: str, labels: str) -> tuple[tuple[Side, Side], pyproj.
     return sides, crs
 
 
-class _NoHouses:
+class NoHouses:
     """In the place of Labels, a file without polygons: background everywhere."""
 
     def read(self, window: Window) -> np.ndarray:
@@ -80,7 +80,7 @@ class _NoHouses:
         return np.zeros(window.shape, np.uint8)
 
 
-class _Swept:
+class TracedHouses:
     """The houses of a side that is a raster, from row bands."""
 
     def __init__(self, frame: Scene):
@@ -104,11 +104,11 @@ class _Swept:
         self._found.append(to_map(polygons, self._transform))
 
 
-class _Located:
+class LocatedHouses:
     """The houses of a side that is a file: those that lie where the raster is not blank."""
 
     def __init__(self, side: Side, frame: Scene):
-        self._side = side
+        self.houses_of = side
         points = shapely.get_coordinates(shapely.point_on_surface(side.polygons))
         col, row = np.floor(~frame.transform * points.T)
         on_frame = (col >= 0) & (col < frame.width) & (row >= 0) & (row < frame.height)
@@ -117,10 +117,10 @@ class _Located:
         self._counted = np.zeros(len(points), bool)
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
-        """See _Swept."""
+        """See TracedHouses."""
         here = slice(*np.searchsorted(self._row, [window.row, window.bottom]))
         self._counted[self._which[here]] = counted[self._row[here] - window.row, self._col[here]]
 
     def finish(self) -> Side:
-        """See _Swept."""
-        return self._side.select(self._counted)
+        """See TracedHouses."""
+        return self.houses_of.select(self._counted)

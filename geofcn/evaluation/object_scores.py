@@ -15,7 +15,7 @@ from geofcn.evaluation.footprints import (
     Side,
 )
 from geofcn.evaluation.matching import Matching, match, polis
-from geofcn.io.vector_writer import Batch
+from geofcn.io.vector_writer import FeatureBatch
 
 # Size class -> what a footprint of it is smaller than, in square metres.
 SIZES = {"small": 50.0, "medium": 200.0, "large": inf}
@@ -24,14 +24,14 @@ SIZES = {"small": 50.0, "medium": 200.0, "large": inf}
 MATCHES_COLUMNS = {
     "id": "int64",
     "side": "string",
-    "verdict": "string",
+    "outcome": "string",
     "iou": "float64",
     "area_m2": "float64",
 }
 
 
 @dataclass(frozen=True)
-class _Verdicts:
+class SideOutcome:
     """What became of the houses of one side; iou is NaN where there is no match."""
 
     side: str
@@ -45,23 +45,23 @@ class _Verdicts:
         return ~np.isnan(self.iou)
 
 
-def _score(
+def score_objects(
     sides: tuple[Side, Side], ground: Ground, iou: float, min_area: float
-) -> tuple[dict, tuple[_Verdicts, _Verdicts]]:
-    """Object scores, and the verdict on every house."""
+) -> tuple[dict, tuple[SideOutcome, SideOutcome]]:
+    """Object scores, and the outcome on every house."""
     (prediction, predicted_areas), (truth, true_areas) = (
         _large_enough(side, ground, min_area) for side in sides
     )
     found = match(prediction.polygons, truth.polygons, iou, prediction.scores)
-    verdicts = (
-        _Verdicts(
+    outcomes = (
+        SideOutcome(
             "prediction",
             prediction.polygons,
             predicted_areas,
             _spread(found.iou, found.prediction, len(predicted_areas)),
             "fp",
         ),
-        _Verdicts(
+        SideOutcome(
             "truth",
             truth.polygons,
             true_areas,
@@ -79,9 +79,9 @@ def _score(
         "fn": total.fn,
         "mean_iou": float(found.iou.mean()) if len(found) else nan,
         "polis_m": _mean_polis(prediction.polygons, truth.polygons, found, ground),
-        "by_size": _by_size(*verdicts),
+        "by_size": _by_size(*outcomes),
     }
-    return scores, verdicts
+    return scores, outcomes
 
 
 def _large_enough(side: Side, ground: Ground, min_area: float) -> tuple[Side, np.ndarray]:
@@ -105,16 +105,19 @@ def _mean_polis(
         return nan
     matched = truth[found.truth]
     origins = shapely.get_coordinates(shapely.centroid(matched))
-    pairs = ground.flatten(prediction[found.prediction], origins), ground.flatten(matched, origins)
+    pairs = (
+        ground.local_metres(prediction[found.prediction], origins),
+        ground.local_metres(matched, origins),
+    )
     return float(polis(*pairs).mean())
 
 
-def _by_size(prediction: _Verdicts, truth: _Verdicts) -> dict[str, dict[str, int]]:
+def _by_size(prediction: SideOutcome, truth: SideOutcome) -> dict[str, dict[str, int]]:
     """tp, fp and fn in each size class."""
     limits = list(SIZES.values())[:-1]
 
-    def count(verdicts: _Verdicts, matched: bool) -> list[int]:
-        areas = verdicts.areas[verdicts.matched == matched]
+    def count(outcomes: SideOutcome, matched: bool) -> list[int]:
+        areas = outcomes.areas[outcomes.matched == matched]
         return np.bincount(np.digitize(areas, limits), minlength=len(SIZES)).tolist()
 
     columns = count(truth, True), count(prediction, False), count(truth, False)
@@ -124,17 +127,17 @@ def _by_size(prediction: _Verdicts, truth: _Verdicts) -> dict[str, dict[str, int
     }
 
 
-def _batches(verdicts: tuple[_Verdicts, _Verdicts]) -> Iterator[Batch]:
+def match_features(outcomes: tuple[SideOutcome, SideOutcome]) -> Iterator[FeatureBatch]:
     """The houses of both sides as they are written, predictions first."""
     first = 1
-    for one in verdicts:
+    for one in outcomes:
         count = len(one.polygons)
         columns = {
             "id": np.arange(first, first + count),
             "side": np.full(count, one.side, dtype=object),
-            "verdict": np.where(one.matched, "tp", one.unmatched).astype(object),
+            "outcome": np.where(one.matched, "tp", one.unmatched).astype(object),
             "iou": one.iou,
             "area_m2": one.areas,
         }
         first += count
-        yield Batch(one.polygons, columns)
+        yield FeatureBatch(one.polygons, columns)

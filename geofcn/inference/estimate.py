@@ -34,11 +34,11 @@ def _model_facts(scene: Scene, model: Model) -> dict[str, object]:
     window = compute_window(model, device)
     count = _count_blocks(scene, window)
     return {
-        "net": model.card.net,
-        "scale": model.card.scale,
-        "threshold": model.card.threshold,
-        "trained_on": list(model.card.scenes),
-        "trained_at_m": model.card.resolution,
+        "net": model.metadata.net,
+        "scale": model.metadata.scale,
+        "threshold": model.metadata.threshold,
+        "trained_on": list(model.metadata.scenes),
+        "trained_at_m": model.metadata.resolution,
         "stride": model.geometry.stride,
         "halo": model.geometry.halo,
         "compute_window": window,
@@ -66,7 +66,7 @@ def _expect(scene: Scene, model: Model, device: str, window: int, count: int) ->
             found = predictor.window(scene, place)
             seconds += time.perf_counter() - start
             blank += not found.valid.any()
-            mask = classify(found.probability, found.valid, model.card.threshold)
+            mask = classify(found.probability, found.valid, model.metadata.threshold)
             written += len(zlib.compress(mask, 1)) / mask.size
     share = blank / len(sampled)
     pixels = scene.height * scene.width

@@ -22,7 +22,7 @@ import numpy as np
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window, round_up, row_bands
 from geofcn.errors import OutputError, UsageError
-from geofcn.executors import Engine, open_engine
+from geofcn.executors import Executor, open_executor
 from geofcn.inference.job import Job, prepare, run_remote_task, run_task, side_by_side
 from geofcn.inference.schedule import Task, task_width, tasks_ahead, tasks_of
 from geofcn.inference.shards import Arrays, Shards, claimed, unpack
@@ -91,8 +91,11 @@ def infer(
         log.warning("%s: left by another job; its work is deleted.", shards.folder)
     with ExitStack() as stack:
         writers = _open_writers(job, targets, creation, stack)
-        engine = stack.enter_context(open_engine(workers, scheduler))
-        with one_torch_thread(), closing(_predicted(job, tile, shards, engine, progress)) as bands:
+        executor = stack.enter_context(open_executor(workers, scheduler))
+        with (
+            one_torch_thread(),
+            closing(_predicted(job, tile, shards, executor, progress)) as bands,
+        ):
             _write(job, bands, writers, shards, targets, outline)
     shards.remove()
     if not verify:
@@ -113,7 +116,7 @@ def _job(
     device: str,
 ) -> Job:
     loaded = load_model(model)
-    threshold = loaded.card.threshold if threshold is None else threshold
+    threshold = loaded.metadata.threshold if threshold is None else threshold
     if not 0 <= threshold <= 1:
         raise UsageError(f"threshold {threshold}: give a probability from 0 to 1.")
     fitting = loaded.fit(open_scene(absolute(scene), nodata))
@@ -137,14 +140,14 @@ def _check_targets(
     them.
     """
     sources = (job.scene.path, model)
-    targets = {"mask": raster_writer.check_target(mask, overwrite, *sources)}
+    targets = {"mask": raster_writer.check_raster_target(mask, overwrite, *sources)}
     own = claimed(_work_folder(targets["mask"]), job.fingerprint())
     if probability is not None:
         mine = overwrite or Path(probability).absolute() in own
-        targets["probability"] = raster_writer.check_target(probability, mine, *sources)
+        targets["probability"] = raster_writer.check_raster_target(probability, mine, *sources)
     if polygons is not None:
         mine = overwrite or Path(polygons).absolute() in own
-        targets["polygons"] = vector_writer.check_target(polygons, mine, *sources)
+        targets["polygons"] = vector_writer.check_vector_target(polygons, mine, *sources)
         refuse_no_crs(job.scene, allow_no_crs)
     if len({path.absolute() for path in targets.values()}) < len(targets):
         raise OutputError(f"{mask}: two outputs have this name; give each its own.")
@@ -170,7 +173,7 @@ def _warn(scene: Scene) -> None:
 
 
 def _predicted(
-    job: Job, tile: int, shards: Shards, engine: Engine, progress: Progress
+    job: Job, tile: int, shards: Shards, executor: Executor, progress: Progress
 ) -> Iterator[Arrays]:
     """The arrays of every row band in order: out of its shard, or computed and kept in one.
 
@@ -182,14 +185,14 @@ def _predicted(
         log.warning("%d of %d row bands are done already.", len(done), len(bands))
     scene = job.scene
     width = task_width(
-        scene.width, scene.block_shape[1], round_up(tile, job.window), engine.processes
+        scene.width, scene.block_shape[1], round_up(tile, job.window), executor.processes
     )
     missing = [number for number in range(len(bands)) if number not in done]
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
-    ahead = tasks_ahead(scene.width, job.window, width, engine.processes)
-    run = run_remote_task if engine.remote else run_task
+    ahead = tasks_ahead(scene.width, job.window, width, executor.processes)
+    run = run_remote_task if executor.remote else run_task
     with (
-        closing(engine.stream(run, job, tasks, ahead, prepare)) as parts,
+        closing(executor.stream(run, job, tasks, ahead, prepare)) as parts,
         progress("inference", job.scene.window.pixels, "px") as bar,
     ):
         computed = groupby(zip(tasks, parts, strict=True), key=lambda pair: pair[0].band)
@@ -197,7 +200,7 @@ def _predicted(
             if number in done:
                 arrays = shards.load(number)
             else:
-                arrays = _joined(next(computed)[1], engine.remote)
+                arrays = _joined(next(computed)[1], executor.remote)
                 shards.save(number, arrays)
             bar.advance(band.pixels)
             yield arrays
@@ -217,7 +220,7 @@ def _open_writers(
     mask = cog_writer.mask_writer(targets["mask"], scene.grid, **given)
     writers = {"mask": stack.enter_context(mask)}
     if "probability" in targets:
-        name = "steps" if job.dtype == "uint8" else "probability"
+        name = "quantised" if job.dtype == "uint8" else "probability"
         writer = cog_writer.probability_writer(
             targets["probability"], scene.grid, job.dtype, **given
         )
@@ -258,8 +261,8 @@ def _pieces(arrays: Arrays) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """A row band as the sweep takes it: houses and, where they are wanted, uint8 probabilities."""
     for top in range(0, len(arrays["mask"]), BAND_ROWS):
         rows = slice(top, top + BAND_ROWS)
-        steps = arrays["steps"][rows] if "steps" in arrays else None
-        yield arrays["mask"][rows] == HOUSE, steps
+        quantised = arrays["quantised"][rows] if "quantised" in arrays else None
+        yield arrays["mask"][rows] == HOUSE, quantised
 
 
 def _row_bands(job: Job) -> Iterator[Window]:

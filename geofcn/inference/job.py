@@ -57,7 +57,11 @@ class Job:
             "scene": [self.scene.path, *self.scene.identity, *self.scene.bands],
             "nodata": repr(self.scene.nodata),
             "model": model_digest(self.model),
-            "net": [self.model.card.net, self.model.card.scale, self.model.card.upsample],
+            "net": [
+                self.model.metadata.net,
+                self.model.metadata.scale,
+                self.model.metadata.upsample,
+            ],
             "threshold": self.threshold,
             "arrays": [self.dtype, self.scored],
             "window": self.window,
@@ -88,7 +92,7 @@ def prepare(job: Job) -> Predictor:
 
 
 def run_task(job: Job, task: Task) -> dict[str, np.ndarray]:
-    """Predict a task's pixels: `mask`, and `steps` and `probability` where the job wants them."""
+    """Predict a task's pixels: `mask`; `quantised` and `probability` where the job wants them."""
     return side_by_side(
         [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
     )
@@ -105,12 +109,12 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
     probability, valid = prediction.probability, prediction.valid
     arrays = {"mask": classify(probability, valid, job.threshold)}
     if job.dtype == "uint8":
-        arrays["steps"] = quantise(probability, valid)
+        arrays["quantised"] = quantise(probability, valid)
     elif job.scored:
         # Zeros wherever no polygon will be: next to nothing to compress, to keep and to sum.
         houses = arrays["mask"] == HOUSE
-        arrays["steps"] = np.zeros(houses.shape, np.uint8)
-        arrays["steps"][houses] = quantise(probability[houses])
+        arrays["quantised"] = np.zeros(houses.shape, np.uint8)
+        arrays["quantised"][houses] = quantise(probability[houses])
     if job.dtype == "float32":
         arrays["probability"] = np.where(valid, probability, np.float32(np.nan))
     return arrays

@@ -16,7 +16,7 @@ from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 from geofcn.core.windows import Window, ceil_div
 from geofcn.errors import UsageError
 from geofcn.io.gdal import GDAL_OPTIONS
-from geofcn.io.overviews import Reduce, _even, halve_floats, halve_mask, halve_steps
+from geofcn.io.overviews import Reduce, _even, halve_floats, halve_mask, halve_quantised
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
 # Row bands start on multiples of 512 rows, which can be halved so often.
@@ -125,7 +125,7 @@ def _add_overviews(stack: Path, count: int) -> None:
 MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
 
 
-STEPS = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
+QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
 
 
 FLOATS = Band("float32", np.nan, "house probability")
@@ -139,5 +139,5 @@ def mask_writer(path: Path, grid: Grid, **given) -> CogWriter:
 def probability_writer(path: Path, grid: Grid, dtype: str, **given) -> CogWriter:
     """House probabilities: uint8 0-254 with scale 1/254 and 255 blank, or float32 with NaN."""
     if dtype == "uint8":
-        return CogWriter(path, grid, STEPS, halve_steps, **given)
+        return CogWriter(path, grid, QUANTISED, halve_quantised, **given)
     return CogWriter(path, grid, FLOATS, halve_floats, **given)

@@ -85,7 +85,7 @@ class VectorLabels:
 
 
 @dataclass(frozen=True)
-class Within:
+class MaskedLabels:
     """Labels of which nothing counts outside of an area."""
 
     labels: RasterLabels | VectorLabels
@@ -108,30 +108,32 @@ class Within:
         return classes
 
 
-Labels = RasterLabels | VectorLabels | Within
+Labels = RasterLabels | VectorLabels | MaskedLabels
 
 
 @dataclass(frozen=True)
-class Source:
+class LabelledScene:
     """A scene and its labels, on one grid."""
 
     scene: Scene
     labels: Labels
 
 
-def open_source(
+def open_labelled_scene(
     scene: str | os.PathLike,
     labels: str | os.PathLike,
     nodata: float | None = None,
     area: str | os.PathLike | None = None,
-) -> Source:
+) -> LabelledScene:
     """Open a scene and the labels that belong to it; see open_scene and open_labels.
 
     area  polygons outside of which the labels count for nothing
     """
     opened = open_scene(scene, nodata)
     found = open_labels(labels, opened)
-    return Source(opened, found if area is None else Within(found, _open_area(area, opened)))
+    return LabelledScene(
+        opened, found if area is None else MaskedLabels(found, _open_area(area, opened))
+    )
 
 
 def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:

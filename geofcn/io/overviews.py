@@ -34,11 +34,11 @@ def halve_mask(mask: np.ndarray) -> np.ndarray:
     return halved
 
 
-def halve_steps(steps: np.ndarray) -> np.ndarray:
+def halve_quantised(quantised: np.ndarray) -> np.ndarray:
     """(2 n, 2 m) uint8 probabilities to (n, m): the mean of what is not blank, rounded down."""
-    known = steps != BLANK
+    known = quantised != BLANK
     count = _count_of_four(known)
-    total = _sum_of_four(np.where(known, steps, 0).astype(np.uint16))
+    total = _sum_of_four(np.where(known, quantised, 0).astype(np.uint16))
     return np.where(count > 0, total // np.maximum(count, 1), BLANK).astype(np.uint8)
 
 

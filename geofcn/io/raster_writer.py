@@ -35,7 +35,9 @@ STALE_ENDINGS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
 BLOCK = 256
 
 
-def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike) -> Path:
+def check_raster_target(
+    path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike
+) -> Path:
     """files.check_target for a GeoTIFF."""
     return files.check_target(path, ENDINGS, overwrite, *sources)
 

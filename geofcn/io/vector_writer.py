@@ -68,7 +68,7 @@ log = logging.getLogger("geofcn")
 
 
 @dataclass(frozen=True)
-class Batch:
+class FeatureBatch:
     """Some polygons with their attributes, in the order in which they are to be written.
 
     geometry    (n,) shapely Polygons in CRS coordinates, x before y
@@ -79,7 +79,9 @@ class Batch:
     columns: Mapping[str, np.ndarray]
 
 
-def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike) -> Path:
+def check_vector_target(
+    path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike
+) -> Path:
     """files.check_target for a vector file."""
     target = files.check_target(path, DRIVERS, overwrite, *sources)
     if {"!", ";"} & set(str(target.absolute())):
@@ -90,7 +92,7 @@ def check_target(path: str | os.PathLike, overwrite: bool, *sources: str | os.Pa
 
 def write_polygons(
     path: str | os.PathLike,
-    batches: Iterable[Batch],
+    batches: Iterable[FeatureBatch],
     crs: object | None,
     *,
     columns: Mapping[str, str] = FOOTPRINT_COLUMNS,
@@ -107,10 +109,10 @@ def write_polygons(
     bytes for each), and the file does not depend on how they are cut into batches. Exteriors are
     turned counterclockwise (clockwise in a Shapefile). A `score` column brings a QGIS style: inside
     a GeoPackage, else beside the file as .qml (an existing .qml is left alone). Raises OutputError
-    as `check_target` does, and where the file cannot be written or reads back with another number
-    of polygons; an error raised by `batches` passes through. Neither leaves anything behind.
+    as `check_vector_target` does, and where the file cannot be written or reads back with another
+    number of polygons; an error raised by `batches` passes through. Neither leaves anything behind.
     """
-    target = check_target(path, overwrite)
+    target = check_vector_target(path, overwrite)
     kind = target.suffix.lower()
     crs = None if crs is None else pyproj.CRS.from_user_input(crs)
     names = (
@@ -118,7 +120,7 @@ def write_polygons(
     )
     schema = _schema(columns, names, with_bbox=kind == ".parquet")
     prepare = _preparer(target, crs)
-    source = _Source(_record_batch(batch, names, schema, prepare) for batch in batches)
+    source = _CountingReader(_record_batch(batch, names, schema, prepare) for batch in batches)
     reader = pa.RecordBatchReader.from_batches(schema, _regroup(source, schema))
     with _partial_folder(target) as folder:
         # Endings in lower case, so that the parts of a Shapefile find each other.
@@ -142,7 +144,7 @@ def write_polygons(
 # --- from batches to Arrow -----------------------------------------------------------------------
 
 
-class _Source:
+class _CountingReader:
     """An iterator that counts rows and remembers the error that ended it.
 
     GDAL pulls the batches through a C interface, which turns any Python error into one of its own.
@@ -153,7 +155,7 @@ class _Source:
         self.count = 0
         self.error: BaseException | None = None
 
-    def __iter__(self) -> _Source:
+    def __iter__(self) -> _CountingReader:
         return self
 
     def __next__(self) -> pa.RecordBatch:
@@ -178,7 +180,7 @@ def _schema(columns: Mapping[str, str], names: Mapping[str, str], with_bbox: boo
 
 
 def _record_batch(
-    batch: Batch,
+    batch: FeatureBatch,
     names: Mapping[str, str],
     schema: pa.Schema,
     prepare: Callable[[np.ndarray], np.ndarray],

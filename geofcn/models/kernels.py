@@ -22,7 +22,7 @@ def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return _fused(x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
 
 
-def conv_relu_halved(conv: nn.Conv2d, x: Tensor) -> Tensor:
+def conv_relu_max_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Maxima of 2 x 2 pixels of relu(conv(x)), of a convolution that keeps the image's size.
 
     relu(conv(x)) is the largest thing in a pass. Where it is made in one pass over memory, its
@@ -31,14 +31,16 @@ def conv_relu_halved(conv: nn.Conv2d, x: Tensor) -> Tensor:
     batch, _, rows, cols = x.shape
     if not _fuses(x) or rows % 2 or cols % 2:
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
-        return F.relu(halved(conv(x)), inplace=True)
+        return F.relu(max_pool2(conv(x)), inplace=True)
     out, reach = _empty(x, batch, conv.out_channels, rows // 2, cols // 2), conv.padding[0]
     middle = 2 * ceil_div(rows, 4)
     for top, bottom in itertools.pairwise((0, middle, rows) if middle < rows else (0, rows)):
         first, last = max(top - reach, 0), min(bottom + reach, rows)
         part = slice(top - first, bottom - first)
         # Without a name, one half is gone before the other is made.
-        halve(conv_relu(conv, x[:, :, first:last])[:, :, part], out[:, :, top // 2 : bottom // 2])
+        write_max_pool2(
+            conv_relu(conv, x[:, :, first:last])[:, :, part], out[:, :, top // 2 : bottom // 2]
+        )
     return out
 
 
@@ -64,7 +66,7 @@ def _fused_is_there() -> bool:
     return torch.equal(found, 2 * F.relu(x))
 
 
-def halved(x: Tensor) -> Tensor:
+def max_pool2(x: Tensor) -> Tensor:
     """Maxima of 2 x 2 pixels of (batch, channels, rows, columns).
 
     max_pool2d also writes down where each maximum stood, which takes a processor more time than
@@ -74,11 +76,11 @@ def halved(x: Tensor) -> Tensor:
     if torch.is_grad_enabled() or not x.is_cpu or rows % 2 or cols % 2:
         return F.max_pool2d(x, 2)
     out = _empty(x, batch, channels, rows // 2, cols // 2)
-    halve(x, out)
+    write_max_pool2(x, out)
     return out
 
 
-def halve(x: Tensor, out: Tensor) -> None:
+def write_max_pool2(x: Tensor, out: Tensor) -> None:
     """Write the maxima of 2 x 2 pixels of x to `out`.
 
     Maxima of two rows are made for a few rows at a time: they are still in the processor's cache

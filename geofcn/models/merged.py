@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from geofcn.models.kernels import block_mean
-from geofcn.models.nets import Scaled, class_difference, enlarged, unscaled
+from geofcn.models.nets import Scaled, class_difference, upsample_logits, without_scaling
 
 # Side of an image that every net takes: total strides are powers of 2 up to it.
 SAMPLE = 64
@@ -22,7 +22,7 @@ SAMPLE = 64
 GROUP = 2
 
 
-def without_batch_norm(net: nn.Module) -> nn.Module:
+def fold_batch_norm(net: nn.Module) -> nn.Module:
     """A copy of a trained net whose batch normalisations are part of the convolutions before them.
 
     Exact to rounding: normalisation by fixed statistics is linear.
@@ -38,9 +38,9 @@ def without_batch_norm(net: nn.Module) -> nn.Module:
     return net
 
 
-def has_tail(net: nn.Module) -> bool:
+def has_linear_tail(net: nn.Module) -> bool:
     """Whether a net tells its linear tail from what comes before, so that Merged can take it."""
-    inner = unscaled(net)
+    inner = without_scaling(net)
     return hasattr(inner, "features") and hasattr(inner, "tail")
 
 
@@ -114,7 +114,7 @@ class Merged(nn.Module):
 
     def from_means(self, means: Tensor) -> Tensor:
         """The answer for an image of which the block means are known."""
-        return enlarged(self.tail(self.net.features(means)), self.scale)
+        return upsample_logits(self.tail(self.net.features(means)), self.scale)
 
 
 def collapse(tail: Callable[[Tensor], Tensor], channels: int) -> SubPixel:

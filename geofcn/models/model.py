@@ -26,7 +26,7 @@ log = logging.getLogger("geofcn")
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelMetadata:
     """What a model says of itself.
 
     net, scale, upsample   arguments of nets.make_net
@@ -54,17 +54,20 @@ class Card:
 
 @dataclass(frozen=True)
 class Model:
-    """A net, the normalisation of its input, and its card."""
+    """A net, the normalisation of its input, and its metadata."""
 
     net: nn.Module
     normalisation: Normalisation
-    card: Card
+    metadata: ModelMetadata
 
     @property
     def geometry(self) -> Geometry:
         """Total stride and halo, probed from the net."""
         return net_geometry(
-            self.card.net, len(self.card.colours), self.card.scale, self.card.upsample
+            self.metadata.net,
+            len(self.metadata.colours),
+            self.metadata.scale,
+            self.metadata.upsample,
         )
 
     def predict(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
@@ -104,7 +107,7 @@ class Model:
         long as no band is then taken for one of another colour. Raises ModelError when bands are
         missing or the pixels have another type.
         """
-        colours = self.card.colours
+        colours = self.metadata.colours
         if len(set(colours)) == len(colours) and all(scene.colours.count(c) == 1 for c in colours):
             bands = tuple(scene.bands[scene.colours.index(colour)] for colour in colours)
         elif len(scene.bands) == len(colours) and all(map(_may_be, scene.colours, colours)):
@@ -115,16 +118,16 @@ class Model:
                 f"the model was trained on {len(colours)} ({', '.join(colours)}); give a scene "
                 "with the same bands."
             )
-        if scene.dtype != self.card.dtype:
+        if scene.dtype != self.metadata.dtype:
             raise ModelError(
                 f"{scene.path}: its pixels are {scene.dtype}, the model was trained on "
-                f"{self.card.dtype}; convert the scene or train on one like it."
+                f"{self.metadata.dtype}; convert the scene or train on one like it."
             )
         self._compare_resolution(scene)
         return replace(scene, bands=bands, colours=colours)
 
     def _compare_resolution(self, scene: Scene) -> None:
-        here, there = ground_resolution(scene.grid), self.card.resolution
+        here, there = ground_resolution(scene.grid), self.metadata.resolution
         if here and there and not 2 / 3 < here / there < 3 / 2:
             log.warning(
                 "%s has %.3g m per pixel, the model was trained at %.3g m: expect poor results.",

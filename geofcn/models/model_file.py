@@ -24,7 +24,7 @@ from torch import nn
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import write_whole
-from geofcn.models.model import Card, Model
+from geofcn.models.model import Model, ModelMetadata
 from geofcn.models.nets import REGISTRY, make_net
 from geofcn.recipes import SCALES, UPSAMPLES
 
@@ -53,7 +53,7 @@ def save_model(model: Model, path: Path) -> None:
     Raises OutputError where the file cannot be written.
     """
     tensors = _tensors(model)
-    header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.card)}
+    header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.metadata)}
     # safetensors' own save_file would let nobody but its owner read the file.
     write_whole(path, save(tensors, {"geofcn": json.dumps(header)}))
 
@@ -69,17 +69,17 @@ def load_model(path: str | os.PathLike) -> Model:
     Raises ModelError when the file is missing, foreign, damaged, or does not fit its own net.
     """
     header, tensors = _read(Path(path))
-    card = _card(Path(path), header)
+    metadata = _metadata(Path(path), header)
     if _digest(tensors) != header.get("sha256"):
         raise _damaged(path, "its tensors are not those that were saved")
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise _damaged(path, "some of its weights are not finite")
     try:
-        normalisation = _normalisation(tensors, len(card.colours))
-        net = _trained(card, tensors)
+        normalisation = _normalisation(tensors, len(metadata.colours))
+        net = _trained(metadata, tensors)
     except (KeyError, ValueError, RuntimeError) as error:
         raise _damaged(path, "its tensors do not fit its net") from error
-    return Model(net.eval(), normalisation, card)
+    return Model(net.eval(), normalisation, metadata)
 
 
 def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
@@ -104,37 +104,37 @@ def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     return header, tensors
 
 
-def _card(path: Path, header: dict) -> Card:
+def _metadata(path: Path, header: dict) -> ModelMetadata:
     if header.get("format") != FORMAT:
         raise ModelError(
             f"{path}: it has format {header.get('format')}, this geofcn reads {FORMAT}; use the "
             f"version that wrote it ({header.get('version')})."
         )
-    known = {key: header[key] for key in Card.__dataclass_fields__ if key in header}
+    known = {key: header[key] for key in ModelMetadata.__dataclass_fields__ if key in header}
     try:
-        card = Card(**known)
+        metadata = ModelMetadata(**known)
     except TypeError as error:
         raise _damaged(path, f"its header is incomplete ({error})") from error
-    if faulty := _faulty_field(card):
-        raise _damaged(path, f"its {faulty} is {getattr(card, faulty)!r:.40}")
-    return replace(card, colours=tuple(card.colours), scenes=tuple(card.scenes))
+    if faulty := _faulty_field(metadata):
+        raise _damaged(path, f"its {faulty} is {getattr(metadata, faulty)!r:.40}")
+    return replace(metadata, colours=tuple(metadata.colours), scenes=tuple(metadata.scenes))
 
 
-def _faulty_field(card: Card) -> str | None:
-    """The first field that holds what no card can hold; the card's values come from a file."""
+def _faulty_field(metadata: ModelMetadata) -> str | None:
+    """The first field that holds what it cannot; the values come from a file."""
     sound = {
-        "net": isinstance(card.net, str) and card.net in REGISTRY,
-        "scale": type(card.scale) is int and card.scale in SCALES,
-        "upsample": card.upsample in UPSAMPLES,
-        "colours": _is_texts(card.colours) and card.colours,
-        "dtype": card.dtype in DTYPES,
-        "threshold": _is_number(card.threshold) and 0 <= card.threshold <= 1,
-        "recipe": isinstance(card.recipe, dict),
-        "scores": isinstance(card.scores, dict),
-        "scenes": _is_texts(card.scenes),
-        "crs": card.crs is None or isinstance(card.crs, str),
-        "resolution": card.resolution is None or _is_number(card.resolution),
-        "version": isinstance(card.version, str),
+        "net": isinstance(metadata.net, str) and metadata.net in REGISTRY,
+        "scale": type(metadata.scale) is int and metadata.scale in SCALES,
+        "upsample": metadata.upsample in UPSAMPLES,
+        "colours": _is_texts(metadata.colours) and metadata.colours,
+        "dtype": metadata.dtype in DTYPES,
+        "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
+        "recipe": isinstance(metadata.recipe, dict),
+        "scores": isinstance(metadata.scores, dict),
+        "scenes": _is_texts(metadata.scenes),
+        "crs": metadata.crs is None or isinstance(metadata.crs, str),
+        "resolution": metadata.resolution is None or _is_number(metadata.resolution),
+        "version": isinstance(metadata.version, str),
     }
     return next((field for field, is_sound in sound.items() if not is_sound), None)
 
@@ -157,13 +157,13 @@ def _normalisation(tensors: Mapping[str, torch.Tensor], bands: int) -> Normalisa
     return Normalisation(mean.numpy(), scale.numpy())
 
 
-def _trained(card: Card, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-    """The card's net with its weights, made without moving the random state of the process.
+def _trained(metadata: ModelMetadata, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The metadata's net with its weights, made without moving the random state of the process.
 
     Raises ValueError or RuntimeError where names, shapes or types differ.
     """
     with torch.random.fork_rng(devices=[]):
-        net = make_net(card.net, len(card.colours), card.scale, card.upsample)
+        net = make_net(metadata.net, len(metadata.colours), metadata.scale, metadata.upsample)
     rest = {name: tensor for name, tensor in tensors.items() if name not in ("mean", "scale")}
     weights = {name.removeprefix(NET_PREFIX): tensor for name, tensor in rest.items()}
     net_dtypes = {name: tensor.dtype for name, tensor in net.state_dict().items()}

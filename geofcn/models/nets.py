@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geofcn.errors import ModelError
-from geofcn.models.kernels import block_mean, conv_relu, conv_relu_halved, halved
+from geofcn.models.kernels import block_mean, conv_relu, conv_relu_max_pool2, max_pool2
 
 CLASSES = 2
 
@@ -40,7 +40,7 @@ class FCNN(nn.Module):
         # oneDNN's convolutions are twice as fast with the bands innermost.
         x = x.contiguous(memory_format=torch.channels_last)
         x = conv_relu(self.conv1, x)
-        x = conv_relu_halved(self.conv2, x)
+        x = conv_relu_max_pool2(self.conv2, x)
         return conv_relu(self.conv3, x)
 
     def tail(self, x: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class FCNN2(FCNN):
         he_normal(self)
 
 
-class Norm(nn.BatchNorm2d):
+class BatchNormAnySize(nn.BatchNorm2d):
     """Batch normalisation that takes a single value, too: by the statistics it has so far."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,22 +74,22 @@ class Norm(nn.BatchNorm2d):
         return F.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)
 
 
-class Twice(nn.Sequential):
+class DoubleConv(nn.Sequential):
     """Two 3x3 convolutions, each normalised over the batch in training and followed by relu."""
 
     def __init__(self, channels: int, out: int):
         super().__init__(
             nn.Conv2d(channels, out, 3, padding=1, bias=False),
-            Norm(out),
+            BatchNormAnySize(out),
             nn.ReLU(inplace=True),
             nn.Conv2d(out, out, 3, padding=1, bias=False),
-            Norm(out),
+            BatchNormAnySize(out),
             nn.ReLU(inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         for conv, norm in ((self[0], self[1]), (self[3], self[4])):
-            # Folded into the convolution (see without_batch_norm) the norm is gone.
+            # Folded into the convolution (see fold_batch_norm) the norm is gone.
             folded = isinstance(norm, nn.Identity)
             x = conv_relu(conv, x) if folded else F.relu(norm(conv(x)), inplace=True)
         return x
@@ -106,12 +106,12 @@ class UNet(nn.Module):
         super().__init__()
         channels = [width * 2**level for level in range(levels)]
         steps = list(itertools.pairwise(channels))
-        self.first = Twice(bands, width)
-        self.down = nn.ModuleList(Twice(above, below) for above, below in steps)
+        self.first = DoubleConv(bands, width)
+        self.down = nn.ModuleList(DoubleConv(above, below) for above, below in steps)
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(below, above, 2, stride=2) for above, below in steps
         )
-        self.join = nn.ModuleList(Twice(2 * above, above) for above, _ in steps)
+        self.join = nn.ModuleList(DoubleConv(2 * above, above) for above, _ in steps)
         self.last = nn.Conv2d(width, CLASSES, 1)
         he_normal(self)
 
@@ -120,7 +120,7 @@ class UNet(nn.Module):
         passed = []
         for down in self.down:
             passed.append(x)
-            x = down(halved(x))
+            x = down(max_pool2(x))
         for up, join in zip(reversed(self.up), reversed(self.join), strict=True):
             x = join(torch.cat([passed.pop(), up(x)], dim=1))
         return self.last(x)
@@ -139,17 +139,17 @@ class Scaled(nn.Module):
 
     def from_means(self, means: Tensor) -> Tensor:
         """The answer for an image of which the block means are known."""
-        return enlarged(self.net(means), self.scale)
+        return upsample_logits(self.net(means), self.scale)
 
 
-def enlarged(logits: Tensor, scale: int) -> Tensor:
+def upsample_logits(logits: Tensor, scale: int) -> Tensor:
     """(batch, n, rows, columns) to `scale` times as many rows and columns, bilinear."""
     if scale == 1:
         return logits
     return F.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-def unscaled(net: nn.Module) -> nn.Module:
+def without_scaling(net: nn.Module) -> nn.Module:
     """The net that sees block means, without what makes them and enlarges the answer."""
     return net.net if isinstance(net, Scaled) else net
 

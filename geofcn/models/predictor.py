@@ -11,7 +11,7 @@ import torch
 from geofcn.core.pixels import pad_to
 from geofcn.core.windows import Window, round_up, tile_at
 from geofcn.io.scene import Scene
-from geofcn.models.merged import Merged, has_tail, without_batch_norm
+from geofcn.models.merged import Merged, fold_batch_norm, has_linear_tail
 from geofcn.models.model import Model, to_batch
 from geofcn.models.nets import answer_from_means, class_difference
 from geofcn.runtime import keep_freed_memory
@@ -51,9 +51,9 @@ class Predictor:
     def __init__(self, model: Model, merge: bool = True, device: str | None = None):
         keep_freed_memory()
         self.model = model
-        net = without_batch_norm(model.net) if merge else model.net
+        net = fold_batch_norm(model.net) if merge else model.net
         self.net = net if device is None else copy.deepcopy(net).to(device)
-        merge = merge and has_tail(self.net)
+        merge = merge and has_linear_tail(self.net)
         self.merged = Merged(self.net, model.normalisation.bands) if merge else None
 
     def window(self, scene: Scene, write: Window) -> Prediction:
@@ -94,7 +94,7 @@ class Predictor:
         maybe without its last rows and columns.
         """
         image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
-        scale = self.model.card.scale
+        scale = self.model.metadata.scale
         means = self.model.normalisation.block_means(image, valid, scale, read.row, read.col)
         batch = to_batch(means, self.net)
         with torch.inference_mode():
@@ -115,7 +115,7 @@ class Predictor:
             (3, "first", read.col == whole.col),
             (3, "last", read.right == whole.right),
         )
-        geometry, scale = self.model.geometry, self.model.card.scale
+        geometry, scale = self.model.geometry, self.model.metadata.scale
         for axis, side, on_edge in edges:
             border = min(self.merged.border, difference.shape[axis])
             if not (on_edge and border):
@@ -151,5 +151,5 @@ def compute_window(model: Model, device: str = "cpu") -> int:
     computed at most a third is halo.
     """
     geometry = model.geometry
-    scale = COMPUTE_SCALE if device != "cpu" else min(model.card.scale, COMPUTE_SCALE)
+    scale = COMPUTE_SCALE if device != "cpu" else min(model.metadata.scale, COMPUTE_SCALE)
     return round_up(max(COMPUTE * scale, HALOS * geometry.halo), geometry.stride)

@@ -16,7 +16,7 @@ from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.scene import Scene
-from geofcn.io.vector_writer import Batch, write_polygons
+from geofcn.io.vector_writer import FeatureBatch, write_polygons
 from geofcn.polygons import regularize
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.ragged import _fill_holes, to_map
@@ -61,7 +61,7 @@ def footprints(
     transform: Affine,
     crs: CRS | None,
     outline: Outline,
-) -> Iterator[Batch]:
+) -> Iterator[FeatureBatch]:
     """Batches of finished footprints in CRS coordinates, in order, with their ids from 1."""
     finish = partial(_finished, transform, Ground(crs), outline)
     number = 1
@@ -69,7 +69,7 @@ def footprints(
     for batch in stream(finish, _gathered(sweep_bands(bands, width)), cores()):
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
-        yield Batch(batch.geometry, {"id": ids, **batch.columns})
+        yield FeatureBatch(batch.geometry, {"id": ids, **batch.columns})
 
 
 def sweep_bands(
@@ -77,10 +77,10 @@ def sweep_bands(
 ) -> Iterator[Polygons]:
     """The polygons of a mask given in row bands, as they finish."""
     sweep = Sweep(width)
-    for houses, steps in bands:
+    for houses, quantised in bands:
         # To look for blank pixels first is cheaper than to sum which ones are not.
-        some_blank = steps is not None and steps.max(initial=0) == BLANK
-        yield sweep.push(houses, steps, steps != BLANK if some_blank else None)
+        some_blank = quantised is not None and quantised.max(initial=0) == BLANK
+        yield sweep.push(houses, quantised, quantised != BLANK if some_blank else None)
     yield sweep.finish()
 
 
@@ -97,12 +97,12 @@ def _gathered(found: Iterable[Polygons]) -> Iterator[Polygons]:
         yield Polygons.concatenate(held)
 
 
-def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygons) -> Batch:
+def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygons) -> FeatureBatch:
     """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id."""
     raw = shapely.from_ragged_array(
         shapely.GeometryType.POLYGON, found.coords.astype(np.float64), (found.rings, found.polygons)
     )
-    cleaned, status = regularize.clean(raw, outline.method, outline.tolerance)
+    cleaned, status = regularize.regularize(raw, outline.method, outline.tolerance)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
         placed = _fill_holes(placed, ground, outline.fill_holes)
@@ -117,4 +117,4 @@ def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygo
         "n_px": found.pixels[kept],
         "status": status[kept],
     }
-    return Batch(placed[kept], columns)
+    return FeatureBatch(placed[kept], columns)

@@ -34,7 +34,9 @@ ROUND = 0.8
 MIN_SINE = 0.2
 
 
-def squared(raw: np.ndarray, simple: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def orthogonalize(
+    raw: np.ndarray, simple: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Outlines with right angles, maybe invalid, and before them the numbers of their polygons.
 
     raw        (n,) valid Polygons in integer pixel corner coordinates

@@ -11,7 +11,7 @@ import numpy as np
 from geofcn.core.windows import row_bands
 from geofcn.errors import SceneError
 from geofcn.io.scene import Scene, open_mask, open_scene
-from geofcn.io.vector_writer import check_target
+from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import SIMPLIFIED, Outline
 from geofcn.progress import Progress, silent
@@ -41,7 +41,7 @@ def polygonize(
     scene = open_mask(mask)
     scores = None if probability is None else _open_probability(probability, scene)
     sources = [path for path in (mask, probability) if path is not None]
-    target = check_target(polygons, overwrite, *sources)
+    target = check_vector_target(polygons, overwrite, *sources)
     refuse_no_crs(scene, allow_no_crs)
     with progress("polygons", scene.window.pixels, "px") as bar:
 

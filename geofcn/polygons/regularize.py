@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
-from geofcn.polygons.orthogonalize import squared
-from geofcn.polygons.simplify import MAX_HOLES, simplified
+from geofcn.polygons.orthogonalize import orthogonalize
+from geofcn.polygons.simplify import MAX_HOLES, simplify
 
 RAW, SIMPLIFIED, SQUARED = "raw", "simplified", "squared"
 METHODS = ("raw", "simplify", "square")
@@ -18,7 +18,9 @@ METHODS = ("raw", "simplify", "square")
 MIN_AGREEMENT = 0.80
 
 
-def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def regularize(
+    polygons: np.ndarray, method: str, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Clean outlines of finished polygons, and what was done to each.
 
     polygons   (n,) valid shapely Polygons in integer pixel corner coordinates
@@ -37,11 +39,11 @@ def clean(polygons: np.ndarray, method: str, tolerance: float) -> tuple[np.ndarr
     cleaned, status = polygons.copy(), np.full(len(polygons), RAW, dtype=object)
     if method == "raw":
         return cleaned, status
-    simple = simplified(polygons, tolerance)
+    simple = simplify(polygons, tolerance)
     rest = ~simple.whole
     if method == "square":
         few = np.flatnonzero(_few_holes(polygons))
-        which, square = squared(polygons[few], simple.polygons[few], tolerance)
+        which, square = orthogonalize(polygons[few], simple.polygons[few], tolerance)
         which, square = (found[shapely.is_valid(square)] for found in (few[which], square))
         good = _agreeing(square, polygons[which])
         which = which[good]

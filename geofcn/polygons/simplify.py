@@ -33,7 +33,7 @@ class Simplified:
 
 
 @dataclass(frozen=True)
-class _Rings:
+class Rings:
     """The rings of polygons, as flat arrays.
 
     points   (p, 2) vertices, the last one of a ring the first again
@@ -48,7 +48,7 @@ class _Rings:
     polygon: np.ndarray
 
     @classmethod
-    def of(cls, polygons: np.ndarray) -> _Rings:
+    def of(cls, polygons: np.ndarray) -> Rings:
         rings, polygon = shapely.get_rings(polygons, return_index=True)
         points, ring = shapely.get_coordinates(rings, return_index=True)
         return cls(points, ring, np.searchsorted(ring, np.arange(len(rings) + 1)), polygon)
@@ -59,7 +59,7 @@ class _Rings:
         return self.first[1:] - 1
 
 
-def simplified(raw: np.ndarray, tolerance: float) -> Simplified:
+def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     """Drop the vertices that lie within `tolerance` of what is left (Douglas and Peucker, 1973).
 
     raw  (n,) valid shapely Polygons
@@ -69,7 +69,7 @@ def simplified(raw: np.ndarray, tolerance: float) -> Simplified:
     """
     if not len(raw):
         return Simplified(raw, np.zeros(0), np.zeros(0, bool))
-    rings = _Rings.of(raw)
+    rings = Rings.of(raw)
     kept, vanishing = _kept(rings, tolerance)
     polygons = _assembled(rings, kept, len(raw))
     removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, kept), len(raw))
@@ -84,7 +84,7 @@ def simplified(raw: np.ndarray, tolerance: float) -> Simplified:
     return Simplified(polygons, removed, whole)
 
 
-def _kept(rings: _Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _kept(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """(p,) bool, the vertices that stay; (r,) bool, the rings that would vanish, and stay whole.
 
     The last vertex of a ring stays if the first one does.
@@ -103,7 +103,7 @@ def _kept(rings: _Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     return kept, vanishing
 
 
-def _needless_ends(rings: _Rings, kept: np.ndarray, tolerance: float) -> np.ndarray:
+def _needless_ends(rings: Rings, kept: np.ndarray, tolerance: float) -> np.ndarray:
     """(r,) bool: a ring's first vertex lies within `tolerance` of the line between those that are
     kept before and after it. Douglas-Peucker, which cuts a ring there, never tries it.
     """
@@ -118,7 +118,7 @@ def _needless_ends(rings: _Rings, kept: np.ndarray, tolerance: float) -> np.ndar
     return np.hypot(*off.T) <= tolerance
 
 
-def _assembled(rings: _Rings, kept: np.ndarray, count: int) -> np.ndarray:
+def _assembled(rings: Rings, kept: np.ndarray, count: int) -> np.ndarray:
     """(count,) polygons of the vertices that are kept; a ring ends where it begins."""
     chosen = np.flatnonzero(kept)
     begin = np.searchsorted(chosen, rings.first)
@@ -134,7 +134,7 @@ def _assembled(rings: _Rings, kept: np.ndarray, count: int) -> np.ndarray:
     )
 
 
-def _trapezoids(rings: _Rings, kept: np.ndarray) -> np.ndarray:
+def _trapezoids(rings: Rings, kept: np.ndarray) -> np.ndarray:
     """(p,) the area between the edge after each vertex and the chord that took its place.
 
     Each stretch between two vertices that are kept became a chord. Between the two lies at most the
@@ -158,7 +158,7 @@ def _trapezoids(rings: _Rings, kept: np.ndarray) -> np.ndarray:
     return areas
 
 
-def _chords(rings: _Rings, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _chords(rings: Rings, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The last kept vertex up to each vertex, and the first one from it on, around its ring."""
     index, chosen = np.arange(len(kept)), np.flatnonzero(kept)
     begin = np.searchsorted(chosen, rings.first)

@@ -26,7 +26,7 @@ Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Place:
+class Axes:
     """Axes of its own: u along `angle` (radians, clockwise as y points down), v to its right."""
 
     x: float
@@ -51,9 +51,9 @@ class Place:
         """The rectangle between two opposite corners."""
         return self.polygon([(u0, v0), (u1, v0), (u1, v1), (u0, v1)])
 
-    def at(self, u: float, v: float, turn: float = 0) -> Place:
+    def at(self, u: float, v: float, turn: float = 0) -> Axes:
         """The axes moved to (u, v), and turned."""
-        return Place(*self.point(u, v), self.angle + turn)
+        return Axes(*self.point(u, v), self.angle + turn)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Surface:
 
     material: str
     shape: Polygon
-    place: Place = Place(0, 0, 0)
+    place: Axes = Axes(0, 0, 0)
     tint: Colour = (1, 1, 1)
     height: float = 0
     rise: float = 0
@@ -96,7 +96,7 @@ class House:
     `place` is its middle, with u along the street and v away from it.
     """
 
-    place: Place
+    place: Axes
     half: tuple[float, float]
     setback: float
     footprint: Polygon
@@ -108,12 +108,12 @@ def draw_tint(rng: np.random.Generator) -> Colour:
     return tuple(1 + rng.normal(0, 0.06) + rng.normal(0, 0.015, 3))
 
 
-def _slab(material: str, place: Place, *box: float, tint=(1, 1, 1), height: float = 0) -> Surface:
+def _slab(material: str, place: Axes, *box: float, tint=(1, 1, 1), height: float = 0) -> Surface:
     """A level rectangle (u0, v0, u1, v1) at a place."""
     return Surface(material, place.box(*box), place, tint, height)
 
 
-def draw_house(street: Place, rng: np.random.Generator) -> House:
+def draw_house(street: Axes, rng: np.random.Generator) -> House:
     """A house of any kind beside a street."""
     a, b, setback = rng.uniform(32, 54), rng.uniform(25, 38), rng.uniform(22, 44)
     place = street.at(0, setback + b, rng.normal(0, 0.06))
@@ -123,13 +123,13 @@ def draw_house(street: Place, rng: np.random.Generator) -> House:
     return House(place, (a, b), setback, *build(*base, rng))
 
 
-def _outline(place: Place, *boxes: tuple[float, float, float, float]) -> Polygon:
+def _outline(place: Axes, *boxes: tuple[float, float, float, float]) -> Polygon:
     """The union of rectangles (u0, v0, u1, v1), without needless corners."""
     union = shapely.union_all([shapely.box(*box) for box in boxes])
     return place.polygon(union.simplify(1e-6).exterior.coords[:-1])
 
 
-def _pitched_house(place: Place, a: float, b: float, rng) -> tuple[Polygon, list[Surface]]:
+def _pitched_house(place: Axes, a: float, b: float, rng) -> tuple[Polygon, list[Surface]]:
     """A gabled or hipped roof over 2a x 2b, its ridge along u; maybe with a lower wing."""
     tiles, tint = rng.choice(ROOFS, p=(0.28, 0.18, 0.1, 0.18, 0.18, 0.08)), draw_tint(rng)
     eave, rise = rng.uniform(22, 34), rng.uniform(0.35, 0.62)
@@ -137,7 +137,7 @@ def _pitched_house(place: Place, a: float, b: float, rng) -> tuple[Polygon, list
     hip = min(b, a - 4) * rng.uniform(0.7, 1) if rng.random() < 0.18 else 0
     surfaces, boxes = [], [(-a, -b, a, b)]
 
-    def face(edge: Place, slope: float, *points: tuple[float, float]) -> None:
+    def face(edge: Axes, slope: float, *points: tuple[float, float]) -> None:
         surfaces.append(Surface(tiles, edge.polygon(points), edge, tint, eave, slope))
 
     for turn in (0, math.pi):
@@ -163,7 +163,7 @@ def _pitched_house(place: Place, a: float, b: float, rng) -> tuple[Polygon, list
     return _outline(place, *boxes), surfaces
 
 
-def _flat_house(place: Place, a: float, b: float, rng) -> tuple[Polygon, list[Surface]]:
+def _flat_house(place: Axes, a: float, b: float, rng) -> tuple[Polygon, list[Surface]]:
     """A flat roof with a parapet, chimneys and the like; sometimes an L."""
     boxes, top = [(-a, -b, a, b)], rng.uniform(26, 48)
     if rng.random() < 0.5:
@@ -177,7 +177,7 @@ def _flat_house(place: Place, a: float, b: float, rng) -> tuple[Polygon, list[Su
     ]
 
 
-def _chimneys(place: Place, a: float, b: float, top: float, rng) -> Iterator[Surface]:
+def _chimneys(place: Axes, a: float, b: float, top: float, rng) -> Iterator[Surface]:
     for _ in range(rng.integers(1, 5)):
         spot, (u, v) = place.at(rng.uniform(-a, a), rng.uniform(-b, b)), rng.uniform(1.5, 4, 2)
         yield _slab("chimney", spot, -u, -v, u, v, tint=draw_tint(rng), height=top + 4)
@@ -186,7 +186,7 @@ def _chimneys(place: Place, a: float, b: float, top: float, rng) -> Iterator[Sur
 # --- what surrounds a house -------------------------------------------------------------------
 
 
-def draw_lot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
+def draw_plot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
     """Lawn, drive, car, terrace, hedges, and now and then a pool or bare ground."""
     place, (a, b), front = house.place, house.half, -house.half[1] - house.setback
     side, back = a + rng.uniform(14, 24), b + rng.uniform(26, 64)
@@ -216,7 +216,7 @@ def draw_lot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
         yield bare_patch(garden, rng.uniform(14, 24), rng)
 
 
-def _car(place: Place, rng: np.random.Generator) -> Iterator[Surface]:
+def _car(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
     """A car, its length along u."""
     a, b = rng.uniform(10, 12.5), rng.uniform(4.4, 5)
     yield Surface(
@@ -226,7 +226,7 @@ def _car(place: Place, rng: np.random.Generator) -> Iterator[Surface]:
     yield _slab("glass", place, -0.85 * a, 1.2 - b, -0.65 * a, b - 1.2, height=6)
 
 
-def bare_patch(place: Place, radius: float, rng: np.random.Generator) -> Surface:
+def bare_patch(place: Axes, radius: float, rng: np.random.Generator) -> Surface:
     """A patch of bare ground: the colours of a tiled roof, but no house."""
     angles = np.linspace(0, 2 * math.pi, 14, endpoint=False)
     reach = radius * rng.uniform(0.75, 1.2, 14)
@@ -234,7 +234,7 @@ def bare_patch(place: Place, radius: float, rng: np.random.Generator) -> Surface
     return Surface("bare ground", place.polygon(points), tint=draw_tint(rng))
 
 
-def car_park(place: Place, rng: np.random.Generator) -> Iterator[Surface]:
+def car_park(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
     yield _slab("tarmac", place, -85, -48, 85, 48)
     yield _slab("asphalt", place, -10, -68, 10, -47)
     for u in np.arange(-77, 78, 14):
@@ -244,7 +244,7 @@ def car_park(place: Place, rng: np.random.Generator) -> Iterator[Surface]:
                 yield from _car(place.at(u, v, rng.choice((-1, 1)) * math.pi / 2), rng)
 
 
-def tennis_court(place: Place) -> Iterator[Surface]:
+def tennis_court(place: Axes) -> Iterator[Surface]:
     yield _slab("clay", place, -90, -46, 90, 46)
     for u, v in ((59, 27), (59, 20), (32, 20)):
         yield Surface("marking", place.box(-u, -v, u, v).boundary.buffer(0.8, quad_segs=1))

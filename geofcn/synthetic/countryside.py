@@ -23,19 +23,19 @@ from shapely import LineString, Point, Polygon
 from shapely.ops import split, substring
 
 from geofcn.synthetic.buildings import (
+    Axes,
     House,
-    Place,
     Surface,
     Tree,
     bare_patch,
     car_park,
     draw_house,
-    draw_lot,
+    draw_plot,
     draw_tint,
     tennis_court,
 )
 
-CELL = 1024  # least side of a cell
+LEAST_CELL = 1024  # least side of a cell
 STRAY = 0.11  # how far a cell's corners stray from the lattice, share of its side
 SLANT = 0.035  # how far the corners of a scene's ground slide, share of its side
 HOUSE_SHARE = 0.091  # of a scene's pixels
@@ -61,12 +61,12 @@ class Cell:
 
 def count_of_cells(size: int) -> int:
     """How many rows, and columns, of cells with houses a scene of `size` pixels a side has."""
-    return max(1, size // CELL)
+    return max(1, size // LEAST_CELL)
 
 
 def pitch(size: int) -> float:
     """The side of a scene's cells: a whole number of them, or a part of one, makes the scene."""
-    return max(size, CELL) / count_of_cells(size)
+    return max(size, LEAST_CELL) / count_of_cells(size)
 
 
 def ground_corners(size: int) -> list[tuple[float, float]]:
@@ -86,7 +86,7 @@ def cell(size: int, seed: int, row: int, col: int) -> Cell:
     parcels = _parcels(plan, rng)
     surfaces = [*_paving(plan), *_extras(plan, houses, VILLAGE * pitch(size), rng)]
     surfaces += [_field(parcel, rng) for parcel in parcels]
-    surfaces += chain.from_iterable([*house.surfaces, *draw_lot(house, rng)] for house in houses)
+    surfaces += chain.from_iterable([*house.surfaces, *draw_plot(house, rng)] for house in houses)
     return Cell(
         [house.footprint for house in houses],
         surfaces,
@@ -111,7 +111,7 @@ def _rng(*key: int) -> np.random.Generator:
     return np.random.default_rng([part % 2**32 for part in key])
 
 
-def _distance(one: Place, other: Place) -> float:
+def _distance(one: Axes, other: Axes) -> float:
     return math.hypot(one.x - other.x, one.y - other.y)
 
 
@@ -128,7 +128,7 @@ class Plan:
     """
 
     quad: Polygon
-    centre: Place
+    centre: Axes
     roads: list[Road]
 
 
@@ -154,25 +154,25 @@ def _plan(size: int, seed: int, row: int, col: int) -> Plan:
 @lru_cache
 def _origin(size: int, seed: int) -> tuple[float, float]:
     """Where in its world a scene begins: small ones have a building plot in their middle."""
-    if size >= CELL:
+    if size >= LEAST_CELL:
         return 0.0, 0.0
     x, y = _centre(size, (0, 0), seed, 0, 0).point(92, 80)
     return x - size / 2, y - size / 2
 
 
-def _centre(size: int, origin: tuple[float, float], seed: int, row: int, col: int) -> Place:
+def _centre(size: int, origin: tuple[float, float], seed: int, row: int, col: int) -> Axes:
     rng = _rng(seed, 1, row, col)
     x, y = (np.array([col, row]) + 0.5 + rng.uniform(-0.05, 0.05, 2)) * pitch(size) - origin
     # A house that stands askew would not fit into the smallest scenes.
-    return Place(x, y, rng.uniform(-0.4, 0.4) * min(1, size / CELL))
+    return Axes(x, y, rng.uniform(-0.4, 0.4) * min(1, size / LEAST_CELL))
 
 
-def _crossing(a: np.ndarray, b: np.ndarray, heading: float, rng: np.random.Generator) -> Place:
+def _crossing(a: np.ndarray, b: np.ndarray, heading: float, rng: np.random.Generator) -> Axes:
     """Where, and in which direction, a road crosses the edge a-b."""
-    return Place(*(a + rng.uniform(0.35, 0.65) * (b - a)), heading + rng.uniform(-0.3, 0.3))
+    return Axes(*(a + rng.uniform(0.35, 0.65) * (b - a)), heading + rng.uniform(-0.3, 0.3))
 
 
-def _road(*stops: Place) -> LineString:
+def _road(*stops: Axes) -> LineString:
     """A smooth road (Hermite cubics) through places in their directions, prolonged a little."""
     t = np.linspace(0, 1, 17)[:, None]
     points = [stops[0].point(-4, 0)]
@@ -183,7 +183,7 @@ def _road(*stops: Place) -> LineString:
     return LineString([*points, stops[-1].point(0, 0), stops[-1].point(4, 0)])
 
 
-def _side_streets(main: LineString, centre: Place, radius: float, rng) -> Iterator[Road]:
+def _side_streets(main: LineString, centre: Axes, radius: float, rng) -> Iterator[Road]:
     """Copies of the main street beside it, as far as the village reaches."""
     count = int(radius // STREET_SPACING)
     for number in [n for n in range(-count, count + 1) if n]:
@@ -208,7 +208,7 @@ def _used(roads: list[Road], houses: list[House]) -> list[Road]:
     return used
 
 
-def _roadside(plan: Plan, rng: np.random.Generator) -> Iterator[Place]:
+def _roadside(plan: Plan, rng: np.random.Generator) -> Iterator[Axes]:
     """Places for a house front on the streets' edges, v away from the street."""
     for line, half in plan.roads:
         for side in (1, -1):
@@ -216,7 +216,7 @@ def _roadside(plan: Plan, rng: np.random.Generator) -> Iterator[Place]:
             while along < line.length - 20:
                 a, b = line.interpolate(along - 5), line.interpolate(along + 5)
                 angle = math.atan2(side * (b.y - a.y), side * (b.x - a.x))
-                yield Place(a.x, a.y, angle).at(5 * side, half)
+                yield Axes(a.x, a.y, angle).at(5 * side, half)
                 along += rng.uniform(28, 44)
 
 
@@ -239,7 +239,7 @@ def _houses(plan: Plan, size: int, rng: np.random.Generator) -> list[House]:
     streets = shapely.union_all([line.buffer(half + 12) for line, half in plan.roads])
     ground = plan.quad.buffer(-8).intersection(Polygon(ground_corners(size)).buffer(-1))
     shapely.prepare([streets, ground])
-    centre = plan.centre if size >= CELL else Place(size / 2, size / 2, 0)
+    centre = plan.centre if size >= LEAST_CELL else Axes(size / 2, size / 2, 0)
     budget = max(HOUSE_SHARE * min(size, pitch(size)) ** 2, LEAST_HOUSES)
     houses: list[House] = []
     # One walk through the village is enough for all but the smallest scenes.
@@ -270,14 +270,14 @@ def _extras(plan: Plan, houses: list[House], radius: float, rng) -> Iterator[Sur
     taken = [house.footprint.buffer(16) for house in houses]
     taken += [line.buffer(half + 14) for line, half in plan.roads]
 
-    def free(places: Iterable[Place], a: float, b: float) -> Iterator[Place]:
+    def free(places: Iterable[Axes], a: float, b: float) -> Iterator[Axes]:
         for place in places:
             shape = place.box(-a, -b, a, b)
             if plan.quad.contains(shape) and not shapely.intersects(taken, shape).any():
                 taken.append(shape)
                 yield place
 
-    def anywhere() -> Iterator[Place]:
+    def anywhere() -> Iterator[Axes]:
         for _ in range(20):
             u, v = radius * rng.uniform(-1.1, 1.1, 2)
             yield plan.centre.at(u, v, rng.choice((0, math.pi / 2)))
@@ -312,14 +312,14 @@ def _parcels(plan: Plan, rng: np.random.Generator) -> list[Polygon]:
     return parcels
 
 
-def _long_side(piece: Polygon) -> tuple[Place, float, float]:
+def _long_side(piece: Polygon) -> tuple[Axes, float, float]:
     """A corner of the least rectangle around a parcel, u along its longer side; both lengths."""
     corners = np.array(piece.minimum_rotated_rectangle.exterior.coords)
     sides = np.diff(corners, axis=0)[:2]
     lengths = np.hypot(*sides.T)
     longer = int(np.argmax(lengths))
     x, y = sides[longer]
-    return Place(*corners[longer], math.atan2(y, x)), lengths[longer], lengths[1 - longer]
+    return Axes(*corners[longer], math.atan2(y, x)), lengths[longer], lengths[1 - longer]
 
 
 def _field(parcel: Polygon, rng: np.random.Generator) -> Surface:

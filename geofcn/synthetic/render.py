@@ -28,7 +28,7 @@ SHADOW_TINT = (0.27, 0.34, 0.41)
 
 
 @dataclass(frozen=True)
-class Coat:
+class Material:
     """How a material looks in full sun on level ground.
 
     mottle  strength of the patches of several metres
@@ -46,57 +46,57 @@ class Coat:
 
 
 # From the ground up: a material hides those above it in this table.
-COATS = {
-    "rough grass": Coat((124, 136, 82), 0.2, 0.14),
-    "meadow": Coat((114, 144, 80), 0.15, 0.1),
-    "dark meadow": Coat((102, 132, 76), 0.15, 0.11),
-    "mown meadow": Coat((124, 146, 86), 0.16, 0.1, (136, 154, 94), 34),
-    "hay": Coat((160, 160, 106), 0.18, 0.09, (142, 150, 92), 22),
-    "wheat": Coat((194, 180, 136), 0.1, 0.08, (182, 166, 120), 6),
-    "soil": Coat((150, 122, 94), 0.16, 0.1, (132, 104, 80), 7),
-    "potatoes": Coat((110, 90, 68), 0.12, 0.1, (72, 108, 54), 8, 3),
-    "vineyard": Coat((138, 126, 88), 0.15, 0.14, (84, 116, 62), 17, 14),
-    "lawn": Coat((122, 144, 84), 0.18, 0.12),
-    "dark lawn": Coat((110, 134, 80), 0.18, 0.12),
-    "long grass": Coat((104, 126, 76), 0.16, 0.14),
-    "dry lawn": Coat((138, 146, 92), 0.26, 0.13),
-    "straw lawn": Coat((156, 148, 106), 0.26, 0.13),
-    "bare ground": Coat((160, 126, 100), 0.14, 0.08),
-    "gravel": Coat((190, 180, 160), 0.12, 0.06),
-    "concrete": Coat((186, 183, 174), 0.06, 0.05),
-    "paving": Coat((182, 168, 152), 0.08, 0.04, (170, 156, 142), 4),
-    "water": Coat((56, 176, 206), 0.04, 0.02, (66, 188, 214), 9),
-    "clay": Coat((178, 112, 86), 0.05, 0.02),
-    "tarmac": Coat((156, 156, 154), 0.05, 0.03),
-    "hedge": Coat((78, 98, 60), 0.15, 0.2, crest=9),
-    "verge": Coat((132, 138, 88), 0.22, 0.16),
-    "kerb": Coat((186, 183, 174), 0.06, 0.05),
-    "asphalt": Coat((152, 152, 150), 0.05, 0.03),
-    "marking": Coat((228, 228, 224), 0.02, 0.02),
-    "red tiles": Coat((176, 116, 90), 0.12, 0.08, (162, 104, 80), 4),
-    "brown tiles": Coat((160, 128, 104), 0.16, 0.1, (146, 115, 93), 4),
-    "dark tiles": Coat((128, 98, 84), 0.12, 0.08, (116, 88, 76), 4),
-    "slate": Coat((88, 88, 92), 0.08, 0.06, (80, 80, 85), 4),
-    "grey tiles": Coat((176, 170, 158), 0.09, 0.05, (168, 161, 149), 5),
-    "blue metal": Coat((128, 148, 164), 0.06, 0.03, (116, 136, 152), 5),
-    "parapet": Coat((200, 197, 190), 0.1, 0.05),
-    "pale deck": Coat((170, 166, 158), 0.12, 0.06),
-    "dark deck": Coat((122, 120, 118), 0.12, 0.06),
-    "white deck": Coat((200, 198, 190), 0.1, 0.04),
-    "green deck": Coat((128, 130, 96), 0.22, 0.1),
-    "chimney": Coat((156, 144, 136), 0.1, 0.06),
-    "solar panel": Coat((40, 58, 96), 0.02, 0.02, (70, 88, 124), 8),
-    "white car": Coat((216, 216, 214), 0.02, 0.03),
-    "black car": Coat((62, 64, 70), 0.02, 0.03),
-    "silver car": Coat((158, 162, 168), 0.02, 0.03),
-    "red car": Coat((136, 44, 40), 0.02, 0.03),
-    "blue car": Coat((52, 74, 118), 0.02, 0.03),
-    "glass": Coat((38, 46, 58), 0.02, 0.02),
-    "leaves": Coat((86, 106, 63), 0.12, 0.15, crest=1),
-    "needles": Coat((52, 76, 53), 0.12, 0.15, crest=1),
+MATERIALS = {
+    "rough grass": Material((124, 136, 82), 0.2, 0.14),
+    "meadow": Material((114, 144, 80), 0.15, 0.1),
+    "dark meadow": Material((102, 132, 76), 0.15, 0.11),
+    "mown meadow": Material((124, 146, 86), 0.16, 0.1, (136, 154, 94), 34),
+    "hay": Material((160, 160, 106), 0.18, 0.09, (142, 150, 92), 22),
+    "wheat": Material((194, 180, 136), 0.1, 0.08, (182, 166, 120), 6),
+    "soil": Material((150, 122, 94), 0.16, 0.1, (132, 104, 80), 7),
+    "potatoes": Material((110, 90, 68), 0.12, 0.1, (72, 108, 54), 8, 3),
+    "vineyard": Material((138, 126, 88), 0.15, 0.14, (84, 116, 62), 17, 14),
+    "lawn": Material((122, 144, 84), 0.18, 0.12),
+    "dark lawn": Material((110, 134, 80), 0.18, 0.12),
+    "long grass": Material((104, 126, 76), 0.16, 0.14),
+    "dry lawn": Material((138, 146, 92), 0.26, 0.13),
+    "straw lawn": Material((156, 148, 106), 0.26, 0.13),
+    "bare ground": Material((160, 126, 100), 0.14, 0.08),
+    "gravel": Material((190, 180, 160), 0.12, 0.06),
+    "concrete": Material((186, 183, 174), 0.06, 0.05),
+    "paving": Material((182, 168, 152), 0.08, 0.04, (170, 156, 142), 4),
+    "water": Material((56, 176, 206), 0.04, 0.02, (66, 188, 214), 9),
+    "clay": Material((178, 112, 86), 0.05, 0.02),
+    "tarmac": Material((156, 156, 154), 0.05, 0.03),
+    "hedge": Material((78, 98, 60), 0.15, 0.2, crest=9),
+    "verge": Material((132, 138, 88), 0.22, 0.16),
+    "kerb": Material((186, 183, 174), 0.06, 0.05),
+    "asphalt": Material((152, 152, 150), 0.05, 0.03),
+    "marking": Material((228, 228, 224), 0.02, 0.02),
+    "red tiles": Material((176, 116, 90), 0.12, 0.08, (162, 104, 80), 4),
+    "brown tiles": Material((160, 128, 104), 0.16, 0.1, (146, 115, 93), 4),
+    "dark tiles": Material((128, 98, 84), 0.12, 0.08, (116, 88, 76), 4),
+    "slate": Material((88, 88, 92), 0.08, 0.06, (80, 80, 85), 4),
+    "grey tiles": Material((176, 170, 158), 0.09, 0.05, (168, 161, 149), 5),
+    "blue metal": Material((128, 148, 164), 0.06, 0.03, (116, 136, 152), 5),
+    "parapet": Material((200, 197, 190), 0.1, 0.05),
+    "pale deck": Material((170, 166, 158), 0.12, 0.06),
+    "dark deck": Material((122, 120, 118), 0.12, 0.06),
+    "white deck": Material((200, 198, 190), 0.1, 0.04),
+    "green deck": Material((128, 130, 96), 0.22, 0.1),
+    "chimney": Material((156, 144, 136), 0.1, 0.06),
+    "solar panel": Material((40, 58, 96), 0.02, 0.02, (70, 88, 124), 8),
+    "white car": Material((216, 216, 214), 0.02, 0.03),
+    "black car": Material((62, 64, 70), 0.02, 0.03),
+    "silver car": Material((158, 162, 168), 0.02, 0.03),
+    "red car": Material((136, 44, 40), 0.02, 0.03),
+    "blue car": Material((52, 74, 118), 0.02, 0.03),
+    "glass": Material((38, 46, 58), 0.02, 0.02),
+    "leaves": Material((86, 106, 63), 0.12, 0.15, crest=1),
+    "needles": Material((52, 76, 53), 0.12, 0.15, crest=1),
 }
 GROUND = Surface("rough grass", Polygon())  # what lies where nothing else does
-RANK = {material: rank for rank, material in enumerate(COATS)}
+RANK = {material: rank for rank, material in enumerate(MATERIALS)}
 
 
 def scope(window: Window) -> Window:
@@ -143,7 +143,7 @@ def burn(shapes: Sequence[Polygon], window: Window, numbered: bool = False) -> n
 def _looks(surfaces: Sequence[Surface], trees: Sequence[Tree]) -> dict[str, np.ndarray]:
     """Name -> float32 (n, ...), a value for every surface and then for every tree."""
     things = [*surfaces, *trees]
-    coats = [COATS[thing.material] for thing in things]
+    materials = [MATERIALS[thing.material] for thing in things]
     # Trees are raised later: here they are as level as the ground.
     levels = [*surfaces, *[GROUND] * len(trees)]
     axes = np.array([level.place.vector(0, 1) for level in levels])
@@ -151,10 +151,13 @@ def _looks(surfaces: Sequence[Surface], trees: Sequence[Tree]) -> dict[str, np.n
     shade = [lambert(axis, level.rise) for axis, level in zip(axes, levels, strict=True)]
     tint = np.array([thing.tint for thing in things]) * np.array(shade)[:, None]
     looks = {
-        "colour": tint * [coat.colour for coat in coats],
-        "rows": tint * [coat.rows or coat.colour for coat in coats],
-        "frequency": [1 / coat.period if coat.period else 0 for coat in coats],
-        **{name: [getattr(coat, name) for coat in coats] for name in ("mottle", "grain", "crest")},
+        "colour": tint * [material.colour for material in materials],
+        "rows": tint * [material.rows or material.colour for material in materials],
+        "frequency": [1 / material.period if material.period else 0 for material in materials],
+        **{
+            name: [getattr(material, name) for material in materials]
+            for name in ("mottle", "grain", "crest")
+        },
         "axis": axes,
         "offset": -(axes * origins).sum(axis=1),
         "height": [level.height for level in levels],

@@ -127,9 +127,9 @@ def write_sample(
     """
     scene = SyntheticScene(size, seed)
     folder = _made_folder(Path(folder))
-    image_path = raster_writer.check_target(folder / "scene.tif", overwrite)
-    labels_path = raster_writer.check_target(folder / "labels.tif", overwrite)
-    houses_path = vector_writer.check_target(folder / "labels.gpkg", overwrite)
+    image_path = raster_writer.check_raster_target(folder / "scene.tif", overwrite)
+    labels_path = raster_writer.check_raster_target(folder / "labels.tif", overwrite)
+    houses_path = vector_writer.check_vector_target(folder / "labels.gpkg", overwrite)
     grid = Grid(size, size, scene.crs, scene.transform)
     colours = raster_writer.Band("uint8", nodata=0, count=3)
     classes = raster_writer.Band("uint8", description="house")
@@ -159,12 +159,12 @@ def _made_folder(folder: Path) -> Path:
     return folder
 
 
-def _batches(scene: SyntheticScene) -> Iterator[vector_writer.Batch]:
+def _batches(scene: SyntheticScene) -> Iterator[vector_writer.FeatureBatch]:
     """The footprints in map coordinates, numbered from 1."""
     footprints, first = scene.footprints(), 1
     to_map = scene.transform
     scale, origin = np.array([to_map.a, to_map.e]), np.array([to_map.c, to_map.f])
     while houses := list(islice(footprints, 4096)):
         geometry = shapely.transform(np.array(houses), lambda corner: corner * scale + origin)
-        yield vector_writer.Batch(geometry, {"id": np.arange(first, first + len(houses))})
+        yield vector_writer.FeatureBatch(geometry, {"id": np.arange(first, first + len(houses))})
         first += len(houses)

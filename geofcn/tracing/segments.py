@@ -21,10 +21,10 @@ class Frontier:
 
     crossing   (2c,) columns of the vertical edges over the border; even ones run south, odd north
     chain      (2c,) the chain that crosses there, with its head (even) or its tail (odd)
-    first      (c,) the first segment of each chain, a number in the pool
+    first      (c,) the first segment of each chain, a number in the store
     last       (c,) its last segment
     owner      (c,) its component, an index into the arrays that follow
-    component  (k,) the components' numbers in the pool
+    component  (k,) the components' numbers in the store
     totals     (k, 4) int64, see `sum_by_component`
     """
 
@@ -69,7 +69,7 @@ class Segments:
         )
 
 
-class Pool:
+class SegmentStore:
     """The segments of all components that are not finished or not taken out yet.
 
     A log: a strip appends what it adds, and only `take_finished` goes through all there is.

@@ -274,7 +274,7 @@ class Parts:
     is_gate   bool
     is_run    bool
     follower  the part after it in its cycle
-    first     its first segment, a number in the pool (no meaning for gates)
+    first     its first segment, a number in the store (no meaning for gates)
     last      its last segment
 
     start     (c,) the first part of each cycle

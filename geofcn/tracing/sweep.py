@@ -15,7 +15,7 @@ into the vertical edges, which lead each edge to its successor:
 Each foreground run of a strip's last row is closed by a GATE, an edge along the border. So every
 outline is a CYCLE, and `successor` a permutation. Cut at its gates, a cycle falls into CHAINS,
 which go on in the next strip: there a chain is one item with two ends on the upper border, however
-long it is. What it is made of, linked SEGMENTS of corners, waits in a pool.
+long it is. What it is made of, linked SEGMENTS of corners, waits in a store.
 
 A COMPONENT is a set of 4-connected foreground pixels; it becomes one polygon as soon as it has no
 gate. A cycle whose topmost edge runs east is a hole, or may become one: it belongs to the component
@@ -46,7 +46,7 @@ import numpy as np
 from geofcn.tracing.column_sums import column_sums, sum_tables, sum_type
 from geofcn.tracing.permutations import Cycles
 from geofcn.tracing.rings import Polygons, assemble
-from geofcn.tracing.segments import Frontier, Pool
+from geofcn.tracing.segments import Frontier, SegmentStore
 from geofcn.tracing.strip import (
     Parts,
     Strip,
@@ -61,7 +61,7 @@ STRIP_PIXELS = 1 << 21
 """A band is swept in even strips of about so many pixels: bounded memory that suits the cache."""
 
 HELD_PER_RIPE = 4
-"""Finished polygons leave the pool once one corner in so many is theirs: linear time in all."""
+"""Finished polygons leave the store once one corner in so many is theirs: linear time in all."""
 
 
 class Sweep:
@@ -77,7 +77,7 @@ class Sweep:
         self._row = 0
         self._above = np.zeros(width, np.int8)
         self._frontier = Frontier.nothing()
-        self._pool = Pool()
+        self._store = SegmentStore()
         self._sum_type: type | None = None
 
     def push(
@@ -101,7 +101,7 @@ class Sweep:
             strip = slice(top, top + rows)
             tables = [] if values is None else sum_tables(values, valid, strip)
             self._sweep(band[strip], tables)
-            if 0 < self._pool.held <= HELD_PER_RIPE * self._pool.ripe:
+            if 0 < self._store.held <= HELD_PER_RIPE * self._store.ripe:
                 found.append(self._harvest())
         return Polygons.concatenate(found or [Polygons.nothing(self._sum_type)])
 
@@ -144,19 +144,19 @@ class Sweep:
     def _carry(
         self, strip: Strip, cycles: Cycles, label: np.ndarray, totals: np.ndarray
     ) -> Frontier:
-        """Put a strip's outlines into the pool; return the frontier on its lower border."""
+        """Put a strip's outlines into the store; return the frontier on its lower border."""
         known = strip.frontier.component
-        component = self._pool.add_components(known, label)
+        component = self._store.add_components(known, label)
         label_of = label[len(known) + cycles.of]
         is_open = np.zeros(len(label), bool)
         is_open[label_of[: strip.gates]] = True
         done = np.flatnonzero((label == np.arange(len(label))) & ~is_open)
-        self._pool.finish_components(component[done], totals[done])
+        self._store.finish_components(component[done], totals[done])
         corners = corners_of(strip.edges, self._row)
         mark_saddles(corners, strip.edges, label_of[strip.first_edge :], is_open)
-        parts = Parts.of(strip, cycles, self._pool.segments)
+        parts = Parts.of(strip, cycles, self._store.segments)
         edge = cycles.order[cycles.order >= strip.first_edge] - strip.first_edge
-        self._pool.add_segments(
+        self._store.add_segments(
             corners[edge].ravel(),
             parts.length[parts.is_run] * 2,
             component[label_of[parts.item[parts.is_run]]],
@@ -172,8 +172,8 @@ class Sweep:
         )
 
     def _harvest(self) -> Polygons:
-        """Take the finished polygons out of the pool."""
-        segments, totals, self._frontier = self._pool.take_finished(self._frontier)
+        """Take the finished polygons out of the store."""
+        segments, totals, self._frontier = self._store.take_finished(self._frontier)
         return assemble(segments, totals, self._sum_type)
 
 

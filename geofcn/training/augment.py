@@ -24,13 +24,13 @@ LIGHT, TINT, MIX = 0.6, 0.2, 0.2
 SATURATION, GREY = 0.8, 0.3
 
 
-def mirrored(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
+def random_hflip(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
     """All arrays (..., rows, columns) as they are, or with their columns backwards."""
     return [array[..., ::-1] for array in arrays] if random.integers(2) else arrays
 
 
 @dataclass(frozen=True)
-class Pose:
+class AffineSample:
     """How a tile lies on the scene, about its middle.
 
     angle     radians, from the scene's columns towards its rows
@@ -67,13 +67,13 @@ def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     return np.rint(sums, out=sums).astype(np.intp)
 
 
-def random_pose(random: np.random.Generator) -> Pose:
+def random_affine(random: np.random.Generator) -> AffineSample:
     """Angles within TILT, sizes within ZOOM, mirrored or not."""
     angle, zoom = random.uniform(-TILT, TILT), math.exp(random.uniform(-ZOOM, ZOOM))
-    return Pose(angle, zoom, bool(random.integers(2)))
+    return AffineSample(angle, zoom, bool(random.integers(2)))
 
 
-def relit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def colour_jitter(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """A normalised image (bands, rows, columns) in another light: contrast, brightness, colours.
 
     Pixels that are 0 in every band stay so: blank remains blank.

@@ -17,8 +17,8 @@ from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
 from geofcn.core.windows import Window, ceil_div
 from geofcn.recipes import Recipe
 from geofcn.runtime import cores
-from geofcn.training.augment import Pose, mirrored, random_pose, relit
-from geofcn.training.tiles import CELL, Place, Tile, Tiles
+from geofcn.training.augment import AffineSample, colour_jitter, random_affine, random_hflip
+from geofcn.training.tiles import CELL, SourceWindow, TileCache, TrainingTile
 from geofcn.training.trainer import Batch
 
 # Tiles are shuffled in regions of this many cells a side, so that few cells are decoded more than
@@ -28,7 +28,7 @@ REGION_CELLS = 6
 AHEAD_BATCHES, AHEAD_TILES = 4, 16
 
 
-def prepare(tile: Tile, normalisation: Normalisation, block: int) -> list[np.ndarray]:
+def prepare(tile: TrainingTile, normalisation: Normalisation, block: int) -> list[np.ndarray]:
     """A tile's normalised image, house share and labelled share, as means of blocks."""
     image = normalisation.block_means(tile.image, tile.valid, block)
     houses, known = (
@@ -38,7 +38,7 @@ def prepare(tile: Tile, normalisation: Normalisation, block: int) -> list[np.nda
     return [image, houses, known]
 
 
-def moved(
+def jitter_window(
     window: Window, side: int, stride: int, height: int, width: int, random: np.random.Generator
 ) -> Window:
     """Another window near `window`, of `side` pixels a side.
@@ -53,7 +53,7 @@ def moved(
     return Window(row, col, side, side)
 
 
-class Batches:
+class BatchLoader:
     """All batches of a training, epoch by epoch.
 
     places    of the tiles, in column order
@@ -62,11 +62,11 @@ class Batches:
 
     def __init__(
         self,
-        tiles: Tiles,
-        places: Sequence[Place],
+        tiles: TileCache,
+        places: Sequence[SourceWindow],
         normalisation: Normalisation,
         recipe: Recipe,
-        held_out: Sequence[Place] = (),
+        held_out: Sequence[SourceWindow] = (),
         threads: int | None = None,
     ):
         self.tiles = tiles
@@ -140,7 +140,7 @@ class Batches:
         side = REGION_CELLS * CELL
         return source, window.row // side, window.col // side
 
-    def _prefetch(self, groups: list[list[int]]) -> dict[int, list[Place]]:
+    def _prefetch(self, groups: list[list[int]]) -> dict[int, list[SourceWindow]]:
         """For a tile, the places of the next group to decode while it is trained on."""
         return {
             current: [self.places[number] for number in following[i :: len(group)]]
@@ -158,30 +158,34 @@ class Batches:
             return self._prepared(self.tiles.read(place))
         random = np.random.default_rng([recipe.seed, epoch, number])
         if recipe.augment == "all":
-            pose = random_pose(random)
-            there = self._moved(place, pose.side(recipe.tile), random)
+            sample = random_affine(random)
+            there = self._window_near(place, sample.side(recipe.tile), random)
             if there is not None:
-                return self._posed(self.tiles.read(there), pose, random)
-        there = self._moved(place, recipe.tile, random) or place
+                return self._warped(self.tiles.read(there), sample, random)
+        there = self._window_near(place, recipe.tile, random) or place
         arrays = self._prepared(self.tiles.read(there))
         if recipe.augment == "moves":
             return arrays
-        image, houses, known = mirrored(arrays, random)
-        return [relit(image, random), houses, known]
+        image, houses, known = random_hflip(arrays, random)
+        return [colour_jitter(image, random), houses, known]
 
-    def _posed(self, tile: Tile, pose: Pose, random: np.random.Generator) -> list[np.ndarray]:
-        tile = Tile(*pose.take([tile.image, tile.valid, tile.labels], self.recipe.tile))
+    def _warped(
+        self, tile: TrainingTile, sample: AffineSample, random: np.random.Generator
+    ) -> list[np.ndarray]:
+        tile = TrainingTile(*sample.take([tile.image, tile.valid, tile.labels], self.recipe.tile))
         image, houses, known = self._prepared(tile)
-        return [relit(image, random), houses, known]
+        return [colour_jitter(image, random), houses, known]
 
-    def _prepared(self, tile: Tile) -> list[np.ndarray]:
+    def _prepared(self, tile: TrainingTile) -> list[np.ndarray]:
         return prepare(tile, self._normalisation, self.recipe.scale)
 
-    def _moved(self, place: Place, side: int, random: np.random.Generator) -> Place | None:
+    def _window_near(
+        self, place: SourceWindow, side: int, random: np.random.Generator
+    ) -> SourceWindow | None:
         """Another place of `side` pixels near `place`; None where it meets what is scored."""
         source, window = place
         whole = self.tiles.sources[source].scene.window
-        there = moved(window, side, self.recipe.stride, *whole.shape, random)
+        there = jitter_window(window, side, self.recipe.stride, *whole.shape, random)
         if any(n == source and there.intersect(w).pixels for n, w in self._blocked):
             return None
         return source, there

@@ -9,17 +9,17 @@ import numpy as np
 
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, round_up
-from geofcn.io.labels import Source
+from geofcn.io.labels import LabelledScene
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress
 from geofcn.training import plots
-from geofcn.training.validation import JUDGED_WINDOW
+from geofcn.training.validation import VALIDATION_WINDOW
 
 OVERLAY_PIXELS = 2048
 
 
-def _overlay(source: Source, folder: Path, progress: Progress) -> None:
+def write_overlay(source: LabelledScene, folder: Path, progress: Progress) -> None:
     """Paint what the best model finds and misses over the scene, reduced to OVERLAY_PIXELS."""
     scene = source.scene
     model = load_model(folder / "best-f1.safetensors")
@@ -28,8 +28,8 @@ def _overlay(source: Source, folder: Path, progress: Progress) -> None:
     shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
     found, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
     with progress("painting the overlay", scene.window.pixels, "px") as bar:
-        for window in blocks(scene.window, round_up(JUDGED_WINDOW, model.geometry.stride)):
-            mask = predictor.window(scene, window).probability >= model.card.threshold
+        for window in blocks(scene.window, round_up(VALIDATION_WINDOW, model.geometry.stride)):
+            mask = predictor.window(scene, window).probability >= model.metadata.threshold
             # Every step-th pixel of the scene, counted from its corner.
             row, col = -window.row % step, -window.col % step
             target = Window(

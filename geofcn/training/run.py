@@ -18,8 +18,8 @@ from geofcn.models.model import Model
 from geofcn.models.model_file import save_model
 from geofcn.training import plots
 from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from geofcn.training.state import Epoch, Standing, best_of
-from geofcn.training.trainer import Learner
+from geofcn.training.state import Epoch, TrainingState, best_of
+from geofcn.training.trainer import Trainer
 
 RUN_FILES = (
     "best-f1.safetensors",
@@ -91,17 +91,17 @@ class Run:
         for name in (*RUN_FILES, CHECKPOINT):
             (self.folder / name).unlink(missing_ok=True)
 
-    def save(self, learner: Learner, standing: Standing) -> None:
+    def save(self, trainer: Trainer, state: TrainingState) -> None:
         """Keep everything the next step depends on; `restore` brings it back."""
-        tensors = learner.state() | {"losses": torch.tensor(standing.losses, dtype=torch.float64)}
+        tensors = trainer.state() | {"losses": torch.tensor(state.losses, dtype=torch.float64)}
         state = {
             "fingerprint": self.fingerprint,
             "request": self.request,
             "threads": torch.get_num_threads(),
-            "epoch": standing.epoch,
-            "step": standing.step,
-            "seen": astuple(standing.seen),
-            "history": [astuple(row) for row in standing.history],
+            "epoch": state.epoch,
+            "step": state.step,
+            "seen": astuple(state.seen),
+            "history": [astuple(row) for row in state.history],
         }
         save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, state))
 
@@ -110,18 +110,18 @@ class Run:
         equals stays.
         """
         row = history[-1]
-        card = replace(model.card, threshold=row.threshold, scores=_plain(row))
-        kept = replace(model, card=card)
+        metadata = replace(model.metadata, threshold=row.threshold, scores=_plain(row))
+        kept = replace(model, metadata=metadata)
         save_model(kept, self.folder / "last.safetensors")
         for name in ("f1", "accuracy"):
             if best_of([getattr(row, name) for row in history]) == len(history):
                 save_model(kept, self.folder / f"best-{name}.safetensors")
         self._write_history(history)
 
-    def plot(self, standing: Standing) -> None:
+    def plot(self, state: TrainingState) -> None:
         """Draw the loss of every step and the scores of every epoch."""
-        history = standing.history
-        plots.loss_plot(standing.losses, len(history), self.folder / "loss.png")
+        history = state.history
+        plots.loss_plot(state.losses, len(history), self.folder / "loss.png")
         plots.scores_plot([asdict(row) for row in history], self.folder / "scores.png")
 
     def finish(self) -> None:
@@ -137,13 +137,13 @@ class Run:
         write_whole(self.folder / "history.csv", text.getvalue().encode())
 
 
-def restore(learner: Learner, checkpoint: Checkpoint) -> Standing:
-    """Bring the learner back to the checkpoint, and say how far it had come."""
+def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
+    """Bring the trainer back to the checkpoint, and say how far it had come."""
     state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
     # Sums round otherwise in other numbers of threads.
     torch.set_num_threads(state["threads"])
-    learner.restore(checkpoint.tensors, len(losses))
-    return Standing(
+    trainer.restore(checkpoint.tensors, len(losses))
+    return TrainingState(
         state["epoch"],
         state["step"],
         Confusion(*state["seen"]),

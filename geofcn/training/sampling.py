@@ -16,12 +16,12 @@ from geofcn.core.pixels import Normalisation, is_kept
 from geofcn.core.windows import Window, blocks, training_windows
 from geofcn.errors import LabelsError
 from geofcn.executors import stream
-from geofcn.io.labels import Source
+from geofcn.io.labels import LabelledScene
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
 from geofcn.training.statistics import MeanImage
 from geofcn.training.survey import Counts, Survey
-from geofcn.training.tiles import Place, Tiles
+from geofcn.training.tiles import SourceWindow, TileCache
 
 # Validation blocks are laid out anew in every part of this many tiles a side.
 PART_TILES = 16
@@ -40,18 +40,18 @@ class Selection:
     held_out       windows kept from training, to score on
     """
 
-    places: tuple[Place, ...]
+    places: tuple[SourceWindow, ...]
     candidates: int
     house_share: float
     normalisation: Normalisation
-    held_out: tuple[Place, ...] = ()
+    held_out: tuple[SourceWindow, ...] = ()
 
 
 def select(
-    tiles: Tiles,
+    tiles: TileCache,
     recipe: Recipe,
     found: Survey,
-    held_out: Sequence[Place] = (),
+    held_out: Sequence[SourceWindow] = (),
     progress: Progress = silent,
 ) -> Selection:
     """Choose the training tiles.
@@ -82,7 +82,9 @@ def select(
     return Selection(tuple(kept), candidates, share, normalisation, tuple(held_out))
 
 
-def _mean_image(tiles: Tiles, places: Sequence[Place], progress: Progress) -> Normalisation:
+def _mean_image(
+    tiles: TileCache, places: Sequence[SourceWindow], progress: Progress
+) -> Normalisation:
     with progress("the mean image", len(places), "tiles") as bar:
         total = None
         for tile in stream(tiles.read, places):
@@ -99,12 +101,12 @@ def _cells(number: int, window: Window, size: int) -> Iterator[tuple[int, int, i
             yield number, row, col
 
 
-def _cells_near(held_out: Iterable[Place], size: int) -> set[tuple[int, int, int]]:
+def _cells_near(held_out: Iterable[SourceWindow], size: int) -> set[tuple[int, int, int]]:
     """The squares of the held-out blocks, which are made of whole ones, and those around them."""
     return {cell for number, block in held_out for cell in _cells(number, block.grow(size), size)}
 
 
-def _refuse_one_class(sources: Sequence[Source], share: float, labelled: int) -> None:
+def _refuse_one_class(sources: Sequence[LabelledScene], share: float, labelled: int) -> None:
     name = ", ".join(source.labels.path for source in sources)
     if not labelled:
         raise LabelsError(
@@ -123,7 +125,9 @@ def _refuse_one_class(sources: Sequence[Source], share: float, labelled: int) ->
         )
 
 
-def held_out_blocks(sources: Sequence[Source], found: Survey, recipe: Recipe) -> list[Place]:
+def held_out_blocks(
+    sources: Sequence[LabelledScene], found: Survey, recipe: Recipe
+) -> list[SourceWindow]:
     """Blocks to validate on: about recipe.validate_fraction of each scene, few and square.
 
     A scene is cut into parts of up to 16 x 16 tiles. Each gives up one of its corners: the one

@@ -33,7 +33,7 @@ class Epoch:
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """How far a training has come: the epoch under way, its steps that are done, what they saw.
 
     losses  of every step since the first

@@ -18,7 +18,7 @@ from geofcn.io.files import write_whole
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
 from geofcn.training.statistics import BandMoments
-from geofcn.training.tiles import Place, Tiles
+from geofcn.training.tiles import SourceWindow, TileCache
 
 # Pixels a side that a task of the survey reads.
 SURVEYED = 1024
@@ -61,7 +61,7 @@ class Survey:
     moments: BandMoments
 
 
-def survey(tiles: Tiles, recipe: Recipe, progress: Progress = silent) -> Survey:
+def survey(tiles: TileCache, recipe: Recipe, progress: Progress = silent) -> Survey:
     """Read every pixel of scenes and labels once; count cells, take the moments of each band."""
     cell = gcd(recipe.tile, recipe.stride)
     side = round_up(SURVEYED, cell)
@@ -120,7 +120,9 @@ def load_survey(path: Path, key: str) -> Survey | None:
         return None
 
 
-def _look(tiles: Tiles, cell: int, place: Place) -> tuple[dict[str, np.ndarray], BandMoments]:
+def _look(
+    tiles: TileCache, cell: int, place: SourceWindow
+) -> tuple[dict[str, np.ndarray], BandMoments]:
     tile = tiles.read_once(place)
     counted = {
         "values": nonblank_values(tile.image, tile.valid),

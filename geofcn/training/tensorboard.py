@@ -10,7 +10,7 @@ from typing import Protocol
 from geofcn.errors import UsageError
 
 
-class Journal(Protocol):
+class EventWriter(Protocol):
     """What a training tells; `number` counts its steps from 1."""
 
     def step(self, number: int, loss: float) -> None:
@@ -20,7 +20,7 @@ class Journal(Protocol):
         """The figures after an epoch, whose last step is `number`."""
 
 
-class _Silence:
+class _NoEvents:
     def step(self, number: int, loss: float) -> None:
         pass
 
@@ -28,7 +28,7 @@ class _Silence:
         pass
 
 
-class _TensorBoard:
+class _TensorBoardEvents:
     def __init__(self, writer):
         self._writer = writer
 
@@ -41,7 +41,7 @@ class _TensorBoard:
 
 
 @contextmanager
-def open_journal(folder: Path | None, done: int = 0) -> Iterator[Journal]:
+def open_event_writer(folder: Path | None, done: int = 0) -> Iterator[EventWriter]:
     """Events go to `folder`/tensorboard; nowhere where it is None.
 
     done  steps an earlier, unfinished training has told of; what it told after them is forgotten
@@ -49,7 +49,7 @@ def open_journal(folder: Path | None, done: int = 0) -> Iterator[Journal]:
     Raises UsageError where TensorBoard is not installed.
     """
     if folder is None:
-        yield _Silence()
+        yield _NoEvents()
         return
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -58,4 +58,4 @@ def open_journal(folder: Path | None, done: int = 0) -> Iterator[Journal]:
             "--log-tensorboard: TensorBoard is not installed; `pip install geofcn[tensorboard]`."
         ) from error
     with SummaryWriter(folder / "tensorboard", purge_step=done + 1 if done else None) as writer:
-        yield _TensorBoard(writer)
+        yield _TensorBoardEvents(writer)

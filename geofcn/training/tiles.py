@@ -16,17 +16,17 @@ import numpy as np
 
 from geofcn.core.pixels import BACKGROUND, BLANK
 from geofcn.core.windows import Window, blocks
-from geofcn.io.labels import Source
+from geofcn.io.labels import LabelledScene
 
 CACHE_BYTES = 192 * 2**20
 # Side of a decoded cell: a few of GDAL's blocks.
 CELL = 512
 
-Place = tuple[int, Window]  # (number of the source, window)
+SourceWindow = tuple[int, Window]  # (number of the source, window)
 
 
 @dataclass(frozen=True)
-class Tile:
+class TrainingTile:
     """image (bands, H, W) raw, valid (H, W) boolean, labels (H, W) uint8 with 255 for unknown."""
 
     image: np.ndarray
@@ -34,19 +34,19 @@ class Tile:
     labels: np.ndarray
 
 
-def with_zero_padding(tile: Tile) -> Tile:
+def with_zero_padding(tile: TrainingTile) -> TrainingTile:
     """The tile as the seed sees it: blank pixels are raw zeros like any other, and background."""
     image = np.where(tile.valid, tile.image, tile.image.dtype.type(0))
     labels = np.where(~tile.valid & (tile.labels == BLANK), np.uint8(BACKGROUND), tile.labels)
-    return Tile(image, np.ones_like(tile.valid), labels)
+    return TrainingTile(image, np.ones_like(tile.valid), labels)
 
 
-def without_blank(tile: Tile) -> Tile:
+def without_blank(tile: TrainingTile) -> TrainingTile:
     """The tile with nothing to learn where it is blank."""
-    return Tile(tile.image, tile.valid, np.where(tile.valid, tile.labels, np.uint8(BLANK)))
+    return TrainingTile(tile.image, tile.valid, np.where(tile.valid, tile.labels, np.uint8(BLANK)))
 
 
-class Tiles:
+class TileCache:
     """Reads windows of `sources` as tiles; safe in threads.
 
     zero_padding  see `with_zero_padding`; else `without_blank`
@@ -54,15 +54,18 @@ class Tiles:
     """
 
     def __init__(
-        self, sources: Sequence[Source], zero_padding: bool = False, budget: int | None = None
+        self,
+        sources: Sequence[LabelledScene],
+        zero_padding: bool = False,
+        budget: int | None = None,
     ):
         self.sources = sources
         self.budget = CACHE_BYTES if budget is None else budget
         self._rule = with_zero_padding if zero_padding else without_blank
-        self._cells: OrderedDict[tuple[int, Window], Future[Tile]] = OrderedDict()
+        self._cells: OrderedDict[tuple[int, Window], Future[TrainingTile]] = OrderedDict()
         self._lock = Lock()
 
-    def read(self, place: Place) -> Tile:
+    def read(self, place: SourceWindow) -> TrainingTile:
         """The tile at `place`, blank and unlabelled beyond the scene's edge."""
         number, window = place
         tile = self._empty(place)
@@ -70,7 +73,7 @@ class Tiles:
             _copy(self._decoded(number, cell), cell, tile, window)
         return tile
 
-    def read_once(self, place: Place) -> Tile:
+    def read_once(self, place: SourceWindow) -> TrainingTile:
         """The tile at `place`, with nothing kept of it."""
         number, window = place
         tile = self._empty(place)
@@ -78,7 +81,7 @@ class Tiles:
         _copy(self._decode(number, inside), inside, tile, window)
         return tile
 
-    def load(self, place: Place) -> None:
+    def load(self, place: SourceWindow) -> None:
         """Decode what `place` needs, ahead of its use."""
         for cell in self._cells_of(place):
             self._decoded(place[0], cell)
@@ -100,18 +103,20 @@ class Tiles:
         scene = self.sources[number].scene
         return CELL**2 * (len(scene.bands) * np.dtype(scene.dtype).itemsize + 2)
 
-    def _empty(self, place: Place) -> Tile:
+    def _empty(self, place: SourceWindow) -> TrainingTile:
         number, window = place
         scene = self.sources[number].scene
         pixel = np.zeros((len(scene.bands), 1, 1), scene.dtype)
-        beyond = self._rule(Tile(pixel, np.zeros((1, 1), bool), np.full((1, 1), np.uint8(BLANK))))
-        return Tile(
+        beyond = self._rule(
+            TrainingTile(pixel, np.zeros((1, 1), bool), np.full((1, 1), np.uint8(BLANK)))
+        )
+        return TrainingTile(
             np.zeros((len(scene.bands), *window.shape), scene.dtype),
             np.full(window.shape, beyond.valid[0, 0]),
             np.full(window.shape, beyond.labels[0, 0]),
         )
 
-    def _cells_of(self, place: Place) -> Iterator[Window]:
+    def _cells_of(self, place: SourceWindow) -> Iterator[Window]:
         number, window = place
         whole = self.sources[number].scene.window.shape
         inside = window.clip(*whole)
@@ -119,7 +124,7 @@ class Tiles:
             for col in range(inside.col // CELL * CELL, inside.right, CELL):
                 yield Window(row, col, CELL, CELL).clip(*whole)
 
-    def _decoded(self, number: int, cell: Window) -> Tile:
+    def _decoded(self, number: int, cell: Window) -> TrainingTile:
         """A cell, decoded by the first thread that asks for it; the others wait."""
         key = number, cell
         with self._lock:
@@ -132,7 +137,7 @@ class Tiles:
             self._fill(key, future)
         return future.result()
 
-    def _fill(self, key: tuple[int, Window], future: Future[Tile]) -> None:
+    def _fill(self, key: tuple[int, Window], future: Future[TrainingTile]) -> None:
         try:
             future.set_result(self._decode(*key))
         except BaseException as error:
@@ -146,12 +151,12 @@ class Tiles:
             while len(self._cells) > max(1, room):
                 self._cells.popitem(last=False)
 
-    def _decode(self, number: int, window: Window) -> Tile:
+    def _decode(self, number: int, window: Window) -> TrainingTile:
         source = self.sources[number]
-        return self._rule(Tile(*source.scene.read(window), source.labels.read(window)))
+        return self._rule(TrainingTile(*source.scene.read(window), source.labels.read(window)))
 
 
-def _copy(source: Tile, at: Window, target: Tile, window: Window) -> None:
+def _copy(source: TrainingTile, at: Window, target: TrainingTile, window: Window) -> None:
     """Copy the pixels that a tile at `at` shares with one at `window`."""
     part = at.intersect(window)
     there, here = part.relative_to(at).slices, part.relative_to(window).slices

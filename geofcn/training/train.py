@@ -17,25 +17,25 @@ from geofcn import __version__
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
-from geofcn.io.labels import Source, open_source
+from geofcn.io.labels import LabelledScene, open_labelled_scene
 from geofcn.io.scene import absolute
 from geofcn.models.device import pick_device
-from geofcn.models.model import Card, Model, net_geometry
+from geofcn.models.model import Model, ModelMetadata, net_geometry
 from geofcn.models.nets import make_net
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory, keep_freed_memory
 from geofcn.training.checkpoint import load_checkpoint
-from geofcn.training.loader import Batches
-from geofcn.training.overlay import _overlay
+from geofcn.training.loader import BatchLoader
+from geofcn.training.overlay import write_overlay
 from geofcn.training.run import CHECKPOINT, Run, restore
 from geofcn.training.sampling import Selection, held_out_blocks, select
-from geofcn.training.state import Epoch, Standing
+from geofcn.training.state import Epoch, TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
-from geofcn.training.tensorboard import Journal, open_journal
-from geofcn.training.tiles import Tiles
-from geofcn.training.trainer import Learner, learning_rate
-from geofcn.training.validation import Judge, _judge
+from geofcn.training.tensorboard import EventWriter, open_event_writer
+from geofcn.training.tiles import TileCache
+from geofcn.training.trainer import Trainer, learning_rate
+from geofcn.training.validation import Validator, make_validator
 
 # What a run keeps besides: the scenes' survey, for the next training on them.
 SURVEY = "survey.npz"
@@ -78,8 +78,8 @@ def train(
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
     pairs = [(scene, labels), *others]
-    sources = [open_source(*pair, nodata, area) for pair in pairs]
-    judged = [open_source(*validate, nodata, area)] if validate else sources
+    sources = [open_labelled_scene(*pair, nodata, area) for pair in pairs]
+    judged = [open_labelled_scene(*validate, nodata, area)] if validate else sources
     _refuse_unlike([*sources, *judged])
     plan = _with_scale(plan, sources[0], options.get("stride") is None)
     request = {
@@ -97,7 +97,7 @@ def train(
     kept = Run(Path(run), _fingerprint([*sources, *judged], plan, target), request)
     earlier = kept.unfinished(overwrite)
 
-    tiles = Tiles(sources, plan.normalise == "image")
+    tiles = TileCache(sources, plan.normalise == "image")
     surveyed = _surveyed(tiles, plan, kept.folder, progress)
     selection = _select(tiles, plan, surveyed, validate, progress)
     log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
@@ -105,27 +105,27 @@ def train(
     if plan.epochs == 0:
         plan = replace(plan, epochs=epochs_for(ceil_div(len(selection.places), plan.batch)))
         log.info("%d epochs", plan.epochs)
-    learner = Learner(_untrained(sources, plan, target), plan)
-    model = Model(learner.averaged, selection.normalisation, _card(sources, plan))
-    standing = Standing() if earlier is None else restore(learner, earlier)
+    trainer = Trainer(_untrained(sources, plan, target), plan)
+    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, plan))
+    state = TrainingState() if earlier is None else restore(trainer, earlier)
     if earlier is None:
         # Only now, when a training can start: an older run outlives a refusal.
         kept.empty()
         # From here on the folder tells an unfinished run from a finished one.
-        kept.save(learner, standing)
-    scored = tiles if judged is sources else Tiles(judged, plan.normalise == "image")
-    judge = _judge(scored, selection.held_out, plan)
-    with open_journal(kept.folder if log_tensorboard else None, len(standing.losses)) as journal:
-        batches = Batches(
+        kept.save(trainer, state)
+    scored = tiles if judged is sources else TileCache(judged, plan.normalise == "image")
+    validate_model = make_validator(scored, selection.held_out, plan)
+    with open_event_writer(kept.folder if log_tensorboard else None, len(state.losses)) as events:
+        batches = BatchLoader(
             tiles, selection.places, selection.normalisation, plan, selection.held_out
         )
-        _fit(learner, model, batches, judge, standing, kept, journal, progress)
+        _fit(trainer, model, batches, validate_model, state, kept, events, progress)
     tiles.forget()
     give_back_freed_memory()  # the overlay needs the room
-    kept.plot(standing)
-    _overlay(sources[0], kept.folder, progress)
+    kept.plot(state)
+    write_overlay(sources[0], kept.folder, progress)
     kept.finish()
-    return standing.history
+    return state.history
 
 
 def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
@@ -142,7 +142,7 @@ def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
     return train(run=run, progress=progress, **request)
 
 
-def _fingerprint(sources: Sequence[Source], plan: Recipe, device: torch.device) -> dict:
+def _fingerprint(sources: Sequence[LabelledScene], plan: Recipe, device: torch.device) -> dict:
     """Everything that decides a weight, as JSON gives it back."""
     facts = {
         "geofcn": __version__,
@@ -154,13 +154,13 @@ def _fingerprint(sources: Sequence[Source], plan: Recipe, device: torch.device) 
     return json.loads(json.dumps(facts, default=str))
 
 
-def _identity(source: Source) -> list:
+def _identity(source: LabelledScene) -> list:
     """What changes when a scene or its labels do."""
     scene = source.scene
     return [absolute(scene.path), scene.identity, repr(scene.nodata), source.labels.identity]
 
 
-def _surveyed(tiles: Tiles, plan: Recipe, folder: Path, progress: Progress) -> Survey:
+def _surveyed(tiles: TileCache, plan: Recipe, folder: Path, progress: Progress) -> Survey:
     """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
     key = json.dumps(
         [
@@ -177,7 +177,7 @@ def _surveyed(tiles: Tiles, plan: Recipe, folder: Path, progress: Progress) -> S
 
 
 def _select(
-    tiles: Tiles,
+    tiles: TileCache,
     plan: Recipe,
     found: Survey,
     validate: tuple | None,
@@ -200,13 +200,15 @@ def _select(
     return select(tiles, plan, found, (), progress)
 
 
-def _untrained(sources: Sequence[Source], plan: Recipe, device: torch.device) -> torch.nn.Module:
+def _untrained(
+    sources: Sequence[LabelledScene], plan: Recipe, device: torch.device
+) -> torch.nn.Module:
     torch.manual_seed(plan.seed)
     net = make_net(plan.net, len(sources[0].scene.bands), plan.scale, plan.upsample)
     return net.to(device, memory_format=torch.channels_last)
 
 
-def _refuse_unlike(sources: Sequence[Source]) -> None:
+def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
     """Raise UsageError unless all scenes have the same bands, in the same order, of one type."""
     first = sources[0].scene
     for source in sources[1:]:
@@ -219,7 +221,7 @@ def _refuse_unlike(sources: Sequence[Source]) -> None:
             )
 
 
-def _with_scale(plan: Recipe, source: Source, free_stride: bool) -> Recipe:
+def _with_scale(plan: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
     """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
 
     free_stride  the stride was not asked for: it becomes one that fits
@@ -247,9 +249,9 @@ def _with_class_weights(plan: Recipe, house_share: float) -> Recipe:
     return replace(plan, class_weights=(1.0, round(math.sqrt(1 / house_share - 1), 3)))
 
 
-def _card(sources: Sequence[Source], plan: Recipe) -> Card:
+def _metadata(sources: Sequence[LabelledScene], plan: Recipe) -> ModelMetadata:
     scene = sources[0].scene
-    return Card(
+    return ModelMetadata(
         net=plan.net,
         scale=plan.scale,
         upsample=plan.upsample,
@@ -263,50 +265,50 @@ def _card(sources: Sequence[Source], plan: Recipe) -> Card:
 
 
 def _fit(
-    learner: Learner,
+    trainer: Trainer,
     model: Model,
-    batches: Batches,
-    judge: Judge,
-    standing: Standing,
+    batches: BatchLoader,
+    validate_model: Validator,
+    state: TrainingState,
     run: Run,
-    journal: Journal,
+    events: EventWriter,
     progress: Progress,
 ) -> None:
     """Train to the end of the recipe; after each epoch score, and keep the best weights so far."""
-    plan, steps = learner.plan, len(batches)
+    plan, steps = trainer.plan, len(batches)
     keep_freed_memory()
     saved = time.monotonic()
     with progress("training", plan.epochs * len(batches.places), "tiles") as bar:
-        bar.advance(min(plan.batch * len(standing.losses), plan.epochs * len(batches.places)))
-        while not _finished(standing, plan):
-            for batch in batches.epoch(standing.epoch, standing.step):
-                done = learner.step(batch, standing.epoch, standing.step / steps)
-                standing.step += 1
-                standing.losses.append(done.loss)
-                standing.seen += done.confusion
-                journal.step(len(standing.losses), done.loss)
-                bar.advance(len(batch.images), loss=done.loss, **_shown(standing))
+        bar.advance(min(plan.batch * len(state.losses), plan.epochs * len(batches.places)))
+        while not _finished(state, plan):
+            for batch in batches.epoch(state.epoch, state.step):
+                done = trainer.step(batch, state.epoch, state.step / steps)
+                state.step += 1
+                state.losses.append(done.loss)
+                state.seen += done.confusion
+                events.step(len(state.losses), done.loss)
+                bar.advance(len(batch.images), loss=done.loss, **_shown(state))
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    run.save(learner, standing)
+                    run.save(trainer, state)
                     saved = time.monotonic()
-            rate = learning_rate(plan, standing.epoch, (steps - 1) / steps)
-            verdict = judge(model)
-            row = standing.end_epoch(rate, verdict.confusion, verdict.threshold, verdict.ece)
-            journal.epoch(len(standing.losses), asdict(row))
+            rate = learning_rate(plan, state.epoch, (steps - 1) / steps)
+            scored = validate_model(model)
+            row = state.end_epoch(rate, scored.confusion, scored.threshold, scored.ece)
+            events.epoch(len(state.losses), asdict(row))
             log.info(
                 "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
                 row.epoch, plan.epochs, row.loss, 100 * row.train_f1, 100 * row.f1,
             )  # fmt: skip
-            run.keep(model, standing.history)
-    run.save(learner, standing)
+            run.keep(model, state.history)
+    run.save(trainer, state)
 
 
-def _shown(standing: Standing) -> dict[str, float]:
-    return {"F1": standing.history[-1].f1} if standing.history else {}
+def _shown(state: TrainingState) -> dict[str, float]:
+    return {"F1": state.history[-1].f1} if state.history else {}
 
 
-def _finished(standing: Standing, plan: Recipe) -> bool:
+def _finished(state: TrainingState, plan: Recipe) -> bool:
     """Whether all epochs are done, or plan.patience of them in a row brought no better F1."""
-    if standing.epoch > plan.epochs:
+    if state.epoch > plan.epochs:
         return True
-    return bool(plan.patience and standing.epochs_without_gain() >= plan.patience)
+    return bool(plan.patience and state.epochs_without_gain() >= plan.patience)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
-from geofcn.models.nets import class_difference, unscaled
+from geofcn.models.nets import class_difference, without_scaling
 from geofcn.recipes import Recipe
 
 # Shares of a training: over which the rate rises, and the rate it starts from.
@@ -75,14 +75,14 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """The loss of a step, and the scores of its blocks before it."""
 
     loss: float
     confusion: Confusion
 
 
-class Learner:
+class Trainer:
     """A net in training, on its own device; `net` changes with every step.
 
     The net to use is `averaged`: the running mean of the weights over the last steps
@@ -96,10 +96,10 @@ class Learner:
         self.steps = 0
         self.optimizer = make_optimizer(net, plan)
         # The loss is taken where the net sees the scene: in front of the last enlargement.
-        self._core = unscaled(net)
+        self._core = without_scaling(net)
         self._device = next(net.parameters()).device
 
-    def step(self, batch: Batch, epoch: int, within: float) -> Step:
+    def step(self, batch: Batch, epoch: int, within: float) -> StepResult:
         """Learn from a batch, after the share `within` (0 to 1) of an epoch's steps.
 
         Raises TrainingError when the loss is not finite.
@@ -125,7 +125,7 @@ class Learner:
         self.steps += 1
         self._average()
         self.net.eval()
-        return Step(value, _confusion(logits.detach(), houses, known))
+        return StepResult(value, _block_confusion(logits.detach(), houses, known))
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -169,7 +169,7 @@ def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _confusion(logits: Tensor, houses: Tensor, known: Tensor) -> Confusion:
+def _block_confusion(logits: Tensor, houses: Tensor, known: Tensor) -> Confusion:
     """Blocks by what most of their labelled pixels are."""
     counted = known > 0
     predicted = (class_difference(logits)[:, 0] > 0) & counted

@@ -10,15 +10,15 @@ import torch
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks, training_windows
-from geofcn.io.labels import Source
+from geofcn.io.labels import LabelledScene
 from geofcn.models.model import Model
 from geofcn.models.predictor import Predictor
 from geofcn.recipes import Recipe
-from geofcn.training.tiles import Place, Tile, Tiles
+from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ValidationScores:
     """Scores, the threshold at which they were taken, and the expected calibration error."""
 
     confusion: Confusion
@@ -26,13 +26,13 @@ class Verdict:
     ece: float
 
 
-Judge = Callable[[Model], Verdict]
+Validator = Callable[[Model], ValidationScores]
 
 
-def judge_tiles(tiles: Callable[[], Iterable[Tile]]) -> Judge:
+def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
     """The seed's way: each padded tile is predicted by itself; a tie is background."""
 
-    def judge(model: Model) -> Verdict:
+    def validate_model(model: Model) -> ValidationScores:
         total, curve = Confusion(), ScoreCurve()
         for tile in tiles():
             image = model.normalisation.apply(tile.image, tile.valid, 0, 0)
@@ -40,15 +40,15 @@ def judge_tiles(tiles: Callable[[], Iterable[Tile]]) -> Judge:
             truth, known = tile.labels == HOUSE, tile.labels != BLANK
             total += confusion((logits[1] > logits[0]).numpy(), truth, known)
             curve.add(torch.sigmoid(logits[1] - logits[0]).numpy(), truth, known)
-        return Verdict(total, 0.5, curve.calibration_error())
+        return ValidationScores(total, 0.5, curve.calibration_error())
 
-    return judge
+    return validate_model
 
 
-def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
+def score_windows(places: Sequence[tuple[LabelledScene, Window]]) -> Validator:
     """Windows of scenes, predicted as parts of the whole, at the best threshold for all of them."""
 
-    def judge(model: Model) -> Verdict:
+    def validate_model(model: Model) -> ValidationScores:
         curves: dict[str, ScoreCurve] = {}
         predictor = Predictor(model, merge=False)
         for source, window in places:
@@ -59,16 +59,16 @@ def judge_windows(places: Sequence[tuple[Source, Window]]) -> Judge:
             curve.add(prediction.probability, labels == HOUSE, known)
         threshold, counts = best_threshold(list(curves.values()))
         total = sum(curves.values(), ScoreCurve())
-        return Verdict(counts, threshold, total.calibration_error())
+        return ValidationScores(counts, threshold, total.calibration_error())
 
-    return judge
+    return validate_model
 
 
 # Windows that are predicted one by one for scores and overlay, pixels a side.
-JUDGED_WINDOW = 1024
+VALIDATION_WINDOW = 1024
 
 
-def _judge(tiles: Tiles, held_out: Sequence[Place], plan: Recipe) -> Judge:
+def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], plan: Recipe) -> Validator:
     """How each epoch is scored: on held-out windows, else on the whole of the tiles' sources."""
     sources = tiles.sources
     places = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
@@ -76,12 +76,12 @@ def _judge(tiles: Tiles, held_out: Sequence[Place], plan: Recipe) -> Judge:
         windows = [
             (number, piece) for number, place in places for piece in _padded_tiles(place, plan.tile)
         ]
-        return judge_tiles(lambda: map(tiles.read, windows))
-    return judge_windows(
+        return score_tiles(lambda: map(tiles.read, windows))
+    return score_windows(
         [
             (sources[number], piece)
             for number, place in places
-            for piece in blocks(place, JUDGED_WINDOW)
+            for piece in blocks(place, VALIDATION_WINDOW)
         ]
     )
 

@@ -21,7 +21,7 @@ import rasterio.features
 import shapely
 from shapely import affinity
 
-from geofcn.polygons.regularize import METHODS, agreement, clean
+from geofcn.polygons.regularize import METHODS, agreement, regularize
 
 TOLERANCE = 1.5
 PIXEL_M = 0.25
@@ -98,13 +98,15 @@ def regulariser() -> Callable[[np.ndarray], np.ndarray] | None:
 
 def compare(true: np.ndarray, raw: np.ndarray) -> None:
     for method in METHODS:
-        measure(method, true, lambda method=method: clean(raw, method, TOLERANCE)[0])
+        measure(method, true, lambda method=method: regularize(raw, method, TOLERANCE)[0])
     fourth = slice(None, None, 4)
     tidy = regulariser()
     if tidy is None:
         print("  buildingregulariser  is absent: pip install --no-deps buildingregulariser")
         return
-    measure("square, every 4th", true[fourth], lambda: clean(raw[fourth], "square", TOLERANCE)[0])
+    measure(
+        "square, every 4th", true[fourth], lambda: regularize(raw[fourth], "square", TOLERANCE)[0]
+    )
     measure("buildingregulariser", true[fourth], lambda: tidy(raw[fourth]))
 
 

@@ -28,23 +28,23 @@ import torch
 from materials import elsewhere, peak, synthetic_piece, write_repeated
 
 from geofcn.core.geodesy import ground_resolution
-from geofcn.io.labels import open_source
+from geofcn.io.labels import open_labelled_scene
 from geofcn.models.nets import make_net
 from geofcn.progress import silent
 from geofcn.recipes import make_recipe, scale_for
 from geofcn.runtime import keep_freed_memory
-from geofcn.training.loader import Batches
+from geofcn.training.loader import BatchLoader
 from geofcn.training.sampling import select
 from geofcn.training.survey import survey
-from geofcn.training.tiles import CACHE_BYTES, Tiles
-from geofcn.training.trainer import Learner
+from geofcn.training.tiles import CACHE_BYTES, TileCache
+from geofcn.training.trainer import Trainer
 
 
-def steps(learner: Learner, batches) -> float:
+def steps(trainer: Trainer, batches) -> float:
     """Tiles a second over some batches."""
     start, tiles = time.perf_counter(), 0
     for batch in batches:
-        learner.step(batch, 1, 0.5)
+        trainer.step(batch, 1, 0.5)
         tiles += len(batch.images)
     return tiles / (time.perf_counter() - start)
 
@@ -71,29 +71,29 @@ def main() -> None:
         scene, labels = Path(folder) / "scene.tif", Path(folder) / "labels.tif"
         for path, piece in zip((scene, labels), synthetic_piece(), strict=True):
             write_repeated(path, piece, given.size, given.size)
-        source = open_source(scene, labels)
+        source = open_labelled_scene(scene, labels)
         plan = make_recipe("default", {"net": given.net, "epochs": 40})
         plan = replace(plan, scale=scale_for(ground_resolution(source.scene.grid)))
-        tiles = Tiles([source], budget=min(CACHE_BYTES, given.size**2 * 5 // 4))
+        tiles = TileCache([source], budget=min(CACHE_BYTES, given.size**2 * 5 // 4))
         start = time.perf_counter()
         found = survey(tiles, plan)
         seconds = time.perf_counter() - start
         print(f"survey    {given.size**2 / seconds / 1e6:7.1f} Mpx/s", flush=True)
         chosen = select(tiles, plan, found)
-        batches = Batches(tiles, chosen.places, chosen.normalisation, plan)
+        batches = BatchLoader(tiles, chosen.places, chosen.normalisation, plan)
         torch.manual_seed(0)
-        learner = Learner(make_net(plan.net, 3, plan.scale), plan)
-        everything = Tiles([source], budget=1 << 40)
-        in_memory = Batches(everything, chosen.places, chosen.normalisation, plan)
+        trainer = Trainer(make_net(plan.net, 3, plan.scale), plan)
+        everything = TileCache([source], budget=1 << 40)
+        in_memory = BatchLoader(everything, chosen.places, chosen.normalisation, plan)
         in_memory.order = batches.order
         ratios = []
         for number in range(1, 1 + given.rounds):
             ready = list(islice(in_memory.epoch(number), given.steps))  # decodes what it needs
-            steps(learner, ready[:10])
+            steps(trainer, ready[:10])
             rates = {
-                "streamed": steps(learner, islice(batches.epoch(number), given.steps)),
-                "resident": steps(learner, islice(in_memory.epoch(number), given.steps)),
-                "prepared": steps(learner, ready),
+                "streamed": steps(trainer, islice(batches.epoch(number), given.steps)),
+                "resident": steps(trainer, islice(in_memory.epoch(number), given.steps)),
+                "prepared": steps(trainer, ready),
             }
             ratios.append([rates["streamed"] / rates[name] for name in ("resident", "prepared")])
             print(", ".join(f"{name} {rate:.1f} tiles/s" for name, rate in rates.items()))

@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import shapely
 
-from geofcn.io.vector_writer import DRIVERS, Batch, write_polygons
+from geofcn.io.vector_writer import DRIVERS, FeatureBatch, write_polygons
 
 BATCH = 5_000
 PER_ROW = 1_000
@@ -29,7 +29,7 @@ HOUSE = np.array(
 )
 
 
-def batches(count: int) -> Iterator[Batch]:
+def batches(count: int) -> Iterator[FeatureBatch]:
     """`count` houses on a grid of 25 m, in reading order."""
     for start in range(0, count, BATCH):
         ids = np.arange(start, min(start + BATCH, count))
@@ -42,7 +42,7 @@ def batches(count: int) -> Iterator[Batch]:
             "n_px": np.full(len(ids), 2576),
             "status": np.full(len(ids), "squared", dtype=object),
         }
-        yield Batch(shapely.polygons(corners[:, None, :] + HOUSE), columns)
+        yield FeatureBatch(shapely.polygons(corners[:, None, :] + HOUSE), columns)
 
 
 def measure(count: int, ending: str) -> None:

@@ -47,8 +47,8 @@ def test_mask_is_that_of_one_pass_over_the_whole_scene(trained, outputs):
     probability = model.predict(image, valid)
     with rasterio.open(outputs / "mask.tif") as mask:
         classes = mask.read(1)
-    near = np.abs(probability - model.card.threshold) < 1e-5
-    expected = np.where(valid, probability >= model.card.threshold, 255)
+    near = np.abs(probability - model.metadata.threshold) < 1e-5
+    expected = np.where(valid, probability >= model.metadata.threshold, 255)
     assert ((classes == expected) | near).all()
     assert (classes == 1).any()
     assert (classes == 0).any()

@@ -35,11 +35,11 @@ def test_a_run_holds_models_history_and_pictures(trained):
 
 def test_the_model_carries_its_options(trained):
     model = geofcn.load_model(trained / "run" / "best-f1.safetensors")
-    assert model.card.scale == 2
-    assert model.card.recipe["tile"] == 128
-    assert model.card.recipe["stride"] == 64
-    assert model.card.resolution == pytest.approx(0.2, rel=1e-2)
-    assert model.card.colours == ("red", "green", "blue")
+    assert model.metadata.scale == 2
+    assert model.metadata.recipe["tile"] == 128
+    assert model.metadata.recipe["stride"] == 64
+    assert model.metadata.resolution == pytest.approx(0.2, rel=1e-2)
+    assert model.metadata.colours == ("red", "green", "blue")
     with safe_open(trained / "run" / "best-f1.safetensors", framework="np") as file:
         assert set(file.metadata()) == {"geofcn"}
 
@@ -106,7 +106,7 @@ def test_two_scenes_and_a_validation_scene(geofcn_command, trained, tmp_path):
         "--validate", *other, "-o", tmp_path / "r", "--epochs", 1, "--tile", 128, "--scale", 4,
     )  # fmt: skip
     model = geofcn.load_model(tmp_path / "r" / "last.safetensors")
-    assert len(model.card.scenes) == 2
+    assert len(model.metadata.scenes) == 2
 
 
 def test_the_seed_recipe_is_reachable(geofcn_command, tmp_path):
@@ -117,8 +117,8 @@ def test_the_seed_recipe_is_reachable(geofcn_command, tmp_path):
     )  # fmt: skip
     model = geofcn.load_model(tmp_path / "r" / "best-f1.safetensors")
     assert model.normalisation.mean.shape == (3, 128, 128)
-    assert (model.card.net, model.card.scale, model.card.threshold) == ("fcnn2", 1, 0.5)
-    assert model.card.recipe["class_weights"] == [1.0, 6.0]
+    assert (model.metadata.net, model.metadata.scale, model.metadata.threshold) == ("fcnn2", 1, 0.5)
+    assert model.metadata.recipe["class_weights"] == [1.0, 6.0]
 
 
 def test_resume_goes_alone_and_needs_an_unfinished_run(geofcn_command, trained, tmp_path):

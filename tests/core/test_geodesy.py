@@ -115,7 +115,7 @@ def test_plane_coordinates(crs, unit):
     areas, perimeters = Ground(crs).measure(holed)
     assert areas.tolist() == pytest.approx([96 * unit**2])
     assert perimeters.tolist() == pytest.approx([48 * unit])
-    flat = Ground(crs).flatten(holed, np.array([[1.0, 2.0]]))
+    flat = Ground(crs).local_metres(holed, np.array([[1.0, 2.0]]))
     assert flat[0].bounds == pytest.approx((-unit, -2 * unit, 9 * unit, 8 * unit))
 
 
@@ -124,7 +124,7 @@ def test_flatten_gives_metres_east_and_north(crs):
     x, y, unit = PLACES[crs]
     corner = x + 60 * unit, y + 80 * unit
     polygons = np.array([Polygon([(x, y), corner, (x, corner[1])])] * 2)
-    flat = Ground(CRS.from_string(crs)).flatten(polygons, np.array([(x, y), corner]))
+    flat = Ground(CRS.from_string(crs)).local_metres(polygons, np.array([(x, y), corner]))
     _, perimeter = geodesic(polygons[0], crs)
     assert shapely.length(flat).tolist() == pytest.approx([perimeter] * 2, rel=1e-4)
     assert flat[0].exterior.coords[0] == (0, 0)
@@ -136,5 +136,5 @@ def test_flatten_gives_metres_east_and_north(crs):
 
 def test_flatten_goes_the_short_way_across_the_date_line():
     triangle = np.array([Polygon([(179.9999, 60), (-179.9999, 60), (-179.9999, 60.0001)])])
-    flat = Ground(CRS.from_epsg(4326)).flatten(triangle, np.array([(179.9999, 60.0)]))
+    flat = Ground(CRS.from_epsg(4326)).local_metres(triangle, np.array([(179.9999, 60.0)]))
     assert shapely.length(flat)[0] == pytest.approx(geodesic(triangle[0], "EPSG:4326")[1], rel=1e-4)

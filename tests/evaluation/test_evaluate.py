@@ -179,9 +179,9 @@ def test_matches_are_written_with_their_verdict(files, tmp_path, ending):
     evaluate(files["predicted.tif"], files["truth.geojson"], matches=path)
     found = geopandas.read_file(path)
     assert list(found["side"]) == ["prediction"] * 3 + ["truth"] * 3
-    assert sorted(found.query("side == 'prediction'")["verdict"]) == ["fp", "tp", "tp"]
-    assert list(found.query("side == 'truth'")["verdict"]) == ["tp", "fn", "tp"]
-    assert found["iou"].isna().tolist() == (found["verdict"] != "tp").tolist()
+    assert sorted(found.query("side == 'prediction'")["outcome"]) == ["fp", "tp", "tp"]
+    assert list(found.query("side == 'truth'")["outcome"]) == ["tp", "fn", "tp"]
+    assert found["iou"].isna().tolist() == (found["outcome"] != "tp").tolist()
     assert found["iou"].max() == pytest.approx(1, abs=1e-5)
     assert found["area_m2"].iloc[-3:].tolist() == pytest.approx([40, 36, 240], rel=2e-3)
     back = found.geometry.to_crs(UTM).iloc[-3:]

@@ -187,7 +187,7 @@ def whole_answer(scene: Path, path: Path) -> tuple[np.ndarray, np.ndarray, float
 def check_answer(found: dict[str, bytes], scene: Path, path: Path, dtype: str) -> None:
     """Compare outputs with one pass over the whole scene."""
     expected, valid, tolerance = whole_answer(scene, path)
-    threshold = load_model(path).card.threshold
+    threshold = load_model(path).metadata.threshold
     probability, mask = pixels(found["probability.tif"]), pixels(found["mask.tif"])
     assert ((mask == 255) == ~valid).all()
     if dtype == "float32":

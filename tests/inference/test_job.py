@@ -41,7 +41,7 @@ def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):
     remote = unpack(run_remote_task(job, Task(1, Window(16, 0, 16, 70))))
     parts = [Task(1, Window(16, 0, 16, 32)), Task(1, Window(16, 32, 16, 38))]
     joined = side_by_side([run_task(job, part) for part in parts])
-    assert whole.keys() == remote.keys() == joined.keys() == {"mask", "steps", "probability"}
+    assert whole.keys() == remote.keys() == joined.keys() == {"mask", "quantised", "probability"}
     for name, array in whole.items():
         assert array.shape == (16, 70)
         assert array.tobytes() == remote[name].tobytes() == joined[name].tobytes()
@@ -70,7 +70,7 @@ def test_whatever_decides_a_byte_is_in_the_fingerprint(job, make_model, change):
 
 @dataclass
 class Answer:
-    """Of the forge: how a command ended, what it said, and how often it did what."""
+    """Of the fork server: how a command ended, what it said, and how often it did what."""
 
     code: int
     seconds: float | None
@@ -78,7 +78,7 @@ class Answer:
     events: Counter
 
 
-class Forge:
+class ForkServer:
     """A process of fork_server.py, and the commands it is asked to run; see there."""
 
     def __init__(self, folder: Path):
@@ -113,17 +113,17 @@ class Forge:
 
 
 class Place:
-    """A folder with a scene and a model, and the forge that runs `geofcn infer` on them."""
+    """A folder with a scene and a model, and the fork server that runs `geofcn infer` on them."""
 
-    def __init__(self, folder: Path, forge: Forge):
-        self.folder, self.forge = folder, forge
+    def __init__(self, folder: Path, fork_server: ForkServer):
+        self.folder, self.fork_server = folder, fork_server
         self.out = folder / "out"
         self.scene, self.model = folder / "scene.tif", folder / "model.safetensors"
         self.work = self.out / ".mask.tif.work"
 
     def infer(self, *more, **request) -> Answer:
         mask, probability, houses = (self.out / name for name in OUTPUTS)
-        return self.forge.run(
+        return self.fork_server.run(
             "infer", self.scene, mask, "--model", self.model, "--probability", probability,
             "--polygons", houses, "--outline", "raw", "--tile", 2 * COMPUTE, *more, **request,
         )  # fmt: skip
@@ -145,21 +145,21 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def forge(tmp_path_factory):
-    forge = Forge(tmp_path_factory.mktemp("forge"))
-    yield forge
-    forge.close()
+def fork_server(tmp_path_factory):
+    fork_server = ForkServer(tmp_path_factory.mktemp("fork_server"))
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture
-def place(tmp_path, forge, make_model, write_raster) -> Place:
+def place(tmp_path, fork_server, make_model, write_raster) -> Place:
     """A scene of BANDS x COLUMNS compute windows, of which none is blank as a whole."""
     shape = (3, BANDS * COMPUTE - 3, COLUMNS * COMPUTE - 5)
     image = np.random.default_rng(1).integers(0, 255, shape, np.uint8)
     image[:, 20:30, 20:30] = 0
     write_raster("scene.tif", image, nodata=0)
     save_model(make_model("fcnn2", seed=3), tmp_path / "model.safetensors")
-    made = Place(tmp_path, forge)
+    made = Place(tmp_path, fork_server)
     made.clear()
     return made
 

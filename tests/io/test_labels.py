@@ -13,7 +13,7 @@ from rasterio.transform import Affine, from_origin
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import LabelsError, SceneError
-from geofcn.io.labels import _to_pixels, open_labels, open_source
+from geofcn.io.labels import _to_pixels, open_labelled_scene, open_labels
 from geofcn.io.scene import open_scene
 
 WEST, NORTH = 500_000, 5_000_000
@@ -197,13 +197,13 @@ def test_files_that_are_no_labels_are_label_errors(scene, tmp_path):
 
 
 def test_a_source_is_a_scene_with_its_labels(write_raster):
-    source = open_source(
+    source = open_labelled_scene(
         write_raster("s.tif", np.full((20, 30), 7, np.uint8)), write_raster("l.tif", pattern()), 7
     )
     assert not source.scene.read(source.scene.window)[1].any()
     assert (source.labels.read(source.scene.window) == pattern()).all()
     with pytest.raises(SceneError):
-        open_source("none.tif", "none-either.tif")
+        open_labelled_scene("none.tif", "none-either.tif")
 
 
 # --- vectors ---

@@ -20,8 +20,8 @@ from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
 from geofcn.io import cog_writer, overviews, raster_writer
 from geofcn.io.cog_writer import mask_writer, probability_writer
-from geofcn.io.overviews import halve_floats, halve_mask, halve_steps
-from geofcn.io.raster_writer import Band, RasterWriter, check_target
+from geofcn.io.overviews import halve_floats, halve_mask, halve_quantised
+from geofcn.io.raster_writer import Band, RasterWriter, check_raster_target
 
 CRS_UTM = CRS.from_epsg(25832)
 TRANSFORM = from_origin(500_000, 5_000_000, 0.2, 0.2)
@@ -148,9 +148,9 @@ def test_thin_houses_stay_in_an_overview_and_blank_wins_by_three():
 
 
 def test_reduced_probabilities_are_means_of_what_is_known():
-    assert halve_steps(np.array([[254, 254], [254, 254]], np.uint8)).item() == 254
-    assert halve_steps(np.array([[10, 255], [20, 255]], np.uint8)).item() == 15
-    assert halve_steps(np.full((2, 2), 255, np.uint8)).item() == 255
+    assert halve_quantised(np.array([[254, 254], [254, 254]], np.uint8)).item() == 254
+    assert halve_quantised(np.array([[10, 255], [20, 255]], np.uint8)).item() == 15
+    assert halve_quantised(np.full((2, 2), 255, np.uint8)).item() == 255
     assert halve_floats(np.array([[0.5, np.nan], [1, np.nan]], np.float32)).item() == 0.75
     assert np.isnan(halve_floats(np.full((2, 2), np.nan, np.float32)).item())
 
@@ -170,10 +170,10 @@ def test_the_target_is_checked(tmp_path):
         (tmp_path / "none" / "mask.tif", False, "folder does not exist"),
     ]:
         with pytest.raises(OutputError, match=message) as caught:
-            check_target(path, overwrite)
+            check_raster_target(path, overwrite)
         assert str(path) in str(caught.value)
-    assert check_target(there, True) == there
-    assert check_target(str(tmp_path / "new.TIF"), False) == tmp_path / "new.TIF"
+    assert check_raster_target(there, True) == there
+    assert check_raster_target(str(tmp_path / "new.TIF"), False) == tmp_path / "new.TIF"
 
 
 def test_the_input_is_never_the_output_not_even_through_a_link(tmp_path):
@@ -185,8 +185,8 @@ def test_the_input_is_never_the_output_not_even_through_a_link(tmp_path):
     os.link(scene, links[1])
     for target in (scene, *links):
         with pytest.raises(OutputError, match="the input itself"):
-            check_target(target, True, "no-such-file.tif", scene)
-    assert check_target(tmp_path / "mask.tif", True, scene, "zip://a.zip!b.tif")
+            check_raster_target(target, True, "no-such-file.tif", scene)
+    assert check_raster_target(tmp_path / "mask.tif", True, scene, "zip://a.zip!b.tif")
 
 
 # --- failures leave nothing ---

@@ -19,7 +19,13 @@ import shapely
 
 from geofcn.errors import OutputError
 from geofcn.io import files, vector_writer
-from geofcn.io.vector_writer import DRIVERS, FOOTPRINT_COLUMNS, Batch, check_target, write_polygons
+from geofcn.io.vector_writer import (
+    DRIVERS,
+    FOOTPRINT_COLUMNS,
+    FeatureBatch,
+    check_vector_target,
+    write_polygons,
+)
 
 CRS = "EPSG:25832"
 WEST, SOUTH = 680_000.0, 5_140_000.0
@@ -52,7 +58,7 @@ def batches(count, size=2):
     geometry, values = houses(count), columns(np.arange(count))
     for start in range(0, count, size):
         part = slice(start, start + size)
-        yield Batch(geometry[part], {name: array[part] for name, array in values.items()})
+        yield FeatureBatch(geometry[part], {name: array[part] for name, array in values.items()})
 
 
 def read(path, **options):
@@ -127,7 +133,7 @@ def test_no_polygons_make_an_empty_layer_with_its_columns(path):
 
 
 def test_batches_of_no_polygons_are_passed_over(path):
-    nothing = Batch(houses(0), columns(np.arange(0)))
+    nothing = FeatureBatch(houses(0), columns(np.arange(0)))
     assert write_polygons(path, [nothing, *batches(2), nothing], CRS) == 2
     assert len(read(path)) == 2
 
@@ -146,7 +152,7 @@ def test_geometry_type_is_polygon(path):
 
 def test_other_columns_are_written_as_given(path):
     values = {"id": np.array([4, 2]), "verdict": np.array(["hit", None], dtype=object)}
-    batch = Batch(houses(2), values)
+    batch = FeatureBatch(houses(2), values)
     write_polygons(path, [batch], CRS, columns={"id": "int64", "verdict": "string"})
     found = read(path).sort_values("id", ignore_index=True)
     assert list(found.columns) == ["id", "verdict", "geometry"]
@@ -156,7 +162,7 @@ def test_other_columns_are_written_as_given(path):
 
 
 def test_without_score_there_is_no_style(path):
-    write_polygons(path, [Batch(houses(1), {"id": np.array([1])})], CRS, columns=ONLY_ID)
+    write_polygons(path, [FeatureBatch(houses(1), {"id": np.array([1])})], CRS, columns=ONLY_ID)
     assert not list(path.parent.glob("*.qml"))
     if path.suffix == ".gpkg":
         assert pyogrio.list_layers(path)[:, 0].tolist() == ["houses"]
@@ -273,7 +279,7 @@ def test_geojson_is_in_degrees_with_nine_decimals(tmp_path):
 
 
 def test_coordinates_that_have_no_degrees_are_an_error(tmp_path):
-    away = Batch(shapely.box([1e30], [1e30], [2e30], [2e30]), {"id": np.array([0])})
+    away = FeatureBatch(shapely.box([1e30], [1e30], [2e30], [2e30]), {"id": np.array([0])})
     with pytest.raises(OutputError, match=r"a\.geojson: the polygons have no place in degrees"):
         write_polygons(tmp_path / "a.geojson", [away], CRS, columns=ONLY_ID)
     assert not list(tmp_path.iterdir())
@@ -364,7 +370,7 @@ def test_a_style_that_is_there_is_left_alone(tmp_path):
 
 def test_an_unknown_ending_names_the_legal_ones(tmp_path):
     with pytest.raises(OutputError, match=r"a\.kml.*\.gpkg, \.geojson, \.fgb, \.parquet, \.shp"):
-        check_target(tmp_path / "a.kml", overwrite=False)
+        check_vector_target(tmp_path / "a.kml", overwrite=False)
 
 
 def test_endings_may_be_in_capitals(tmp_path):
@@ -409,15 +415,15 @@ def test_the_input_itself_is_refused_even_through_a_link(tmp_path):
     source.write_text("labels")
     link.symlink_to(source)
     with pytest.raises(OutputError, match="the input itself"):
-        check_target(link, True, source)
+        check_vector_target(link, True, source)
 
 
 def test_folders_that_will_not_do_are_named(tmp_path):
     with pytest.raises(OutputError, match="its folder does not exist"):
-        check_target(tmp_path / "none" / "a.gpkg", overwrite=False)
+        check_vector_target(tmp_path / "none" / "a.gpkg", overwrite=False)
     (tmp_path / "b.gpkg").mkdir()
     with pytest.raises(OutputError, match="this is a folder"):
-        check_target(tmp_path / "b.gpkg", overwrite=True)
+        check_vector_target(tmp_path / "b.gpkg", overwrite=True)
 
 
 def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path, monkeypatch):
@@ -426,7 +432,7 @@ def test_a_folder_that_cannot_be_written_is_found_at_once(tmp_path, monkeypatch)
 
     monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
     with pytest.raises(OutputError, match=r"nothing can be written in .* \(Permission denied\)"):
-        check_target(tmp_path / "a.gpkg", overwrite=False)
+        check_vector_target(tmp_path / "a.gpkg", overwrite=False)
 
 
 @pytest.mark.parametrize("name", ["a!b/c.gpkg", "a;b.shp"])
@@ -434,7 +440,7 @@ def test_names_that_would_be_taken_for_urls_are_refused(tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     with pytest.raises(OutputError, match="must not hold"):
-        check_target(path, overwrite=False)
+        check_vector_target(path, overwrite=False)
 
 
 # --- failures ------------------------------------------------------------------------------------
@@ -468,7 +474,7 @@ def test_a_failed_overwrite_keeps_the_old_file(path):
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.97])
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(path, share):
-    many = [Batch(houses(1), columns(np.arange(1)))] * 1500
+    many = [FeatureBatch(houses(1), columns(np.arange(1)))] * 1500
     write_polygons(path, many, CRS)
     size = path.stat().st_size
     for entry in path.parent.iterdir():

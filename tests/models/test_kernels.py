@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from geofcn.models import kernels
-from geofcn.models.kernels import conv_relu_halved, halved
-from geofcn.models.merged import without_batch_norm
+from geofcn.models.kernels import conv_relu_max_pool2, max_pool2
+from geofcn.models.merged import fold_batch_norm
 from geofcn.models.nets import make_net
 
 
 @pytest.mark.parametrize("name", ["fcnn", "fcnn2", "unet"])
 def test_fused_activations_give_the_same(name, monkeypatch):
-    net = without_batch_norm(make_net(name, 3))
+    net = fold_batch_norm(make_net(name, 3))
     x = torch.randn(1, 3, 32, 40)
     expected = net(x)
     fuses = kernels._fused_is_there()  # tried before the calls are counted
@@ -51,8 +51,8 @@ def test_halving_is_max_pooling_however_many_rows_are_taken_at_a_time(shape, cac
     x[0, 1, 2, 3] = torch.nan
     expected = F.max_pool2d(x, 2)
     with torch.inference_mode():
-        torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(halved(x), expected, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(max_pool2(x), expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(max_pool2(x), expected, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -63,6 +63,6 @@ def test_a_convolution_halved_in_two_parts_is_that_of_the_whole(shape, size):
     x = torch.randn(2, 4, *shape)
     expected = F.max_pool2d(F.relu(conv(x)), 2)
     with torch.inference_mode():
-        found = conv_relu_halved(conv, x)
+        found = conv_relu_max_pool2(conv, x)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(conv_relu_halved(conv, x), expected, rtol=0, atol=0)
+    torch.testing.assert_close(conv_relu_max_pool2(conv, x), expected, rtol=0, atol=0)

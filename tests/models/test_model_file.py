@@ -58,8 +58,8 @@ def rewrite(path, header, tensors, *, honest=True):
 def test_a_model_comes_back_as_it_went(saved):
     model, path = saved
     loaded = load_model(path)
-    assert loaded.card == model.card
-    assert loaded.card.version == geofcn.__version__
+    assert loaded.metadata == model.metadata
+    assert loaded.metadata.version == geofcn.__version__
     assert not loaded.net.training
     image = np.random.default_rng(1).integers(0, 255, (3, 24, 20)).astype(np.uint8)
     assert (loaded.predict(image) == model.predict(image)).all()
@@ -70,7 +70,7 @@ def test_a_model_comes_back_as_it_went(saved):
 def test_every_training_option_is_kept(make_model, tmp_path, recipe):
     path = tmp_path / "m.safetensors"
     save_model(make_model(recipe=recipe.to_json()), path)
-    assert load_model(path).card.recipe == recipe.to_json()
+    assert load_model(path).metadata.recipe == recipe.to_json()
 
 
 def test_the_digest_knows_every_weight_and_nothing_else(make_model):
@@ -131,8 +131,8 @@ def test_one_flipped_bit_in_the_header_is_an_error_or_a_model_that_works(
         model = load_model(broken)
     except ModelError:
         return
-    assert 0 <= model.card.threshold <= 1
-    assert model.card.net in ("fcnn", "fcnn2")
+    assert 0 <= model.metadata.threshold <= 1
+    assert model.metadata.net in ("fcnn", "fcnn2")
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])

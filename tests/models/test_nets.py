@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from geofcn.errors import ModelError
-from geofcn.models.merged import without_batch_norm
+from geofcn.models.merged import fold_batch_norm
 from geofcn.models.nets import FCNN, FCNN2, Scaled, make_net
 
 # --- the seed's nets, layer by layer ---
@@ -133,7 +133,7 @@ def test_a_unet_learns_from_a_tile_as_small_as_its_stride():
 def test_folded_batch_norms_give_the_same(scale):
     torch.manual_seed(1)
     net = shaken(make_net("unet", 3, scale))
-    folded = without_batch_norm(net)
+    folded = fold_batch_norm(net)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     x = torch.randn(1, 3, 32 * scale, 64 * scale)
     with torch.inference_mode():

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import affinity
 
-from geofcn.polygons import orthogonalize, regularize
-from geofcn.polygons.regularize import agreement, clean
+from geofcn.polygons import orthogonalize
+from geofcn.polygons import regularize as regularize_module
+from geofcn.polygons.regularize import agreement, regularize
 
 TOLERANCE = 1.5
 L_SHAPE = shapely.Polygon([(0, 0), (80, 0), (80, 30), (35, 30), (35, 70), (0, 70)])
@@ -36,7 +37,7 @@ def rasterised(shape, angle=0.0):
 
 def only(raw, method="square"):
     """The clean outline of one polygon, and its status."""
-    cleaned, status = clean(np.array([raw], dtype=object), method, TOLERANCE)
+    cleaned, status = regularize(np.array([raw], dtype=object), method, TOLERANCE)
     return cleaned[0], status[0]
 
 
@@ -156,13 +157,15 @@ def test_a_clean_outline_that_is_invalid_is_not_used(monkeypatch):
     bow_tie = shapely.Polygon([(0, 0), (9, 9), (9, 0), (0, 9)])
     raw = shapely.box(0, 0, 9, 9)
     monkeypatch.setattr(
-        regularize, "squared", lambda *_: (np.array([0]), np.array([bow_tie], dtype=object))
+        regularize_module,
+        "orthogonalize",
+        lambda *_: (np.array([0]), np.array([bow_tie], dtype=object)),
     )
     assert only(raw) == (raw, "simplified")
 
 
 def test_speckle_is_simplified_but_not_squared(monkeypatch):
-    monkeypatch.setattr(regularize, "MAX_HOLES", 3)
+    monkeypatch.setattr(regularize_module, "MAX_HOLES", 3)
     mask = np.ones((20, 60), dtype=bool)
     mask[10, 10:50:10] = False
     assert only(footprints(mask)[0])[1] == "simplified"
@@ -175,7 +178,7 @@ def test_speckle_is_simplified_but_not_squared(monkeypatch):
 
 def test_raw_is_as_is():
     raw = np.array([rasterised(L_SHAPE, a)[1] for a in (0, 20)], dtype=object)
-    cleaned, status = clean(raw, "raw", TOLERANCE)
+    cleaned, status = regularize(raw, "raw", TOLERANCE)
     assert shapely.equals_exact(cleaned, raw).all()
     assert list(status) == ["raw", "raw"]
 
@@ -188,15 +191,15 @@ def test_simplify_is_douglas_peucker():
     assert shapely.hausdorff_distance(simple, raw) <= TOLERANCE
 
 
-@pytest.mark.parametrize("method", regularize.METHODS)
+@pytest.mark.parametrize("method", regularize_module.METHODS)
 def test_no_polygons_are_no_outlines(method):
-    cleaned, status = clean(np.array([], dtype=object), method, TOLERANCE)
+    cleaned, status = regularize(np.array([], dtype=object), method, TOLERANCE)
     assert len(cleaned) == len(status) == 0
 
 
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="raw, simplify, square"):
-        clean(np.array([], dtype=object), "round", TOLERANCE)
+        regularize(np.array([], dtype=object), "round", TOLERANCE)
 
 
 def test_only_pixel_corners_can_be_squared():
@@ -223,7 +226,7 @@ def test_every_outline_is_valid_near_its_raw_one_and_has_its_holes(
     seed, density, grain, tolerance, method
 ):
     raw = blobs(seed, density, grain)
-    cleaned, status = clean(raw, method, tolerance)
+    cleaned, status = regularize(raw, method, tolerance)
     assert shapely.is_valid(cleaned).all()
     assert (shapely.get_type_id(cleaned) == shapely.GeometryType.POLYGON).all()
     assert (agreement(cleaned, raw) >= 0.80 - 1e-12).all()
@@ -238,9 +241,9 @@ def test_every_outline_is_valid_near_its_raw_one_and_has_its_holes(
 @settings(deadline=None, max_examples=20)
 def test_an_outline_does_not_depend_on_its_company(seed, grain):
     raw = blobs(seed, 0.4, grain)
-    together, status = clean(raw, "square", TOLERANCE)
+    together, status = regularize(raw, "square", TOLERANCE)
     for cut in (1, 7):
-        parts = [clean(raw[i : i + cut], "square", TOLERANCE) for i in range(0, len(raw), cut)]
+        parts = [regularize(raw[i : i + cut], "square", TOLERANCE) for i in range(0, len(raw), cut)]
         apart = np.concatenate([part for part, _ in parts])
         np.testing.assert_array_equal(shapely.to_wkb(apart), shapely.to_wkb(together))
         assert [s for _, part in parts for s in part] == list(status)

@@ -7,8 +7,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn.polygons import simplify
-from geofcn.polygons.simplify import simplified
+from geofcn.polygons import simplify as simplify_module
+from geofcn.polygons.simplify import simplify
 
 TOLERANCES = [0.5, 1.5, 4.0]
 
@@ -38,7 +38,7 @@ random_blobs = {
 @settings(deadline=None, max_examples=80)
 def test_polygons_stay_valid_near_and_keep_their_holes(seed, density, grain, tolerance):
     raw = blobs(seed, density, grain)
-    found = simplified(raw, tolerance).polygons
+    found = simplify(raw, tolerance).polygons
     assert shapely.is_valid(found).all()
     holes = shapely.get_num_interior_rings(raw)
     np.testing.assert_array_equal(shapely.get_num_interior_rings(found), holes)
@@ -50,7 +50,7 @@ def test_polygons_stay_valid_near_and_keep_their_holes(seed, density, grain, tol
 @settings(deadline=None, max_examples=80)
 def test_what_is_removed_is_never_underestimated(seed, density, grain, tolerance):
     raw = blobs(seed, density, grain)
-    found = simplified(raw, tolerance)
+    found = simplify(raw, tolerance)
     truth = shapely.area(shapely.symmetric_difference(found.polygons, raw))
     assert (found.removed >= truth - 1e-9).all()
 
@@ -63,7 +63,7 @@ def test_it_is_what_geos_makes_of_polygons_it_leaves_whole(density, tolerance):
     same = shapely.get_num_interior_rings(whole) == shapely.get_num_interior_rings(raw)
     same &= ~shapely.is_empty(whole) & (shapely.get_type_id(whole) == 3)
     assert same.sum() > 3
-    found = simplified(raw[same], tolerance).polygons
+    found = simplify(raw[same], tolerance).polygons
     assert shapely.equals_exact(shapely.normalize(found), shapely.normalize(whole[same])).all()
 
 
@@ -72,14 +72,14 @@ def test_what_is_removed_of_a_ragged_wall_is_nearly_exact():
     teeth[4:10, 4:36] = True
     teeth[3, 4:36:2] = True
     raw = footprints(teeth)
-    found = simplified(raw, 1.5)
+    found = simplify(raw, 1.5)
     (truth,) = shapely.area(shapely.symmetric_difference(found.polygons, raw))
     assert 10 < truth <= found.removed[0] < 1.01 * truth
 
 
 def test_a_vertex_where_a_ring_happens_to_begin_goes_too():
     ring = [(0, 20), (0, 0), (20, 0), (20, 40), (0, 40), (0, 21), (1, 21), (1, 20), (0, 20)]
-    (found,) = simplified(np.array([shapely.Polygon(ring)]), 1.5).polygons
+    (found,) = simplify(np.array([shapely.Polygon(ring)]), 1.5).polygons
     assert found.equals(shapely.box(0, 0, 20, 40))
     assert len(found.exterior.coords) == 5
 
@@ -87,7 +87,7 @@ def test_a_vertex_where_a_ring_happens_to_begin_goes_too():
 def test_a_ring_that_would_vanish_stays_whole():
     hole = shapely.box(10, 10, 11, 11)
     raw = np.array([shapely.box(0, 0, 1, 1), shapely.box(0, 0, 40, 40).difference(hole)])
-    found = simplified(raw, 1.5)
+    found = simplify(raw, 1.5)
     assert list(found.whole) == [True, False]
     assert shapely.equals(found.polygons, raw).all()
     assert list(found.removed) == [0, 0]
@@ -101,16 +101,16 @@ def test_rings_that_would_cross_are_simplified_so_that_they_do_not(monkeypatch):
             [[(18, -1.5), (22, -1.5), (22, 9), (18, 9)]],
         )
     ])  # fmt: skip
-    found = simplified(raw, 2.5)
+    found = simplify(raw, 2.5)
     assert shapely.is_valid(found.polygons).all()
     assert len(found.polygons[0].interiors) == 1
     assert found.removed[0] == np.inf
-    monkeypatch.setattr(simplify, "MAX_HOLES", 0)
-    found = simplified(raw, 2.5)
+    monkeypatch.setattr(simplify_module, "MAX_HOLES", 0)
+    found = simplify(raw, 2.5)
     assert found.whole.all()
     assert shapely.equals_exact(found.polygons, raw).all()
 
 
 def test_no_polygons():
-    found = simplified(np.array([], dtype=object), 1.5)
+    found = simplify(np.array([], dtype=object), 1.5)
     assert len(found.polygons) == len(found.removed) == len(found.whole) == 0

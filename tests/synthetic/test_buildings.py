@@ -8,13 +8,13 @@ import pytest
 import shapely
 
 from geofcn.synthetic import buildings
-from geofcn.synthetic.buildings import Place, draw_house, draw_lot
+from geofcn.synthetic.buildings import Axes, draw_house, draw_plot
 
 
 @pytest.fixture(scope="module")
 def drawn():
     rng = np.random.default_rng(0)
-    street = Place(100, 50, 0.3)
+    street = Axes(100, 50, 0.3)
     return street, [draw_house(street, rng) for _ in range(60)]
 
 
@@ -24,7 +24,7 @@ def roof_of(house) -> shapely.Geometry:
 
 
 def test_v_lies_to_the_right_of_u_as_y_points_down():
-    north = Place(10, 20, -math.pi / 2)
+    north = Axes(10, 20, -math.pi / 2)
     np.testing.assert_allclose(north.point(3, 2), (12, 17))
     np.testing.assert_allclose(north.at(3, 2, math.pi / 2).point(1, 0), (13, 17))
     box = shapely.box(10, 17, 12, 20)
@@ -71,5 +71,5 @@ def test_houses_are_of_many_shapes_and_materials(drawn):
 
 def test_gardens_have_what_is_mistaken_for_houses(drawn):
     rng = np.random.default_rng(1)
-    materials = {part.material for house in drawn[1] for part in draw_lot(house, rng)}
+    materials = {part.material for house in drawn[1] for part in draw_plot(house, rng)}
     assert materials >= {"water", "bare ground", "hedge", "paving", "glass"}

@@ -5,7 +5,7 @@ import shapely
 
 from geofcn.core.windows import Window
 from geofcn.synthetic import render
-from geofcn.synthetic.buildings import CARS, DECKS, DRIVES, LAWNS, ROOFS, Place, Surface, Tree
+from geofcn.synthetic.buildings import CARS, DECKS, DRIVES, LAWNS, ROOFS, Axes, Surface, Tree
 from geofcn.synthetic.countryside import CROPS, cell
 from geofcn.synthetic.render import SHADOW_STEPS, SUN_RISE
 
@@ -15,7 +15,7 @@ WINDOW = Window(0, 0, 40, 40)
 def test_every_material_has_a_coat():
     things = cell(1024, 0, 0, 0)
     used = {thing.material for thing in (*things.surfaces, *things.trees)}
-    assert used | {*CARS, *DECKS, *DRIVES, *LAWNS, *ROOFS, *CROPS} <= set(render.COATS)
+    assert used | {*CARS, *DECKS, *DRIVES, *LAWNS, *ROOFS, *CROPS} <= set(render.MATERIALS)
 
 
 def test_shadow_is_that_of_the_highest_ray_from_the_sun():
@@ -73,7 +73,7 @@ def test_what_lies_higher_in_the_order_of_materials_hides_the_rest_whatever_come
 
 
 def test_rows_run_along_u_and_repeat_every_period():
-    field = Surface("vineyard", shapely.box(-50, -50, 90, 90), Place(0, 0, 0))
+    field = Surface("vineyard", shapely.box(-50, -50, 90, 90), Axes(0, 0, 0))
     red = render.paint([field], [], Window(0, 0, 34, 60), 0)[0].astype(float).mean(axis=1)
     assert np.corrcoef(red[:17], red[17:])[0, 1] > 0.8
     assert np.ptp(red) > 20

@@ -216,7 +216,7 @@ def test_bands_strips_and_the_pool_do_not_show(mask, cuts, strip):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "STRIP_PIXELS", strip)
         assert_same(expected, swept(mask))
-        patch.setattr(module, "HELD_PER_RIPE", 0)  # nothing leaves the pool before the end
+        patch.setattr(module, "HELD_PER_RIPE", 0)  # nothing leaves the store before the end
         assert_same(expected, swept(mask))
         patch.setattr(module, "HELD_PER_RIPE", 10**9)  # every finished polygon leaves at once
         assert_same(expected, swept(mask))

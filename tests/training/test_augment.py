@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn.training import augment
-from geofcn.training.augment import TILT, ZOOM, Pose, mirrored, random_pose, relit
+from geofcn.training.augment import (
+    TILT,
+    ZOOM,
+    AffineSample,
+    colour_jitter,
+    random_affine,
+    random_hflip,
+)
 
 
 def test_labels_follow_the_image_when_it_is_mirrored():
@@ -15,7 +22,7 @@ def test_labels_follow_the_image_when_it_is_mirrored():
     image = np.stack([labels + 10, labels * 2 + 50])
     seen = set()
     for _ in range(20):
-        found, classes = mirrored([image, labels], random)
+        found, classes = random_hflip([image, labels], random)
         assert (found[0] == classes + 10).all() and (found[1] == classes * 2 + 50).all()
         seen.add(tuple(classes[0]))
     assert seen == {(0, 1, 2, 3), (3, 2, 1, 0)}
@@ -28,17 +35,17 @@ def test_labels_follow_the_image_when_it_is_mirrored():
 @pytest.mark.parametrize("quarters", range(4))
 def test_a_quarter_turn_takes_every_pixel_once(quarters, mirrored):
     array = np.arange(2 * 49).reshape(2, 7, 7)
-    pose = Pose(quarters * math.pi / 2, 1.0, mirrored)
-    assert pose.side(7) == 7
-    (taken,) = pose.take([array], 7)
+    sample = AffineSample(quarters * math.pi / 2, 1.0, mirrored)
+    assert sample.side(7) == 7
+    (taken,) = sample.take([array], 7)
     straight = array[..., ::-1] if mirrored else array
     assert any((taken == np.rot90(straight, k, (1, 2))).all() for k in (quarters, -quarters))
 
 
 def test_zoomed_out_every_second_pixel_is_taken():
-    pose = Pose(0.0, 2.0, False)
-    assert pose.side(4) == 7
-    (taken,) = pose.take([np.arange(49).reshape(7, 7)], 4)
+    sample = AffineSample(0.0, 2.0, False)
+    assert sample.side(4) == 7
+    (taken,) = sample.take([np.arange(49).reshape(7, 7)], 4)
     assert taken.tolist() == [[0, 2, 4, 6], [14, 16, 18, 20], [28, 30, 32, 34], [42, 44, 46, 48]]
 
 
@@ -46,11 +53,11 @@ def test_zoomed_out_every_second_pixel_is_taken():
     angle=st.floats(-7, 7), zoom=st.floats(0.5, 2), mirrored=st.booleans(), size=st.integers(1, 40)
 )
 def test_a_tile_is_the_nearest_pixels_of_its_turned_grid(angle, zoom, mirrored, size):
-    pose = Pose(angle, zoom, mirrored)
-    side = pose.side(size)
+    sample = AffineSample(angle, zoom, mirrored)
+    side = sample.side(size)
     rows, cols = np.mgrid[:side, :side].astype(float)
     labels = rows * side + cols
-    found_rows, found_cols, found = pose.take([rows, cols, labels], size)
+    found_rows, found_cols, found = sample.take([rows, cols, labels], size)
     assert (found == found_rows * side + found_cols).all(), "arrays stay together"
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     x = -x if mirrored else x
@@ -63,22 +70,22 @@ def test_a_tile_is_the_nearest_pixels_of_its_turned_grid(angle, zoom, mirrored, 
 
 def test_poses_are_of_every_size_and_leave_the_sun_where_it_is():
     random = np.random.default_rng(0)
-    poses = [random_pose(random) for _ in range(400)]
-    angles = [pose.angle for pose in poses]
+    poses = [random_affine(random) for _ in range(400)]
+    angles = [sample.angle for sample in poses]
     assert -TILT <= min(angles) < -0.9 * TILT and 0.9 * TILT < max(angles) <= TILT
     # What is in the north stays there rather than in the west or east, mirrored or not.
     north = np.zeros((25, 25))
     north[4, 12] = 1
     for angle in (-0.9 * TILT, 0.9 * TILT):
         for mirror in (False, True):
-            pose = Pose(angle, 1.0, mirror)
-            margin = (pose.side(25) - 25) // 2
-            (found,) = pose.take([np.pad(north, margin)], 25)
+            sample = AffineSample(angle, 1.0, mirror)
+            margin = (sample.side(25) - 25) // 2
+            (found,) = sample.take([np.pad(north, margin)], 25)
             row, col = np.argwhere(found)[0]
             assert 12 - row > abs(col - 12)
-    sizes = [math.log(pose.zoom) for pose in poses]
+    sizes = [math.log(sample.zoom) for sample in poses]
     assert -ZOOM <= min(sizes) < -0.9 * ZOOM and 0.9 * ZOOM < max(sizes) <= ZOOM
-    assert 150 < sum(pose.mirrored for pose in poses) < 250
+    assert 150 < sum(sample.mirrored for sample in poses) < 250
 
 
 # --- light ---
@@ -89,7 +96,7 @@ def test_another_light_is_one_affine_map_of_all_pixels():
     image = random.normal(size=(3, 5, 7)).astype(np.float32)
     pixels = np.concatenate([image.reshape(3, -1), np.ones((1, 35))])
     for _ in range(20):
-        other = relit(image, random)
+        other = colour_jitter(image, random)
         assert other.dtype == np.float32 and not np.array_equal(other, image)
         fitted, *_ = np.linalg.lstsq(pixels.T, other.reshape(3, -1).T)
         assert np.abs(fitted.T @ pixels - other.reshape(3, -1)).max() < 1e-5
@@ -99,7 +106,7 @@ def test_one_band_keeps_the_order_of_its_values():
     random = np.random.default_rng(0)
     image = random.normal(size=(1, 5, 7)).astype(np.float32)
     for _ in range(20):
-        assert (relit(image, random).ravel().argsort() == image.ravel().argsort()).all()
+        assert (colour_jitter(image, random).ravel().argsort() == image.ravel().argsort()).all()
 
 
 def test_colours_are_lost_now_and_then(monkeypatch):
@@ -107,7 +114,7 @@ def test_colours_are_lost_now_and_then(monkeypatch):
     monkeypatch.setattr(augment, "TINT", 0.0)
     random = np.random.default_rng(0)
     image = random.normal(size=(3, 5, 7)).astype(np.float32)
-    grey = [np.ptp(relit(image, random), axis=0).max() < 1e-5 for _ in range(400)]
+    grey = [np.ptp(colour_jitter(image, random), axis=0).max() < 1e-5 for _ in range(400)]
     assert 0.5 * augment.GREY < np.mean(grey) < 2 * augment.GREY
 
 
@@ -118,5 +125,5 @@ def test_blank_stays_blank_and_the_input_is_left_alone():
     image[0, 7, 7] = 0  # one band only: not blank
     before = image.copy()
     for _ in range(50):
-        assert ((relit(image, random) == 0).all(axis=0) == (image == 0).all(axis=0)).all()
+        assert ((colour_jitter(image, random) == 0).all(axis=0) == (image == 0).all(axis=0)).all()
     assert (image == before).all()

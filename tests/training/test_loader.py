@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from geofcn.core.pixels import BLANK, Normalisation
 from geofcn.core.windows import Window, training_windows
-from geofcn.io.labels import open_source
+from geofcn.io.labels import open_labelled_scene
 from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.training import tiles as tiles_module
-from geofcn.training.augment import ZOOM, Pose
-from geofcn.training.loader import Batches, moved, prepare
-from geofcn.training.tiles import Tile, Tiles
+from geofcn.training.augment import ZOOM, AffineSample
+from geofcn.training.loader import BatchLoader, jitter_window, prepare
+from geofcn.training.tiles import TileCache, TrainingTile
 
 PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))
 SHUFFLED = replace(DEFAULT_RECIPE, scale=1, tile=8, stride=8, augment="none", batch=4)
@@ -25,7 +25,7 @@ def numbered(write_raster):
     values = np.kron(np.arange(1, 7).reshape(3, 2), np.ones((8, 8))).astype(np.uint8)
     labels = np.zeros((24, 16), np.uint8)
     labels[::8, ::8] = 1
-    return open_source(
+    return open_labelled_scene(
         write_raster("n.tif", np.repeat(values[None], 3, axis=0)), write_raster("l.tif", labels)
     )
 
@@ -39,14 +39,14 @@ def large(write_raster, monkeypatch):
     random = np.random.default_rng(0)
     image = random.integers(1, 255, (3, 96, 96)).astype(np.uint8)
     labels = (random.random((96, 96)) < 0.2).astype(np.uint8)
-    return open_source(write_raster("s.tif", image), write_raster("l.tif", labels))
+    return open_labelled_scene(write_raster("s.tif", image), write_raster("l.tif", labels))
 
 
 def batches_of(source, plan, held_out=(), budget=None, threads=None, normalisation=PLAIN):
     scene = source.scene
     windows = training_windows(scene.height, scene.width, plan.tile, plan.stride)
-    tiles = Tiles([source], plan.normalise == "image", budget)
-    return Batches(tiles, [(0, w) for w in windows], normalisation, plan, held_out, threads)
+    tiles = TileCache([source], plan.normalise == "image", budget)
+    return BatchLoader(tiles, [(0, w) for w in windows], normalisation, plan, held_out, threads)
 
 
 def values_of(batches, epoch, start=0) -> list[int]:
@@ -88,7 +88,7 @@ def test_blocks_by_hand():
     valid[0, 0] = False
     labels[0] = [BLANK, 1, 1, 1]
     plain = Normalisation(np.full((1, 1, 1), 2, np.float32), np.ones(1, np.float32))
-    found, houses, known = prepare(Tile(image, valid, labels), plain, 2)
+    found, houses, known = prepare(TrainingTile(image, valid, labels), plain, 2)
     # The blank pixel is 0 after normalisation and counts as such.
     assert found[0, 0, 0] == (0 + (1 - 2) + (4 - 2) + (5 - 2)) / 4
     assert (houses == [[0.25, 0.5], [0, 0]]).all()
@@ -177,7 +177,7 @@ def test_an_error_of_a_thread_is_raised(large, monkeypatch):
 )  # fmt: skip
 def test_a_moved_window_is_near_and_on_the_scene(side, row, col, height, width, seed):
     window = Window(row * 2, col * 2, 16, 16)
-    there = moved(window, side, 8, height, width, np.random.default_rng(seed))
+    there = jitter_window(window, side, 8, height, width, np.random.default_rng(seed))
     assert there.height == there.width == side
     for start, old, length in ((there.row, window.row, height), (there.col, window.col, width)):
         assert start == 0 or 0 < start <= length - there.height
@@ -190,7 +190,9 @@ def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
     free, near = Window(48, 48, 8, 8), Window(32 + 8, 0, 8, 8)
     batches = batches_of(large, VARIED, held_out=[(0, held)])
     places = {
-        window: {batches._moved((0, window), 11, np.random.default_rng(n)) for n in range(200)}
+        window: {
+            batches._window_near((0, window), 11, np.random.default_rng(n)) for n in range(200)
+        }
         for window in (free, near)
     }
     assert None not in places[free] and len(places[free]) > 50
@@ -198,7 +200,7 @@ def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
     for _, there in filter(None, places[free] | places[near]):
         assert there.intersect(held.grow(8)).pixels == 0
     elsewhere = batches_of(large, VARIED, held_out=[(1, held)])
-    assert all(elsewhere._moved((0, near), 11, np.random.default_rng(n)) for n in range(200))
+    assert all(elsewhere._window_near((0, near), 11, np.random.default_rng(n)) for n in range(200))
 
 
 def test_nothing_near_what_is_scored_is_read(large, monkeypatch):
@@ -217,4 +219,4 @@ def test_nothing_near_what_is_scored_is_read(large, monkeypatch):
         for batch in batches.epoch(epoch):
             assert batch.images.shape[2:] == (2, 2)
     assert 8 in sides and max(sides) > 8 * np.exp(ZOOM)
-    assert max(sides) <= Pose(np.pi / 4, np.exp(ZOOM), False).side(8)
+    assert max(sides) <= AffineSample(np.pi / 4, np.exp(ZOOM), False).side(8)

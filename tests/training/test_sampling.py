@@ -14,7 +14,7 @@ from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
 from geofcn.training import sampling
 from geofcn.training.sampling import held_out_blocks, select
 from geofcn.training.survey import load_survey, save_survey, survey
-from geofcn.training.tiles import Tiles
+from geofcn.training.tiles import TileCache
 
 SEED8 = replace(SEED_RECIPE, tile=8, stride=8)
 BANDS8 = replace(DEFAULT_RECIPE, tile=8, stride=8)
@@ -26,13 +26,13 @@ def some_houses(height, width, seed=0) -> np.ndarray:
 
 def choose(sources, recipe, held_out=(), **given):
     """The selection as a training makes it."""
-    tiles = Tiles(sources, recipe.normalise == "image")
+    tiles = TileCache(sources, recipe.normalise == "image")
     return select(tiles, recipe, survey(tiles, recipe), held_out, **given)
 
 
 def blocks_of(source, tile, fraction) -> list[Window]:
     recipe = replace(BANDS8, tile=tile, stride=tile // 2, validate_fraction=fraction)
-    found = survey(Tiles([source]), recipe)
+    found = survey(TileCache([source]), recipe)
     return [window for _, window in held_out_blocks([source], found, recipe)]
 
 
@@ -108,7 +108,7 @@ def test_tiles_are_chosen_as_if_each_were_looked_at(source, height, width, tile,
         replace(SEED8, tile=tile, stride=stride),
         replace(BANDS8, tile=tile, stride=stride),
     ):
-        tiles = Tiles([pair], recipe.normalise == "image")
+        tiles = TileCache([pair], recipe.normalise == "image")
         expected = []
         for window in training_windows(height, width, tile, stride):
             found = tiles.read((0, window))
@@ -120,7 +120,7 @@ def test_tiles_are_chosen_as_if_each_were_looked_at(source, height, width, tile,
 
 
 def test_a_survey_is_kept_for_the_next_training(source, tmp_path):
-    tiles = Tiles([source(*six_tiles()), source(*six_tiles(), name="b")])
+    tiles = TileCache([source(*six_tiles()), source(*six_tiles(), name="b")])
     found = survey(tiles, BANDS8)
     path = tmp_path / "s.npz"
     save_survey(path, "key", found)
@@ -179,7 +179,7 @@ def test_progress_counts_every_pixel_and_tile(source):
         def advance(self, amount, **figures):
             seen.append(amount)
 
-    tiles = Tiles([source(*six_tiles())], zero_padding=True)
+    tiles = TileCache([source(*six_tiles())], zero_padding=True)
 
     def progress(what, total, unit):
         seen.append(total)

@@ -10,9 +10,9 @@ from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
 from geofcn.errors import SceneError
 from geofcn.training import tiles as tiles_module
-from geofcn.training.tiles import Tiles
+from geofcn.training.tiles import TileCache
 
-seed = partial(Tiles, zero_padding=True)
+seed = partial(TileCache, zero_padding=True)
 
 
 def some_houses(height, width, seed=0) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_the_default_recipe_learns_nothing_where_it_is_blank(source):
     image[0, 8] = 0
     labels = np.ones((10, 9), np.uint8)
     labels[9, 8] = 0
-    tile = Tiles([source(image, labels, nodata=0)]).read((0, Window(8, 8, 8, 8)))
+    tile = TileCache([source(image, labels, nodata=0)]).read((0, Window(8, 8, 8, 8)))
     expected = np.full((8, 8), BLANK)
     expected[1, 0] = 0
     assert (tile.labels == expected).all()
@@ -63,7 +63,7 @@ def test_what_is_not_labelled_is_not_learnt(source):
     labels = np.zeros((8, 8), np.uint8)
     labels[:2] = 255
     pair = source(np.ones((1, 8, 8), np.uint8), labels, labels_nodata=255)
-    for tiles in (seed([pair]), Tiles([pair])):
+    for tiles in (seed([pair]), TileCache([pair])):
         assert (tiles.read((0, Window(0, 0, 8, 8))).labels == labels).all()
 
 
@@ -85,7 +85,7 @@ def noisy(source, monkeypatch):
 )  # fmt: skip
 def test_any_window_is_as_if_it_were_read_at_once(noisy, row, col, height, width, cells):
     place = (0, Window(row, col, height, width))
-    tiles = Tiles([noisy], budget=cells * 16 * 16 * 4)
+    tiles = TileCache([noisy], budget=cells * 16 * 16 * 4)
     expected = tiles.read_once(place)
     for _ in range(2):
         assert same(tiles.read(place), expected)
@@ -97,7 +97,7 @@ def test_any_window_is_as_if_it_were_read_at_once(noisy, row, col, height, width
 
 
 def test_threads_decode_a_cell_once_and_read_the_same(noisy, monkeypatch):
-    tiles, decoded = Tiles([noisy]), []
+    tiles, decoded = TileCache([noisy]), []
     decode = tiles._decode
     monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
     places = [(0, Window(r, c, 20, 20)) for r in range(0, 60, 5) for c in range(0, 40, 5)] * 3
@@ -108,7 +108,7 @@ def test_threads_decode_a_cell_once_and_read_the_same(noisy, monkeypatch):
 
 
 def test_forgotten_cells_are_decoded_again(noisy, monkeypatch):
-    tiles, decoded = Tiles([noisy]), []
+    tiles, decoded = TileCache([noisy]), []
     decode = tiles._decode
     monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
     place = (0, Window(0, 0, 8, 8))
@@ -118,7 +118,7 @@ def test_forgotten_cells_are_decoded_again(noisy, monkeypatch):
 
 
 def test_a_cell_that_cannot_be_read_is_tried_again(noisy, monkeypatch):
-    tiles, tries = Tiles([noisy]), []
+    tiles, tries = TileCache([noisy]), []
     decode = tiles._decode
 
     def fails_once(*cell):

@@ -20,7 +20,7 @@ import geofcn
 from geofcn.core.metrics import Confusion
 from geofcn.core.windows import training_windows
 from geofcn.errors import LabelsError, ModelError, OutputError, TrainingError, UsageError
-from geofcn.io.labels import open_source
+from geofcn.io.labels import open_labelled_scene
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
 from geofcn.recipes import make_recipe
@@ -31,9 +31,9 @@ from geofcn.training.run import CHECKPOINT, RUN_FILES
 from geofcn.training.sampling import select
 from geofcn.training.state import best_of
 from geofcn.training.survey import survey
-from geofcn.training.tiles import Tiles
+from geofcn.training.tiles import TileCache
 from geofcn.training.train import SURVEY, resume, train
-from geofcn.training.validation import Verdict
+from geofcn.training.validation import ValidationScores
 
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
 QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}
@@ -75,18 +75,18 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     )
     model = load_model(run / "last.safetensors")
     plan = make_recipe(recipe, {"tile": 32, "epochs": 2})
-    assert model.card.net == model.card.recipe["net"] and model.card.colours == (
+    assert model.metadata.net == model.metadata.recipe["net"] and model.metadata.colours == (
         "red",
         "green",
         "blue",
     )
-    assert model.card.scale == model.card.recipe["scale"] == (1 if recipe == "seed" else 4)
-    settled = {"scale": model.card.scale, "stride": 16 if recipe == "seed" else 32}
-    assert model.card.recipe == {**plan.to_json(), **settled}
-    assert model.card.scenes == ("village.tif",)
-    assert model.card.resolution == pytest.approx(0.2, rel=1e-3)
-    assert model.card.threshold == history[-1].threshold
-    assert model.card.scores["epoch"] == 2
+    assert model.metadata.scale == model.metadata.recipe["scale"] == (1 if recipe == "seed" else 4)
+    settled = {"scale": model.metadata.scale, "stride": 16 if recipe == "seed" else 32}
+    assert model.metadata.recipe == {**plan.to_json(), **settled}
+    assert model.metadata.scenes == ("village.tif",)
+    assert model.metadata.resolution == pytest.approx(0.2, rel=1e-3)
+    assert model.metadata.threshold == history[-1].threshold
+    assert model.metadata.scores["epoch"] == 2
     period = 32 if recipe == "seed" else 1
     assert model.normalisation.mean.shape == (3, period, period)
     overlay = matplotlib.image.imread(run / "overlay.png")
@@ -133,8 +133,8 @@ def test_the_net_is_made_right_after_the_seed_is_set(village, tmp_path, monkeypa
     monkeypatch.setattr(
         train_module,
         "_fit",
-        lambda learner, *rest: (
-            first.append(copy.deepcopy(trainer.net.state_dict())) or fit(learner, *rest)
+        lambda trainer, *rest: (
+            first.append(copy.deepcopy(trainer.net.state_dict())) or fit(trainer, *rest)
         ),
     )
     torch.manual_seed(5)
@@ -162,19 +162,19 @@ def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monk
     ]  # fmt: skip
     states = []
 
-    def judge(model):
+    def validate_model(model):
         states.append(copy.deepcopy(model.net.state_dict()))
-        return Verdict(verdicts[len(states) - 1], 0.5 + len(states) / 100, 0.0)
+        return ValidationScores(verdicts[len(states) - 1], 0.5 + len(states) / 100, 0.0)
 
-    monkeypatch.setattr(train_module, "_judge", lambda *_: judge)
+    monkeypatch.setattr(train_module, "make_validator", lambda *_: validate_model)
     scene, labels = village()
     run = tmp_path / "run"
     train(scene, labels, run, recipe="seed", tile=32, epochs=4, device="cpu")
     for name, epoch in (("best-f1", 2), ("best-accuracy", 3), ("last", 4)):
         model = load_model(run / f"{name}.safetensors")
         assert equal(model.net.state_dict(), states[epoch - 1]), name
-        assert model.card.scores["epoch"] == epoch
-        assert model.card.threshold == pytest.approx(0.5 + epoch / 100)
+        assert model.metadata.scores["epoch"] == epoch
+        assert model.metadata.threshold == pytest.approx(0.5 + epoch / 100)
     assert not equal(states[1], states[3]), "training went on"
 
 
@@ -182,13 +182,13 @@ def test_training_on_two_scenes_and_validating_on_a_third(village, tmp_path):
     pairs = [village(64, seed, f"v{seed}") for seed in range(3)]
     train(*pairs[0], tmp_path / "run", others=[pairs[1]], validate=pairs[2], **QUICK)
     model = load_model(tmp_path / "run" / "best-f1.safetensors")
-    assert model.card.scenes == ("v0.tif", "v1.tif")
+    assert model.metadata.scenes == ("v0.tif", "v1.tif")
 
 
 def test_validation_blocks_are_never_trained_on(village, tmp_path, monkeypatch):
     scene, labels = village(160)
     seen = {}
-    choose, judge = train_module.select, train_module._judge
+    choose, validate_model = train_module.select, train_module.make_validator
 
     def remember_selection(*args, **options):
         seen["trained"] = choose(*args, **options)
@@ -196,10 +196,10 @@ def test_validation_blocks_are_never_trained_on(village, tmp_path, monkeypatch):
 
     def remember_judged(sources, held_out, plan):
         seen["held"] = held_out
-        return judge(sources, held_out, plan)
+        return validate_model(sources, held_out, plan)
 
     monkeypatch.setattr(train_module, "select", remember_selection)
-    monkeypatch.setattr(train_module, "_judge", remember_judged)
+    monkeypatch.setattr(train_module, "make_validator", remember_judged)
     train(scene, labels, tmp_path / "run", **{**QUICK, "epochs": 1})
     assert seen["held"] and seen["trained"].places
     for _, block in seen["held"]:
@@ -211,10 +211,13 @@ def test_automatic_class_weights_are_the_root_of_the_ratio(village, tmp_path):
     scene, labels = village()
     train(scene, labels, tmp_path / "run", recipe="seed", class_weights="auto", **QUICK)
     with rasterio.open(labels) as file:
-        tiles, plan = Tiles([open_source(scene, labels)], True), make_recipe("seed", {"tile": 32})
+        tiles, plan = (
+            TileCache([open_labelled_scene(scene, labels)], True),
+            make_recipe("seed", {"tile": 32}),
+        )
         share = select(tiles, plan, survey(tiles, plan)).house_share
         assert 0 < share < 1 and file.read(1).any()
-    kept = load_model(tmp_path / "run" / "last.safetensors").card.recipe["class_weights"]
+    kept = load_model(tmp_path / "run" / "last.safetensors").metadata.recipe["class_weights"]
     assert kept == [1.0, pytest.approx(math.sqrt((1 - share) / share), abs=1e-3)]
 
 
@@ -233,7 +236,7 @@ def stopping(monkeypatch):
     """stopping(n) -> the n-th step of the next training is not done; 0: all are. Its state is
     kept after every step, or after so many seconds.
     """
-    step, calls = trainer.Learner.step, []
+    step, calls = trainer.Trainer.step, []
 
     def set_up(number: int, seconds: float = 0):
         calls.clear()
@@ -244,7 +247,7 @@ def stopping(monkeypatch):
                 raise Stopped
             return step(self, *args)
 
-        monkeypatch.setattr(trainer.Learner, "step", counted)
+        monkeypatch.setattr(trainer.Trainer, "step", counted)
         monkeypatch.setattr(train_module, "CHECKPOINT_SECONDS", seconds)
 
     return set_up
@@ -318,7 +321,7 @@ def test_a_training_stopped_while_it_draws_goes_on_there(village, tmp_path, monk
         patch.setattr(plots, "loss_plot", lambda *_: (_ for _ in ()).throw(Stopped))
         with pytest.raises(Stopped):
             train(*pair, run, **QUICK)
-    monkeypatch.setattr(trainer.Learner, "step", None)
+    monkeypatch.setattr(trainer.Trainer, "step", None)
     assert len(resume(run)) == 2
     assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY])
 
@@ -371,16 +374,16 @@ def test_the_scenes_are_looked_at_once(village, tmp_path, monkeypatch):
 def test_patience_ends_a_training_that_gets_no_better(village, tmp_path, monkeypatch):
     verdicts = iter([0.1, 0.5, 0.4, 0.5, 0.2, 0.9])
 
-    def judge(model):
+    def validate_model(model):
         f1 = next(verdicts)
-        return Verdict(
+        return ValidationScores(
             Confusion(int(1000 * f1), 1000 - int(1000 * f1), 1000 - int(1000 * f1)), 0.5, 0
         )
 
-    monkeypatch.setattr(train_module, "_judge", lambda *_: judge)
+    monkeypatch.setattr(train_module, "make_validator", lambda *_: validate_model)
     history = train(*village(), tmp_path / "run", **{**QUICK, "epochs": 6}, patience=3)
     assert [row.epoch for row in history] == [1, 2, 3, 4, 5]
-    kept = load_model(tmp_path / "run" / "best-f1.safetensors").card.scores
+    kept = load_model(tmp_path / "run" / "best-f1.safetensors").metadata.scores
     assert kept["epoch"] == 2
 
 
@@ -440,7 +443,7 @@ def test_a_diverged_training_stops_and_keeps_what_it_has(village, tmp_path, monk
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 2.*--lr"):
         train(scene, labels, run, recipe="seed", **QUICK)
     for name in ("last", "best-f1", "best-accuracy"):
-        assert load_model(run / f"{name}.safetensors").card.scores["epoch"] == 1
+        assert load_model(run / f"{name}.safetensors").metadata.scores["epoch"] == 1
     assert len((run / "history.csv").read_text().splitlines()) == 2
 
 
@@ -527,11 +530,11 @@ def test_windows_of_the_overlay_tile_the_reduced_scene(village, tmp_path, monkey
     run = tmp_path / "run"
     train(scene, labels, run, recipe="seed", **QUICK)
     whole = matplotlib.image.imread(run / "overlay.png")
-    monkeypatch.setattr(train_module, "JUDGED_WINDOW", 16)
-    train_module._overlay(open_source(scene, labels), run, train_module.silent)
+    monkeypatch.setattr(train_module, "VALIDATION_WINDOW", 16)
+    train_module.write_overlay(open_labelled_scene(scene, labels), run, train_module.silent)
     assert (matplotlib.image.imread(run / "overlay.png") == whole).all()
     monkeypatch.setattr(train_module, "OVERLAY_PIXELS", 60)
-    train_module._overlay(open_source(scene, labels), run, train_module.silent)
+    train_module.write_overlay(open_labelled_scene(scene, labels), run, train_module.silent)
     reduced = matplotlib.image.imread(run / "overlay.png")
     assert reduced.shape[:2] == (54 + LEGEND_ROWS, 54), "every third pixel"
 

@@ -10,7 +10,7 @@ from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
-from geofcn.training.trainer import Batch, Learner, learning_rate, make_optimizer, weighted_loss
+from geofcn.training.trainer import Batch, Trainer, learning_rate, make_optimizer, weighted_loss
 
 # --- the seed's rules, by hand ---
 
@@ -104,9 +104,9 @@ def batch_of(seed: int) -> Batch:
     return Batch(images, houses, np.ones_like(houses))
 
 
-def learner_of(plan, scale: int = 1) -> Learner:
+def learner_of(plan, scale: int = 1) -> Trainer:
     torch.manual_seed(0)
-    return Learner(make_net(plan.net, 3, scale), replace(plan, class_weights=(1.0, 2.0)))
+    return Trainer(make_net(plan.net, 3, scale), replace(plan, class_weights=(1.0, 2.0)))
 
 
 def equal(a: dict, b: dict) -> bool:
@@ -132,24 +132,24 @@ def test_a_restored_learner_goes_on_bit_for_bit(base, net):
 
 def test_the_averaged_net_is_the_running_mean():
     plan = replace(DEFAULT_RECIPE, net="fcnn", epochs=1)
-    learner = learner_of(plan)
-    mean = learner.net.conv1.weight.detach().clone()
+    trainer = learner_of(plan)
+    mean = trainer.net.conv1.weight.detach().clone()
     for number in range(30):
-        learner.step(batch_of(number), 1, number / 30)
+        trainer.step(batch_of(number), 1, number / 30)
         keep = min(plan.averaging, (number + 2) / (number + 11))
-        mean = keep * mean + (1 - keep) * learner.net.conv1.weight.detach()
-    torch.testing.assert_close(learner.averaged.conv1.weight.detach(), mean)
-    assert not torch.equal(learner.averaged.conv1.weight, learner.net.conv1.weight)
+        mean = keep * mean + (1 - keep) * trainer.net.conv1.weight.detach()
+    torch.testing.assert_close(trainer.averaged.conv1.weight.detach(), mean)
+    assert not torch.equal(trainer.averaged.conv1.weight, trainer.net.conv1.weight)
 
 
 def test_without_averaging_the_net_itself_is_used():
-    learner = learner_of(SEED_RECIPE)
-    assert learner.averaged is learner.net
+    trainer = learner_of(SEED_RECIPE)
+    assert trainer.averaged is trainer.net
 
 
 def test_a_step_learns_and_counts():
-    learner = learner_of(replace(DEFAULT_RECIPE, net="fcnn", epochs=1))
-    steps = [learner.step(batch_of(n % 3), 1, n / 300) for n in range(200)]
+    trainer = learner_of(replace(DEFAULT_RECIPE, net="fcnn", epochs=1))
+    steps = [trainer.step(batch_of(n % 3), 1, n / 300) for n in range(200)]
     assert steps[-1].loss < steps[0].loss / 2
     confusion = steps[-1].confusion
     assert sum(vars(confusion).values()) == 2 * 16 * 16 and confusion.f1 > 0.7
@@ -157,13 +157,13 @@ def test_a_step_learns_and_counts():
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
-    learner = learner_of(SEED_RECIPE)
-    before = learner.state()
+    trainer = learner_of(SEED_RECIPE)
+    before = trainer.state()
     broken = batch_of(0)
     broken.images[0, 0, 0, 0] = np.nan
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 3.*--lr"):
-        learner.step(broken, 3, 0)
-    assert equal(before, learner.state())
+        trainer.step(broken, 3, 0)
+    assert equal(before, trainer.state())
 
 
 def test_the_loss_of_a_scaled_net_is_taken_on_its_blocks():

@@ -5,10 +5,10 @@ import torch
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import blocks
-from geofcn.io.labels import open_source
+from geofcn.io.labels import open_labelled_scene
 from geofcn.io.scene import open_scene
-from geofcn.training.tiles import Tile
-from geofcn.training.validation import judge_tiles, judge_windows
+from geofcn.training.tiles import TrainingTile
+from geofcn.training.validation import score_tiles, score_windows
 
 
 class SignNet:
@@ -25,17 +25,17 @@ class SignNet:
 def test_a_tie_is_background_and_the_mean_image_starts_with_each_tile():
     image = np.array([[[9, 6], [5, 9]]], np.uint8)  # house, tie; tie, house
     labels = np.array([[1, 1], [0, 0]], np.uint8)
-    tile = Tile(image, np.ones((2, 2), bool), labels)
-    verdict = judge_tiles(lambda: [tile, tile])(SignNet())
-    assert verdict.confusion == Confusion(tp=2, fn=2, tn=2, fp=2)
-    assert verdict.threshold == 0.5
+    tile = TrainingTile(image, np.ones((2, 2), bool), labels)
+    scored = score_tiles(lambda: [tile, tile])(SignNet())
+    assert scored.confusion == Confusion(tp=2, fn=2, tn=2, fp=2)
+    assert scored.threshold == 0.5
 
 
 def test_padding_counts_as_background_and_unknown_labels_do_not_count():
     image = np.array([[[9, 9], [0, 0]]], np.uint8)
     labels = np.array([[1, 255], [0, 0]], np.uint8)
-    tile = Tile(image, np.ones((2, 2), bool), labels)
-    assert judge_tiles(lambda: [tile])(SignNet()).confusion == Confusion(tp=1, tn=2)
+    tile = TrainingTile(image, np.ones((2, 2), bool), labels)
+    assert score_tiles(lambda: [tile])(SignNet()).confusion == Confusion(tp=1, tn=2)
 
 
 @pytest.mark.parametrize("net", ["fcnn", "fcnn2"])
@@ -46,10 +46,10 @@ def test_windows_are_judged_as_parts_of_the_whole(make_model, write_raster, net)
     labels = (random.random((45, 61)) < 0.3).astype(np.uint8)
     labels[:4] = 255
     scene_path = write_raster("s.tif", image, nodata=0)
-    source = open_source(scene_path, write_raster("l.tif", labels, nodata=255))
+    source = open_labelled_scene(scene_path, write_raster("l.tif", labels, nodata=255))
     model = make_model(net, 2)
     window_of = list(blocks(source.scene.window, 16))
-    verdict = judge_windows([(source, window) for window in window_of])(model)
+    scored = score_windows([(source, window) for window in window_of])(model)
 
     curve = ScoreCurve()
     valid = open_scene(scene_path).read(source.scene.window)[1]
@@ -57,6 +57,6 @@ def test_windows_are_judged_as_parts_of_the_whole(make_model, write_raster, net)
     assert 0 < known.sum() < known.size
     curve.add(model.predict(image, valid), labels == 1, known)
     threshold, counts = best_threshold([curve])
-    assert verdict.threshold == pytest.approx(threshold, abs=1 / 254)
-    assert verdict.confusion.f1 == pytest.approx(counts.f1, abs=0.01)
-    assert sum(vars(verdict.confusion).values()) == known.sum()
+    assert scored.threshold == pytest.approx(threshold, abs=1 / 254)
+    assert scored.confusion.f1 == pytest.approx(counts.f1, abs=0.01)
+    assert sum(vars(scored.confusion).values()) == known.sum()
