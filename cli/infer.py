@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+import geofcn
+from geofcn import defaults
+from geofcn.progress import Progress
 from geofcn_cli import options
 
 
@@ -12,7 +17,7 @@ class CreationOption(click.ParamType):
 
     name = "NAME=VALUE"
 
-    def convert(self, value, param, context):
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
         option, equals, setting = value.partition("=")
         if not (option and equals):
             self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
@@ -21,7 +26,7 @@ class CreationOption(click.ParamType):
 
 def _refuse_idle(polygons: str | None) -> None:
     """Raise UsageError for options that concern polygons where none are wanted."""
-    idle = ("outline", "tolerance", "min_area", "fill_holes")
+    idle = ("outline", "simplify", "min_area", "fill_holes")
     if not polygons and any(map(options.is_given, idle)):
         raise click.UsageError("Outlines and areas concern polygons; give --polygons FILE.")
 
@@ -32,7 +37,7 @@ def _refuse_idle(polygons: str | None) -> None:
 @click.option(
     "--model",
     type=options.PATH,
-    default="geofcn-run/best-f1.safetensors",
+    default=defaults.MODEL,
     show_default=True,
     metavar="FILE",
     help="The model, from `geofcn train`.",
@@ -45,8 +50,8 @@ def _refuse_idle(polygons: str | None) -> None:
 )
 @click.option(
     "--probability-dtype",
-    type=click.Choice(["uint8", "float32"]),
-    default="uint8",
+    type=click.Choice(defaults.PROBABILITY_DTYPES),
+    default=defaults.PROBABILITY_DTYPES[0],
     show_default=True,
     help="uint8: 0-254 for 0-1, 255 blank; float32: NaN blank.",
 )
@@ -65,7 +70,7 @@ def _refuse_idle(polygons: str | None) -> None:
 @click.option(
     "--tile",
     type=click.IntRange(min=1),
-    default=1024,
+    default=defaults.TILE,
     show_default=True,
     metavar="N",
     help="Pixels a task takes on along a row, rounded up to what exact tiling needs.",
@@ -93,7 +98,6 @@ def _refuse_idle(polygons: str | None) -> None:
 )
 @click.option(
     "--co",
-    "creation",
     type=CreationOption(),
     multiple=True,
     metavar="NAME=VALUE",
@@ -107,29 +111,11 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.allow_no_crs
 @options.overwrite
 @options.verb
-def infer(progress, scene, mask, outline, tolerance, min_area, fill_holes, **given):
+def infer(progress: Progress, scene: str, mask: str, co: tuple, **given: Any) -> None:
     """Find the houses of SCENE with a trained model; write them to MASK.
 
     MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of
     one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
     """
-    from geofcn.inference.infer import infer as infer_scene
-    from geofcn.polygons.outline import Outline
-
-    given["creation"] = dict(given["creation"])
     _refuse_idle(given["polygons"])
-    seen = infer_scene(
-        scene,
-        mask,
-        outline=Outline(outline, tolerance, min_area, fill_holes),
-        progress=progress,
-        **given,
-    )
-    for path in (mask, given["probability"], given["polygons"]):
-        if path:
-            click.echo(path)
-    if seen:
-        click.echo(
-            f"verified {seen.pixels} pixels: {seen.differing} differ, largest difference in "
-            f"probability {seen.largest:.1e}"
-        )
+    click.echo(geofcn.infer(scene, mask, co=dict(co), progress=progress, **given))

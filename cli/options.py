@@ -8,14 +8,20 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
 
-from geofcn.errors import GeofcnError
-from geofcn.progress import Progress, silent
+from geofcn.defaults import DEVICES
+from geofcn.errors import GeofcnError, UsageError
+from geofcn.polygons.outline import DEFAULT_OUTLINE, METHODS
+from geofcn.progress import Progress, ProgressBar, silent
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 PATH = click.Path(path_type=str)
 # BrokenPipeError: whoever reads what is printed has read enough.
@@ -30,17 +36,16 @@ nodata = click.option(
 )
 outline = click.option(
     "--outline",
-    type=click.Choice(["raw", "simplify", "square"]),
-    default="simplify",
+    type=click.Choice(METHODS),
+    default=DEFAULT_OUTLINE.method,
     show_default=True,
     help="Outlines as they are, simplified, or with right angles where they have them; done once a "
     "polygon is finished.",
 )
 simplify = click.option(
     "--simplify",
-    "tolerance",
     type=click.FloatRange(min=0),
-    default=1.5,
+    default=DEFAULT_OUTLINE.simplify,
     show_default=True,
     metavar="PX",
     help="How far a simplified outline may stray, in pixels.",
@@ -48,22 +53,22 @@ simplify = click.option(
 min_area = click.option(
     "--min-area",
     type=click.FloatRange(min=0),
-    default=0.0,
+    default=DEFAULT_OUTLINE.min_area,
     show_default=True,
     metavar="M2",
     help="Leave out smaller footprints, in square metres on the ground.",
 )
 device = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
+    type=click.Choice(DEVICES),
+    default=DEVICES[0],
     show_default=True,
     help="Where the net is computed; auto: the first of cuda, mps and cpu that is there.",
 )
 fill_holes = click.option(
     "--fill-holes",
     type=click.FloatRange(min=0),
-    default=0.0,
+    default=DEFAULT_OUTLINE.fill_holes,
     show_default=True,
     metavar="M2",
     help="Fill smaller holes, in square metres on the ground.",
@@ -82,7 +87,7 @@ def is_given(name: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
-def verb(function: Callable) -> Callable:
+def verb(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command -v, -q and --debug, a progress bar, and errors of one sentence.
 
     The wrapped function gets `progress` as its first argument.
@@ -92,11 +97,11 @@ def verb(function: Callable) -> Callable:
     @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
-    def command(*args, verbose: bool, quiet: bool, debug: bool, **options):
+    def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
         _set_up_messages(verbose or debug, quiet)
-        progress = silent if quiet or not sys.stderr.isatty() else bar
+        progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
-            return function(progress, *args, **options)
+            function(progress, *args, **options)
         except Exception as error:
             if debug or isinstance(error, LEFT_TO_CLICK):
                 raise
@@ -110,11 +115,11 @@ def verb(function: Callable) -> Callable:
     return command
 
 
-def fail(error: Exception) -> None:
+def fail(error: Exception) -> NoReturn:
     """End with the error's sentence on stderr and its exit code."""
     if isinstance(error, GeofcnError):
         click.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
     kind = type(error).__name__
     click.echo(f"Error: unexpected {kind}: {error} (run again with --debug to see where)", err=True)
     sys.exit(1)
@@ -130,10 +135,10 @@ def _set_up_messages(verbose: bool, quiet: bool) -> None:
         warnings.simplefilter("ignore")
 
 
-class _Bar:
+class _TqdmBar:
     """A tqdm bar as a geofcn.progress.ProgressBar; figures are shown beside the rate."""
 
-    def __init__(self, inner):
+    def __init__(self, inner: tqdm):
         self._inner = inner
         self._shown = 0.0
 
@@ -147,13 +152,10 @@ class _Bar:
 
 
 @contextmanager
-def bar(what: str, total: int, unit: str):
+def bar(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
     """A progress bar on stderr with rate and time left; see geofcn.progress.Progress."""
     from tqdm import tqdm
 
     scaled = unit == "px"
     with tqdm(total=total, desc=what, unit=unit, unit_scale=scaled, dynamic_ncols=True) as inner:
-        yield _Bar(inner)
-
-
-_: Progress = bar
+        yield _TqdmBar(inner)

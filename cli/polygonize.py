@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+import geofcn
+from geofcn.progress import Progress
 from geofcn_cli import options
 
 
@@ -29,19 +33,9 @@ from geofcn_cli import options
 @options.allow_no_crs
 @options.overwrite
 @options.verb
-def polygonize(progress, mask, polygons, outline, tolerance, min_area, fill_holes, **given):
+def polygonize(progress: Progress, mask: str, polygons: str, **given: Any) -> None:
     """Turn the houses of MASK into footprints; write them to POLYGONS.
 
     The format follows the ending: .gpkg, .geojson, .fgb, .parquet or .shp; the layer is `houses`.
     """
-    from geofcn.polygons.outline import Outline
-    from geofcn.polygons.polygonize import polygonize as polygonize_mask
-
-    count = polygonize_mask(
-        mask,
-        polygons,
-        outline=Outline(outline, tolerance, min_area, fill_holes),
-        progress=progress,
-        **given,
-    )
-    click.echo(f"{polygons}: {count} polygons")
+    click.echo(geofcn.polygonize(mask, polygons, progress=progress, **given))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+import geofcn
+from geofcn import defaults
+from geofcn.progress import Progress
 from geofcn_cli import options
 
 
@@ -11,8 +16,8 @@ from geofcn_cli import options
 @click.argument("folder", metavar="DIR", type=options.PATH)
 @click.option(
     "--size",
-    type=click.IntRange(min=128),
-    default=2048,
+    type=click.IntRange(min=defaults.LEAST_SAMPLE_SIZE),
+    default=defaults.SAMPLE_SIZE,
     show_default=True,
     metavar="PX",
     help="Pixels a side.",
@@ -20,9 +25,6 @@ from geofcn_cli import options
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Which one.")
 @options.overwrite
 @options.verb
-def sample(progress, folder, size, seed, overwrite):
+def sample(progress: Progress, folder: str, **given: Any) -> None:
     """Write a synthetic aerial scene into DIR: scene.tif, labels.tif and labels.gpkg."""
-    from geofcn.synthetic.sample import write_sample
-
-    for path in write_sample(folder, size, seed, overwrite=overwrite, progress=progress):
-        click.echo(path)
+    click.echo(geofcn.sample(folder, progress=progress, **given))

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from geofcn.recipes import AUGMENTS, DEFAULT_RECIPE, LEAST_EPOCHS, SEED_RECIPE, SMALL_NETS, Recipe
+import geofcn
+from geofcn import defaults
+from geofcn.progress import Progress
+from geofcn.recipes import (
+    ALIASES,
+    AUGMENTS,
+    DEFAULT,
+    EXERCISE,
+    LEAST_EPOCHS,
+    NETS,
+    RECIPES,
+    SCALES,
+    SMALL_NETS,
+    UPSAMPLES,
+    Recipe,
+)
 from geofcn_cli import options
 
 
@@ -13,7 +30,7 @@ class ClassWeights(click.ParamType):
 
     name = "B,H|auto"
 
-    def convert(self, value, param, context):
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float] | str:
         if value == "auto" or not isinstance(value, str):
             return value
         try:
@@ -28,12 +45,22 @@ class ClassWeights(click.ParamType):
 class Scale(click.ParamType):
     """1, 2, 4, 8 or auto."""
 
-    name = "1|2|4|8|auto"
+    name = "|".join(map(str, [*SCALES, "auto"]))
 
-    def convert(self, value, param, context):
-        if value not in ("1", "2", "4", "8", "auto"):
-            self.fail(f"{value!r} is none of 1, 2, 4, 8 and auto.")
-        return value if value == "auto" else int(value)
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        if value not in self.name.split("|"):
+            self.fail(f"{value!r} is none of {', '.join(map(str, SCALES))} and auto.")
+        return str(value) if value == "auto" else int(value)
+
+
+class RecipeName(click.Choice):
+    """The recipes, also by the names they had once, which help does not show."""
+
+    def __init__(self) -> None:
+        super().__init__(list(RECIPES))
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        return str(super().convert(ALIASES.get(value, value), param, ctx))
 
 
 def _refuse_others() -> None:
@@ -45,12 +72,12 @@ def _refuse_others() -> None:
 
 def _defaults(name: str) -> str:
     """What the recipes set an option to, for its help."""
-    default, small, seed = (
-        _spoken(recipe, name) for recipe in (DEFAULT_RECIPE, SMALL_NETS["fcnn2"], SEED_RECIPE)
+    default, small, exercise = (
+        _spoken(recipe, name) for recipe in (DEFAULT, SMALL_NETS["fcnn2"], EXERCISE)
     )
     if small != default and name != "net":
         default = f"{default}; fcnn, fcnn2: {small}"
-    return f"  [default: {default}; seed: {seed}]"
+    return f"  [default: {default}; exercise: {exercise}]"
 
 
 def _spoken(recipe: Recipe, name: str) -> str:
@@ -72,7 +99,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.argument("labels", type=options.PATH, required=False)
 @click.option(
     "--and",
-    "others",
+    "and_",
     nargs=2,
     multiple=True,
     type=options.PATH,
@@ -82,23 +109,22 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.option(
     "-o",
     "--output",
-    "run",
     type=options.PATH,
-    default="geofcn-run",
+    default=defaults.RUN,
     show_default=True,
     metavar="RUN",
     help="Folder for models, history and plots.",
 )
 @click.option(
     "--recipe",
-    type=click.Choice(["default", "seed"]),
-    default="default",
+    type=RecipeName(),
+    default=DEFAULT.name,
     show_default=True,
     help="Where the other options start from.",
 )
 @click.option(
     "--net",
-    type=click.Choice(["fcnn", "fcnn2", "unet"]),
+    type=click.Choice(NETS),
     help="fcnn upsamples by a rule, fcnn2 by a learned layer; unet looks much further."
     + _defaults("net"),
 )
@@ -110,7 +136,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 )
 @click.option(
     "--upsample",
-    type=click.Choice(["nearest", "bilinear"]),
+    type=click.Choice(UPSAMPLES),
     help="How fcnn upsamples." + _defaults("upsample"),
 )
 @click.option(
@@ -140,8 +166,8 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.option(
     "--lr",
     type=click.FloatRange(min=0, min_open=True),
-    help="Learning rate: rises, then falls along a cosine; by the seed's recipe it is halved every "
-    f"{SEED_RECIPE.lr_halved_every} epochs." + _defaults("lr"),
+    help="Learning rate: rises, then falls along a cosine; by the exercise's recipe it is halved "
+    f"every {EXERCISE.lr_halved_every} epochs." + _defaults("lr"),
 )
 @click.option(
     "--momentum",
@@ -206,28 +232,22 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @options.nodata
 @options.overwrite
 @options.verb
-def train(progress, scene, labels, run, recipe, validate, unfinished, **given):
+def train(
+    progress: Progress,
+    scene: str | None,
+    labels: str | None,
+    unfinished: str | None,
+    **given: Any,
+) -> None:
     """Train on SCENE and LABELS; write models, history and plots into RUN.
 
     LABELS is a raster (0 background, another value house) or polygons in any format and CRS. A
     training that was stopped goes on when the same command is run again, or with --resume.
     """
-    from geofcn.training.train import resume
-    from geofcn.training.train import train as train_model
-
     if unfinished is not None:
         _refuse_others()
-        run = unfinished
-        history = resume(run, progress)
-    elif labels is None:
+        click.echo(geofcn.resume(unfinished, progress))
+    elif scene is None or labels is None:
         raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
     else:
-        history = train_model(
-            scene, labels, run, recipe=recipe, validate=validate, progress=progress, **given
-        )
-    best = max(history, key=lambda row: (row.f1 == row.f1, row.f1))
-    click.echo(
-        f"best F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "
-        f"{100 * best.recall:.2f}) in epoch {best.epoch} of {len(history)}: "
-        f"{run}/best-f1.safetensors"
-    )
+        click.echo(geofcn.train(scene, labels, progress=progress, **given))

@@ -1,26 +1,66 @@
 """House polygons from aerial scenes of any size.
 
-    geofcn.train, geofcn.infer, geofcn.polygonize, geofcn.evaluate, geofcn.load_model
+Each verb of the command line is a function of the same name, which takes the same words and returns
+a small result that prints itself::
 
-They are imported on first use, so that `import geofcn` stays cheap.
+    geofcn.sample, geofcn.info, geofcn.train, geofcn.resume, geofcn.infer, geofcn.polygonize,
+    geofcn.evaluate, and geofcn.load_model
+
+They are imported on first use, so that ``import geofcn`` stays cheap.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from geofcn.errors import GeofcnError
 
-_HOMES = {
-    "train": "geofcn.training.train",
-    "infer": "geofcn.inference.infer",
-    "polygonize": "geofcn.polygons.polygonize",
+if TYPE_CHECKING:
+    from geofcn.evaluation.evaluate import evaluate
+    from geofcn.inference.infer import infer
+    from geofcn.inference.info import info
+    from geofcn.models.model_file import load_model
+    from geofcn.polygons.outline import Outline
+    from geofcn.polygons.polygonize import polygonize
+    from geofcn.synthetic.sample import sample
+    from geofcn.training.train import resume, train
+
+__version__ = "0.2.0.dev0"
+
+__all__ = [
+    "GeofcnError",
+    "Outline",
+    "__version__",
+    "evaluate",
+    "infer",
+    "info",
+    "load_model",
+    "polygonize",
+    "resume",
+    "sample",
+    "train",
+]
+
+_MODULES = {
+    "Outline": "geofcn.polygons.outline",
     "evaluate": "geofcn.evaluation.evaluate",
+    "infer": "geofcn.inference.infer",
+    "info": "geofcn.inference.info",
     "load_model": "geofcn.models.model_file",
+    "polygonize": "geofcn.polygons.polygonize",
+    "resume": "geofcn.training.train",
+    "sample": "geofcn.synthetic.sample",
+    "train": "geofcn.training.train",
 }
-
-__all__ = ["__version__", "evaluate", "infer", "load_model", "polygonize", "train"]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'geofcn' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

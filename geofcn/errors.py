@@ -1,47 +1,45 @@
-"""Every error geofcn raises on purpose.
+"""Every error geofcn raises on purpose, each also the builtin one that fits.
 
-GeofcnError            one sentence: the file, what is wrong, what to do
-├── UsageError         options that do not go together (exit code 2)
-├── SceneError         a scene cannot be read as what it should be
-├── LabelsError        labels that do not fit their scene
-├── ModelError         a model file that is damaged or does not fit the scene
-├── OutputError        an output that cannot or must not be written
-├── TrainingError      a training that went wrong
-└── WorkersError       dask workers that cannot be reached or die
+::
+
+    GeofcnError                  one sentence: the file, what is wrong, what to do
+    ├── UsageError    ValueError    options that do not go together
+    ├── SceneError    OSError       a scene cannot be read as what it should be
+    ├── LabelsError   ValueError    labels that do not fit their scene
+    ├── ModelError    ValueError    a model file that is damaged or does not fit the scene
+    ├── OutputError   OSError       an output that cannot or must not be written
+    ├── TrainingError RuntimeError  a training that went wrong
+    └── WorkersError  RuntimeError  dask workers that cannot be reached or die
 """
 
 
 class GeofcnError(Exception):
     """An error whose message is one sentence meant for the user."""
 
-    exit_code = 1
 
-
-class UsageError(GeofcnError):
+class UsageError(GeofcnError, ValueError):
     """Options that contradict each other or the data."""
 
-    exit_code = 2
 
-
-class SceneError(GeofcnError):
+class SceneError(GeofcnError, OSError):
     """A scene that cannot be opened or read."""
 
 
-class LabelsError(GeofcnError):
+class LabelsError(GeofcnError, ValueError):
     """Labels that do not belong to their scene, or hold no usable class."""
 
 
-class ModelError(GeofcnError):
+class ModelError(GeofcnError, ValueError):
     """A model file that is damaged, foreign, or made for other scenes."""
 
 
-class OutputError(GeofcnError):
+class OutputError(GeofcnError, OSError):
     """An output that exists already, cannot be written, or was written wrong."""
 
 
-class TrainingError(GeofcnError):
+class TrainingError(GeofcnError, RuntimeError):
     """A training that cannot start or has diverged."""
 
 
-class WorkersError(GeofcnError):
+class WorkersError(GeofcnError, RuntimeError):
     """dask workers that cannot be reached, or that die of every try at a task."""

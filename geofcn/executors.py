@@ -11,19 +11,22 @@ import logging
 import signal
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from multiprocessing.pool import ThreadPool
 from threading import Event
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import dask
 
 from geofcn.errors import UsageError, WorkersError
 from geofcn.runtime import MALLOC_ENVIRONMENT, cores
+
+if TYPE_CHECKING:
+    import distributed
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
@@ -43,41 +46,60 @@ QUIET = {
     },
 }  # fmt: skip
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
-def _ready(shared: object) -> None:
-    """What needs no preparation."""
+def _nothing(shared: object) -> None:
+    """For what needs no warming up."""
+
+
+def _as_it_is(result: object) -> object:
+    """For results that travel as they are."""
+    return result
 
 
 class Executor(Protocol):
     """Something that runs tasks."""
 
-    # Whether results cross from one process to another, and are worth compressing.
-    remote: bool
-    # Processes of this machine that it has started for itself.
-    processes: int
+    @property
+    def processes(self) -> int:
+        """Processes of this machine that it has started for itself."""
 
     def stream(
         self,
         function: Callable[[Shared, Item], Result],
         shared: Shared,
         items: Iterable[Item],
-        ahead: int,
-        prepare: Callable[[Shared], object] = _ready,
-    ) -> Iterator[Result]:
+        ahead: int = 16,
+        *,
+        warm_up: Callable[[Shared], object] = _nothing,
+        encode: Callable[[Result], Any] = _as_it_is,
+        decode: Callable[[Any], Result] = _as_it_is,
+    ) -> Generator[Result]:
         """Yield function(shared, item) for every item, in order.
 
-        About `ahead` items, 2 `ahead` at the most, are under way or wait to be consumed. An
-        exception of `function` is raised where its result would have come. Every process calls
-        prepare(shared) before its first task; those there are have done so on return.
+        Parameters
+        ----------
+        ahead : int
+            About so many items, twice as many at the most, are under way or wait to be consumed.
+        warm_up : callable
+            Every process calls warm_up(shared) before its first task; those there are have done so
+            on return.
+        encode, decode : callable
+            How a result travels from one process to another, for instance compressed; results that
+            stay in their process are never encoded.
+
+        Raises
+        ------
+        WorkersError
+            Where workers die of a task, or their scheduler is gone. An exception of `function` is
+            raised where its result would have come.
         """
 
 
 class ThreadExecutor:
     """dask's threaded scheduler, `count` threads of this process (default: one a processor)."""
 
-    remote = False
     processes = 0
 
     def __init__(self, count: int | None = None):
@@ -89,18 +111,21 @@ class ThreadExecutor:
         shared: Shared,
         items: Iterable[Item],
         ahead: int = 16,
-        prepare: Callable[[Shared], object] = _ready,
-    ) -> Iterator[Result]:
+        *,
+        warm_up: Callable[[Shared], object] = _nothing,
+        encode: Callable[[Result], Any] = _as_it_is,
+        decode: Callable[[Any], Result] = _as_it_is,
+    ) -> Generator[Result]:
         """See Executor. Items go to dask in groups of `ahead`, of which two are in flight: while
         the results of one are consumed the next is computed, so that no thread waits at a group's
         end.
         """
-        prepare(shared)
+        warm_up(shared)
         return self.run(partial(function, shared), items, ahead)
 
     def run(
         self, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
-    ) -> Iterator[Result]:
+    ) -> Generator[Result]:
         """Yield function(item) for every item, likewise."""
         stopped = Event()
 
@@ -114,7 +139,7 @@ class ThreadExecutor:
             def run_group(group: list[Item]) -> list[Result]:
                 return dask.compute(*map(task, group), scheduler="threads", pool=pool)
 
-            pending: deque = deque()
+            pending: deque[Future[list[Result]]] = deque()
             try:
                 while group := list(islice(items, ahead)):
                     pending.append(drivers.submit(run_group, group))
@@ -128,11 +153,9 @@ class ThreadExecutor:
 
 
 class ClusterExecutor:
-    """The workers of a dask.distributed client."""
+    """The workers of a dask.distributed client, `processes` of them started for it alone."""
 
-    remote = True
-
-    def __init__(self, client, processes: int = 0):
+    def __init__(self, client: distributed.Client, processes: int = 0):
         self.client = client
         self.processes = processes
 
@@ -142,25 +165,34 @@ class ClusterExecutor:
         shared: Shared,
         items: Iterable[Item],
         ahead: int = 16,
-        prepare: Callable[[Shared], object] = _ready,
-    ) -> Iterator[Result]:
+        *,
+        warm_up: Callable[[Shared], object] = _nothing,
+        encode: Callable[[Result], Any] = _as_it_is,
+        decode: Callable[[Any], Result] = _as_it_is,
+    ) -> Generator[Result]:
         """See Executor. `shared` goes at once to every worker, and to one that joins later."""
         name = f"geofcn-{uuid.uuid4()}"
-        self.client.register_plugin(_holder(shared, prepare), name=name)
-        return self._stream(partial(_on_worker, function, name), name, items, ahead)
+        self.client.register_plugin(_holder(shared, warm_up), name=name)
+        run = partial(_on_worker, function, encode, name)
+        return self._stream(run, decode, name, items, ahead)
 
     def _stream(
-        self, run: Callable[[Item], Result], name: str, items: Iterable[Item], ahead: int
-    ) -> Iterator[Result]:
-        pending: deque = deque()
+        self,
+        run: Callable[[Item], Any],
+        decode: Callable[[Any], Result],
+        name: str,
+        items: Iterable[Item],
+        ahead: int,
+    ) -> Generator[Result]:
+        pending: deque[tuple[Item, distributed.Future]] = deque()
         try:
             for item in items:
                 future = self.client.submit(run, item, pure=False)
                 pending.append((item, future))
                 if len(pending) >= ahead:
-                    yield _result(*pending.popleft())
+                    yield decode(_result(*pending.popleft()))
             while pending:
-                yield _result(*pending.popleft())
+                yield decode(_result(*pending.popleft()))
         finally:
             # A scheduler that is gone holds nothing to be released, nor does a worker that has just
             # died, and that the scheduler still takes for one of its own.
@@ -171,9 +203,9 @@ class ClusterExecutor:
                     self.client.unregister_worker_plugin(name)
 
 
-def _holder(shared: Shared, prepare: Callable[[Shared], object]) -> object:
-    """A worker plugin that holds what all tasks share, prepared; also a worker that takes the place
-    of a dead one gets it.
+def _holder(shared: Shared, warm_up: Callable[[Shared], object]) -> distributed.WorkerPlugin:
+    """A worker plugin that holds what all tasks share, warmed up; also a worker that takes the
+    place of a dead one gets it.
     """
     from distributed import WorkerPlugin
 
@@ -181,30 +213,30 @@ def _holder(shared: Shared, prepare: Callable[[Shared], object]) -> object:
         def __init__(self) -> None:
             self.shared = shared
 
-        def setup(self, worker) -> None:
-            prepare(self.shared)
+        def setup(self, worker: object) -> None:
+            warm_up(self.shared)
 
     return Holder()
 
 
-def _deafness() -> object:
+def _interrupt_guard() -> distributed.WorkerPlugin:
     """A worker plugin: Ctrl-C reaches every process of a terminal, but this one answers it."""
     from distributed import WorkerPlugin
 
-    class Deafness(WorkerPlugin):
-        def setup(self, worker) -> None:
+    class InterruptGuard(WorkerPlugin):
+        def setup(self, worker: object) -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    return Deafness()
+    return InterruptGuard()
 
 
-def _on_worker(function: Callable, name: str, item: object) -> object:
+def _on_worker(function: Callable, encode: Callable, name: str, item: object) -> object:
     from distributed import get_worker
 
-    return function(get_worker().plugins[name].shared, item)
+    return encode(function(get_worker().plugins[name].shared, item))
 
 
-def _result(item: object, future) -> object:
+def _result(item: object, future: distributed.Future) -> Any:
     from distributed import CancelledError, KilledWorker
 
     try:
@@ -250,7 +282,7 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
                     silence_logs=logging.CRITICAL,
                 )
             client = Client(cluster)
-            client.register_plugin(_deafness())
+            client.register_plugin(_interrupt_guard())
     # MemoryError: what another kind of server answers is taken for the length of a message.
     except (OSError, TimeoutError, ValueError, MemoryError) as error:
         raise WorkersError(
@@ -268,7 +300,7 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
 
 def stream(
     function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 16
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Yield function(item) for every item, in order, computed by dask's threads in this process.
 
     `ahead` as in Executor. Items are drawn in the caller's thread.

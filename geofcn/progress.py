@@ -1,8 +1,9 @@
-"""How the verbs tell how far they are, without knowing who listens."""
+"""Progress bars as the verbs use them, and one that shows nothing."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -16,20 +17,16 @@ class ProgressBar(Protocol):
 class Progress(Protocol):
     """Called by a verb for each long step; `total` in `unit`s, for instance pixels or tiles."""
 
-    def __call__(self, what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]: ...
+    def __call__(self, what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
+        """Start a bar that ends with the block."""
 
 
 class _SilentBar:
-    def __enter__(self) -> _SilentBar:
-        return self
-
-    def __exit__(self, *exception) -> None:
-        pass
-
     def advance(self, amount: int, **figures: float) -> None:
         pass
 
 
-def silent(what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
+@contextmanager
+def silent(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
     """Progress that nobody sees."""
-    return _SilentBar()
+    yield _SilentBar()

@@ -1,4 +1,4 @@
-"""Settings: the GDAL environment, and the recipes of training."""
+"""Training recipes: every option that decides what a training does, and its defaults."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
 LEAST_EPOCHS, LEAST_STEPS = 80, 1500
+NETS = ("fcnn", "fcnn2", "unet")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
 
@@ -69,8 +70,8 @@ class Recipe:
         return plain
 
 
-SEED_RECIPE = Recipe(
-    name="seed",
+EXERCISE = Recipe(
+    name="exercise",
     net="fcnn2",
     scale=1,
     upsample="nearest",
@@ -93,7 +94,7 @@ SEED_RECIPE = Recipe(
     seed=1984,
 )
 
-DEFAULT_RECIPE = Recipe(
+DEFAULT = Recipe(
     name="default",
     net="unet",
     scale=0,
@@ -117,14 +118,16 @@ DEFAULT_RECIPE = Recipe(
     seed=1984,
 )
 
-# What the default recipe does otherwise for the seed's nets, of some 10,000 weights: nothing is
+# What the default recipe does otherwise for the exercise's nets, of some 10,000 weights: nothing is
 # spent on other angles, light and sizes.
 SMALL_NETS = {
-    name: replace(DEFAULT_RECIPE, net=name, augment="moves", batch=8, lr=8e-3)
+    name: replace(DEFAULT, net=name, augment="moves", batch=8, lr=8e-3)
     for name in ("fcnn", "fcnn2")
 }
 
-RECIPES = {"default": DEFAULT_RECIPE, "seed": SEED_RECIPE}
+RECIPES = {"default": DEFAULT, "exercise": EXERCISE}
+# The name that "exercise" had in the first version.
+ALIASES = {"seed": "exercise"}
 
 
 def make_recipe(name: str, overrides: Mapping) -> Recipe:
@@ -133,6 +136,7 @@ def make_recipe(name: str, overrides: Mapping) -> Recipe:
     A new `tile` without a `stride` keeps the recipe's ratio of the two. Raises UsageError for an
     unknown recipe or option.
     """
+    name = ALIASES.get(name, name)
     if name not in RECIPES:
         raise UsageError(f"recipe {name}: there is none; choose one of {', '.join(RECIPES)}.")
     base = RECIPES[name]

@@ -118,7 +118,6 @@ def executor(cluster):
 
 @pytest.mark.parametrize("ahead", [1, 3, 100])
 def test_a_cluster_gives_every_result_once_and_in_order(executor, ahead):
-    assert executor.remote
     assert list(executor.stream(pow, 2, range(20), ahead)) == [2**n for n in range(20)]
     assert list(executor.stream(pow, 2, [], ahead)) == []
 
@@ -130,12 +129,20 @@ def test_the_work_of_a_cluster_is_done_by_its_workers(executor, cluster):
 
 
 def test_what_is_shared_is_prepared_once_in_every_process(executor):
-    def prepare(shared: list) -> None:
+    def warm_up(shared: list) -> None:
         shared.append(os.getpid())
 
     for runs in (executor, ThreadExecutor(2)):
-        results = runs.stream(lambda shared, _: (*shared, os.getpid()), [], range(20), 8, prepare)
-        assert all(prepared == here for prepared, here in results)
+        results = runs.stream(
+            lambda shared, _: (*shared, os.getpid()), [], range(20), 8, warm_up=warm_up
+        )
+        assert all(warmed == own for warmed, own in results)
+
+
+def test_results_are_encoded_where_they_travel_and_nowhere_else(executor):
+    codec = {"encode": lambda result: ("on its way", result), "decode": lambda sent: sent[1] + 1}
+    assert list(executor.stream(pow, 2, range(5), **codec)) == [2**n + 1 for n in range(5)]
+    assert list(ThreadExecutor(2).stream(pow, 2, range(5), **codec)) == [2**n for n in range(5)]
 
 
 def test_work_ahead_on_a_cluster_is_bounded(executor):

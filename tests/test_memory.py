@@ -97,6 +97,6 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
             "train", *pair, "-o", tmp_path / f"{height}-run", "--scale", 8, "--tile", 512,
             "--stride", 512, "--epochs", epochs, "-q",
             before="from geofcn import config, tiles; tiles.CACHE_BYTES = 2**22; "
-            "config.GDAL_OPTIONS['GDAL_CACHEMAX'] = 2**24",
+            "config.RASTER_OPTIONS['GDAL_CACHEMAX'] = 2**24",
         )  # fmt: skip
     assert peaks[high] - peaks[low] <= allowed_mb(low, high), peaks

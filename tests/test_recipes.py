@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn.errors import UsageError
-from geofcn.io.gdal import GDAL_OPTIONS
+from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.recipes import (
-    DEFAULT_RECIPE,
+    DEFAULT,
+    EXERCISE,
     NET_RESOLUTION,
     SCALES,
-    SEED_RECIPE,
     Recipe,
     epochs_for,
     make_recipe,
@@ -44,32 +44,34 @@ def test_the_seed_recipe_is_the_seeds_to_the_letter():
             patience=0,
             seed=1984,
         )
-        == make_recipe("seed", {})
-        == SEED_RECIPE
+        == make_recipe("exercise", {})
+        == EXERCISE
     )
 
 
 def test_the_default_recipe_keeps_a_tenth_for_validation():
     recipe = make_recipe("default", {})
-    assert recipe == DEFAULT_RECIPE
+    assert recipe == DEFAULT
     assert recipe.validate_fraction == 0.1
     assert recipe.scale == 0, "auto"
 
 
 def test_options_override_the_recipe_and_none_means_not_given():
-    recipe = make_recipe("seed", {"net": "fcnn", "epochs": 3, "lr": None, "validate_fraction": 0.0})
-    assert (recipe.net, recipe.epochs, recipe.lr) == ("fcnn", 3, SEED_RECIPE.lr)
+    recipe = make_recipe(
+        "exercise", {"net": "fcnn", "epochs": 3, "lr": None, "validate_fraction": 0.0}
+    )
+    assert (recipe.net, recipe.epochs, recipe.lr) == ("fcnn", 3, EXERCISE.lr)
     assert recipe.validate_fraction == 0
 
 
 def test_a_tile_without_a_stride_keeps_the_recipes_ratio():
-    assert make_recipe("seed", {"tile": 64}).stride == 32
-    assert make_recipe("seed", {"tile": 64, "stride": 16}).stride == 16
-    assert make_recipe("seed", {"tile": 1}).stride == 1
+    assert make_recipe("exercise", {"tile": 64}).stride == 32
+    assert make_recipe("exercise", {"tile": 64, "stride": 16}).stride == 16
+    assert make_recipe("exercise", {"tile": 1}).stride == 1
 
 
 def test_auto_is_a_value_of_its_own():
-    recipe = make_recipe("seed", {"scale": "auto", "class_weights": "auto"})
+    recipe = make_recipe("exercise", {"scale": "auto", "class_weights": "auto"})
     assert (recipe.scale, recipe.class_weights) == (0, None)
 
 
@@ -103,7 +105,7 @@ def test_auto_is_a_value_of_its_own():
 )
 def test_a_bad_option_is_refused_in_one_sentence_that_names_it(options, message):
     with pytest.raises(UsageError, match=message) as caught:
-        make_recipe("seed", options)
+        make_recipe("exercise", options)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
 
@@ -114,7 +116,7 @@ def test_an_unknown_recipe_is_refused_and_the_known_ones_named():
 
 
 @pytest.mark.parametrize(
-    "recipe", [SEED_RECIPE, DEFAULT_RECIPE, make_recipe("seed", {"class_weights": "auto"})]
+    "recipe", [EXERCISE, DEFAULT, make_recipe("exercise", {"class_weights": "auto"})]
 )
 def test_a_recipe_comes_back_from_json_as_it_went(recipe):
     plain = recipe.to_json()
@@ -144,9 +146,9 @@ def test_no_other_scale_comes_nearer(resolution):
 
 
 def test_the_environment_that_breaks_reads_silently_is_forced_off():
-    assert GDAL_OPTIONS["GTIFF_IGNORE_READ_ERRORS"] == "NO"
-    assert GDAL_OPTIONS["GDAL_DISABLE_READDIR_ON_OPEN"] == "FALSE"
-    assert GDAL_OPTIONS["GDAL_VRT_ENABLE_PYTHON"] == "NO"
+    assert RASTER_OPTIONS["GTIFF_IGNORE_READ_ERRORS"] == "NO"
+    assert RASTER_OPTIONS["GDAL_DISABLE_READDIR_ON_OPEN"] == "FALSE"
+    assert RASTER_OPTIONS["GDAL_VRT_ENABLE_PYTHON"] == "NO"
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 1500), (13, 116), (18, 84), (19, 80), (900, 80)])

@@ -12,6 +12,7 @@ import shapely
 from rasterio.crs import CRS
 
 from geofcn.core.grid import Grid
+from geofcn.core.ragged import Rings
 
 # Up to this length, in metres, a side is an arc of the authalic sphere's great circle to 1e-6 of
 # the area of what it bounds.
@@ -58,20 +59,18 @@ class Ground:
             return shapely.area(polygons) * self._unit**2, shapely.length(polygons) * self._unit
         if not len(polygons):
             return np.zeros(0), np.zeros(0)
-        rings, owner = shapely.get_rings(polygons, return_index=True)
-        points, ring = shapely.get_coordinates(rings, return_index=True)
-        lon, lat = self._to_degrees.transform(*points.T)
+        rings = Rings.of(polygons)
+        ring, owner, side = rings.ring, rings.polygon, rings.edges
+        lon, lat = self._to_degrees.transform(*rings.points.T)
         # East of the ring's first vertex: no jump at 180 degrees, and every digit for small rings.
-        lon = _turned(lon - lon[np.searchsorted(ring, ring)])
-        side = np.flatnonzero(ring[1:] == ring[:-1])
+        lon = _turned(lon - lon[rings.first[ring]])
         _, _, lengths = self._geod.inv(lon[side], lat[side], lon[side + 1], lat[side + 1])
         under = self._areas_under(lon, lat, side)
         areas = np.abs(np.bincount(ring[side], weights=under, minlength=len(rings)))
         for i in np.unique(ring[side[lengths > SHORT]]):
-            own = slice(*np.searchsorted(ring, [i, i + 1]))
+            own = slice(rings.first[i], rings.first[i + 1])
             areas[i] = abs(self._geod.polygon_area_perimeter(lon[own], lat[own])[0])
-        is_hole = np.diff(owner, prepend=-1) == 0
-        signed = np.where(is_hole, -areas, areas)
+        signed = np.where(rings.is_exterior, areas, -areas)
         return (
             np.bincount(owner, weights=signed, minlength=len(polygons)),
             np.bincount(owner[ring[side]], weights=lengths, minlength=len(polygons)),

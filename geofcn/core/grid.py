@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geofcn.core.windows import Window
+
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
@@ -28,3 +30,8 @@ class Grid:
     width: int
     crs: CRS | None
     transform: Affine
+
+    @property
+    def window(self) -> Window:
+        """All of its pixels."""
+        return Window(0, 0, self.height, self.width)

@@ -114,6 +114,17 @@ def is_kept(values: int, size: int, houses: int) -> bool:
     return houses > 0 or 2 * values >= size
 
 
+def houses_and_known(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boolean (rows, columns): which pixels of uint8 labels are houses, and which are labelled.
+
+    Examples
+    --------
+    >>> houses_and_known(np.array([[BACKGROUND, HOUSE, BLANK]], np.uint8))
+    (array([[False,  True, False]]), array([[ True,  True, False]]))
+    """
+    return labels == HOUSE, labels != BLANK
+
+
 def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:
     """uint8 mask: HOUSE where probability >= threshold, else BACKGROUND, BLANK where not valid."""
     mask = (probability >= np.float32(threshold)).view(np.uint8)

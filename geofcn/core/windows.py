@@ -47,6 +47,11 @@ class Window:
         """The window as an index into a (rows, columns) array."""
         return slice(self.row, self.bottom), slice(self.col, self.right)
 
+    @property
+    def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """((first row, end), (first column, end)), as rasterio takes a window."""
+        return (self.row, self.bottom), (self.col, self.right)
+
     def clip(self, height: int, width: int) -> "Window":
         """The part that lies on a raster of `height` x `width` pixels (maybe of no pixels)."""
         return self.intersect(Window(0, 0, height, width))
@@ -97,6 +102,17 @@ def round_up(value: int, multiple: int) -> int:
 def origins(length: int, step: int) -> range:
     """0, step, 2 step, ... below `length`."""
     return range(0, length, step)
+
+
+def count_blocks(height: int, width: int, size: int) -> int:
+    """How many `size` x `size` windows, ragged at the right and bottom, cover a raster.
+
+    Examples
+    --------
+    >>> count_blocks(100, 250, 100)
+    3
+    """
+    return ceil_div(height, size) * ceil_div(width, size)
 
 
 def row_bands(height: int, width: int, rows: int) -> Iterator[Window]:

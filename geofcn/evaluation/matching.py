@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from geofcn.core.ragged import Rings, intersection_over_union
 from geofcn.core.windows import ceil_div
 
 # Coordinates have so many digits: an overlap of exactly the least one must not fail for the last.
@@ -68,15 +69,10 @@ def _overlaps(
     low, high = np.maximum(*boxes)[:, :2], np.minimum(*boxes)[:, 2:]
     bound = np.minimum((high - low).prod(axis=1), np.minimum(area_p, area_t))
     possible = bound >= (least - SLACK) * (area_p + area_t - bound)
-    p, t, area_p, area_t = p[possible], t[possible], area_p[possible], area_t[possible]
-    common = _in_threads(_common_area, prediction[p], truth[t])
-    iou = common / (area_p + area_t - common)
-    found = (common > 0) & (iou >= least - SLACK)
-    return p[found], t[found], iou[found]
-
-
-def _common_area(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return shapely.area(shapely.intersection(one, other))
+    p, t = p[possible], t[possible]
+    iou = _in_threads(intersection_over_union, prediction[p], truth[t])
+    overlapping = (iou > 0) & (iou >= least - SLACK)
+    return p[overlapping], t[overlapping], iou[overlapping]
 
 
 def _in_threads(function: Callable[..., np.ndarray], *pairs: np.ndarray) -> np.ndarray:
@@ -128,10 +124,10 @@ def _polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _stray(polygons: np.ndarray, others: np.ndarray) -> np.ndarray:
     """The mean distance of each polygon's vertices to the boundary of its counterpart."""
-    rings, owner = shapely.get_rings(polygons, return_index=True)
-    points, ring = shapely.get_coordinates(rings, return_index=True)
+    rings = Rings.of(polygons)
     # A ring's last point is its first.
-    vertex = np.flatnonzero(ring[1:] == ring[:-1])
-    owner = owner[ring[vertex]]
-    distances = shapely.distance(shapely.points(points[vertex]), shapely.boundary(others)[owner])
+    vertex = rings.edges
+    owner = rings.polygon[rings.ring[vertex]]
+    vertices = shapely.points(rings.points[vertex])
+    distances = shapely.distance(vertices, shapely.boundary(others)[owner])
     return np.bincount(owner, weights=distances) / np.bincount(owner)

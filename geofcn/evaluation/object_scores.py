@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import inf, nan
+from math import nan
 
 import numpy as np
 import shapely
 
 from geofcn.core.geodesy import Ground
 from geofcn.core.metrics import Confusion
-from geofcn.evaluation.footprints import (
-    Side,
-)
+from geofcn.evaluation.footprints import Houses
 from geofcn.evaluation.matching import Matching, match, polis
+from geofcn.evaluation.result import SIZES, Counts, ObjectScores
 from geofcn.io.vector_writer import FeatureBatch
-
-# Size class -> what a footprint of it is smaller than, in square metres.
-SIZES = {"small": 50.0, "medium": 200.0, "large": inf}
-
 
 MATCHES_COLUMNS = {
     "id": "int64",
@@ -42,52 +37,62 @@ class SideOutcome:
 
     @property
     def matched(self) -> np.ndarray:
+        """(n,) bool, which of them have a match."""
         return ~np.isnan(self.iou)
 
 
 def score_objects(
-    sides: tuple[Side, Side], ground: Ground, iou: float, min_area: float
-) -> tuple[dict, tuple[SideOutcome, SideOutcome]]:
-    """Object scores, and the outcome on every house."""
+    sides: tuple[Houses, Houses], ground: Ground, iou: float, min_area: float
+) -> tuple[ObjectScores, tuple[SideOutcome, SideOutcome]]:
+    """Object scores of (predicted, true) houses, and what became of every house.
+
+    Parameters
+    ----------
+    ground : Ground
+        Measures the houses' areas and distances.
+    iou : float
+        Intersection over union from which two polygons are the same house.
+    min_area : float
+        Smaller houses of either side are left out, in square metres.
+    """
     (prediction, predicted_areas), (truth, true_areas) = (
         _large_enough(side, ground, min_area) for side in sides
     )
-    found = match(prediction.polygons, truth.polygons, iou, prediction.scores)
-    outcomes = (
-        SideOutcome(
-            "prediction",
-            prediction.polygons,
-            predicted_areas,
-            _spread(found.iou, found.prediction, len(predicted_areas)),
-            "fp",
-        ),
-        SideOutcome(
-            "truth",
-            truth.polygons,
-            true_areas,
-            _spread(found.iou, found.truth, len(true_areas)),
-            "fn",
-        ),
+    matches = match(prediction.polygons, truth.polygons, iou, prediction.scores)
+    predicted = SideOutcome(
+        "prediction",
+        prediction.polygons,
+        predicted_areas,
+        _spread(matches.iou, matches.prediction, len(predicted_areas)),
+        "fp",
     )
-    total = Confusion(len(found), len(predicted_areas) - len(found), len(true_areas) - len(found))
-    scores = {
-        "precision": total.precision,
-        "recall": total.recall,
-        "f1": total.f1,
-        "tp": total.tp,
-        "fp": total.fp,
-        "fn": total.fn,
-        "mean_iou": float(found.iou.mean()) if len(found) else nan,
-        "polis_m": _mean_polis(prediction.polygons, truth.polygons, found, ground),
-        "by_size": _by_size(*outcomes),
-    }
-    return scores, outcomes
+    actual = SideOutcome(
+        "truth",
+        truth.polygons,
+        true_areas,
+        _spread(matches.iou, matches.truth, len(true_areas)),
+        "fn",
+    )
+    tp = len(matches)
+    total = Confusion(tp, len(predicted_areas) - tp, len(true_areas) - tp)
+    scores = ObjectScores(
+        precision=total.precision,
+        recall=total.recall,
+        f1=total.f1,
+        tp=total.tp,
+        fp=total.fp,
+        fn=total.fn,
+        mean_iou=float(matches.iou.mean()) if tp else nan,
+        polis_m=_mean_polis(prediction.polygons, truth.polygons, matches, ground),
+        by_size=_by_size(predicted, actual),
+    )
+    return scores, (predicted, actual)
 
 
-def _large_enough(side: Side, ground: Ground, min_area: float) -> tuple[Side, np.ndarray]:
+def _large_enough(side: Houses, ground: Ground, min_area: float) -> tuple[Houses, np.ndarray]:
     areas, _ = ground.measure(side.polygons)
-    kept = areas >= min_area
-    return side.select(kept), areas[kept]
+    large = areas >= min_area
+    return side.select(large), areas[large]
 
 
 def _spread(values: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
@@ -98,21 +103,21 @@ def _spread(values: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mean_polis(
-    prediction: np.ndarray, truth: np.ndarray, found: Matching, ground: Ground
+    prediction: np.ndarray, truth: np.ndarray, matches: Matching, ground: Ground
 ) -> float:
     """In metres, each pair on a plane of its own around the truth's centre; NaN without any."""
-    if not len(found):
+    if not len(matches):
         return nan
-    matched = truth[found.truth]
+    matched = truth[matches.truth]
     origins = shapely.get_coordinates(shapely.centroid(matched))
     pairs = (
-        ground.local_metres(prediction[found.prediction], origins),
+        ground.local_metres(prediction[matches.prediction], origins),
         ground.local_metres(matched, origins),
     )
     return float(polis(*pairs).mean())
 
 
-def _by_size(prediction: SideOutcome, truth: SideOutcome) -> dict[str, dict[str, int]]:
+def _by_size(prediction: SideOutcome, truth: SideOutcome) -> dict[str, Counts]:
     """tp, fp and fn in each size class."""
     limits = list(SIZES.values())[:-1]
 
@@ -121,10 +126,7 @@ def _by_size(prediction: SideOutcome, truth: SideOutcome) -> dict[str, dict[str,
         return np.bincount(np.digitize(areas, limits), minlength=len(SIZES)).tolist()
 
     columns = count(truth, True), count(prediction, False), count(truth, False)
-    return {
-        size: {"tp": tp, "fp": fp, "fn": fn}
-        for size, tp, fp, fn in zip(SIZES, *columns, strict=True)
-    }
+    return {size: Counts(tp, fp, fn) for size, tp, fp, fn in zip(SIZES, *columns, strict=True)}
 
 
 def match_features(outcomes: tuple[SideOutcome, SideOutcome]) -> Iterator[FeatureBatch]:

@@ -1,93 +1,140 @@
-"""What inference of a scene will take: time, memory and disk, from a few windows."""
+"""What inference of a scene will take: time, memory and disk, from computing a few windows."""
 
 from __future__ import annotations
 
 import time
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 
 from geofcn.core.pixels import classify
-from geofcn.core.windows import Window, origins, sample_windows
+from geofcn.core.windows import Window, count_blocks, sample_windows
 from geofcn.inference.schedule import AHEAD_PIXELS
-from geofcn.io.gdal import GDAL_OPTIONS
+from geofcn.io.gdal import CACHE_BYTES
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model import Model
-from geofcn.models.predictor import Predictor, compute_window
+from geofcn.models.predictor import Predictor, compute_window_side
 from geofcn.runtime import cores, peak_memory
 
 PROBED_WINDOWS = 9
-
-
 # Libraries and buffers of the outputs, polygons included: measured with 250 of them a megapixel,
 # which is ten times a village's.
-OUTPUTS = 400 * 2**20
+OUTPUT_BYTES = 400 * 2**20
 
 
-GDAL_CACHE = GDAL_OPTIONS["GDAL_CACHEMAX"]
+@dataclass(frozen=True)
+class InferenceEstimate:
+    """A model, and what inference of a scene by it will take.
+
+    Attributes
+    ----------
+    net, scale, threshold, trained_on, trained_at_m
+        The model's net, side of its block means, threshold, training scenes, and metres per pixel.
+    stride, halo : int
+        Total stride of the net, and what it sees around a window, in pixels of the scene.
+    compute_window, compute_windows, compute_windows_blank : int
+        Side of the windows it computes, in pixels of the scene, how many there are, and about how
+        many of them are blank as a whole.
+    read_gb, mask_gb : float
+        Bytes to read, and of the mask with its overviews, in units of 1e9.
+    seconds_expected : float
+        On this machine, apart from the start of the command.
+    memory_bound_mb : float
+        What the process will hold at the most, in units of 2**20 bytes.
+    """
+
+    net: str
+    scale: int
+    threshold: float
+    trained_on: list[str]
+    trained_at_m: float | None
+    stride: int
+    halo: int
+    compute_window: int
+    compute_windows: int
+    compute_windows_blank: int
+    read_gb: float
+    mask_gb: float
+    seconds_expected: float
+    memory_bound_mb: float
 
 
-def _model_facts(scene: Scene, model: Model) -> dict[str, object]:
+@dataclass(frozen=True)
+class _Probe:
+    """What computing a few windows took: shares of them, bytes, and seconds for each."""
+
+    blank_share: float
+    mask_bytes_per_pixel: float
+    seconds_per_window: float
+    memory_before: int
+    memory_of_a_pass: int
+
+
+def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
+    """What inference of a scene will take on this machine.
+
+    Raises
+    ------
+    ModelError
+        Where the model does not go together with the scene.
+    """
     scene = model.fit(scene)
     device = pick_device("auto").type
-    window = compute_window(model, device)
-    count = _count_blocks(scene, window)
-    return {
-        "net": model.metadata.net,
-        "scale": model.metadata.scale,
-        "threshold": model.metadata.threshold,
-        "trained_on": list(model.metadata.scenes),
-        "trained_at_m": model.metadata.resolution,
-        "stride": model.geometry.stride,
-        "halo": model.geometry.halo,
-        "compute_window": window,
-        "compute_windows": count,
-        **_expect(scene, model, device, window, count),
-    }
-
-
-def _expect(scene: Scene, model: Model, device: str, window: int, count: int) -> dict[str, object]:
-    """What inference of the scene will take, from computing a few windows spread over it."""
-    sampled = [
-        Window(place.row // window * window, place.col // window * window, window, window).clip(
-            scene.height, scene.width
-        )
-        for place in sample_windows(scene.height, scene.width, window, PROBED_WINDOWS)
-    ]
-    before = peak_memory()
-    predictor = Predictor(model, device=device)
-    blank = written = seconds = 0
-    with one_torch_thread():
-        predictor.window(scene, sampled[0])
-        one_pass = peak_memory() - before
-        for place in sampled:
-            start = time.perf_counter()
-            found = predictor.window(scene, place)
-            seconds += time.perf_counter() - start
-            blank += not found.valid.any()
-            mask = classify(found.probability, found.valid, model.metadata.threshold)
-            written += len(zlib.compress(mask, 1)) / mask.size
-    share = blank / len(sampled)
-    pixels = scene.height * scene.width
+    window = compute_window_side(model, device)
+    count = count_blocks(scene.height, scene.width, window)
+    probe = _probe(scene, model, device, window)
+    pixels = scene.window.pixels
     # Row bands wait in two groups of tasks and in the writer: mask and uint8 probability.
     waiting = 6 * 2 * max(AHEAD_PIXELS, scene.width * window)
     threads = cores()
-    return {
-        "compute_windows_blank": round(share * count),
-        "read_gb": _file_size(scene, pixels) / 1e9,
-        "mask_gb": 4 / 3 * pixels * written / len(sampled) / 1e9,
-        "seconds_expected": seconds / len(sampled) * count / threads,
-        "memory_bound_mb": (before + threads * one_pass + waiting + GDAL_CACHE + OUTPUTS) / 2**20,
-    }
+    memory = probe.memory_before + threads * probe.memory_of_a_pass + waiting
+    return InferenceEstimate(
+        net=model.metadata.net,
+        scale=model.metadata.scale,
+        threshold=model.metadata.threshold,
+        trained_on=list(model.metadata.scenes),
+        trained_at_m=model.metadata.resolution,
+        stride=model.geometry.stride,
+        halo=model.geometry.halo,
+        compute_window=window,
+        compute_windows=count,
+        compute_windows_blank=round(probe.blank_share * count),
+        read_gb=_bytes_to_read(scene) / 1e9,
+        mask_gb=4 / 3 * pixels * probe.mask_bytes_per_pixel / 1e9,
+        seconds_expected=probe.seconds_per_window * count / threads,
+        memory_bound_mb=(memory + CACHE_BYTES + OUTPUT_BYTES) / 2**20,
+    )
 
 
-def _file_size(scene: Scene, pixels: int) -> float:
-    """Bytes to be read: the file's, or those of all pixels where it is not a local file."""
+def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
+    """Compute some windows spread over the scene."""
+    sampled = [
+        Window(near.row // window * window, near.col // window * window, window, window).clip(
+            scene.height, scene.width
+        )
+        for near in sample_windows(scene.height, scene.width, window, PROBED_WINDOWS)
+    ]
+    before = peak_memory()
+    predictor = Predictor(model, device=device)
+    blank, written, seconds = 0, 0.0, 0.0
+    with one_torch_thread():
+        predictor.window(scene, sampled[0])
+        one_pass = peak_memory() - before
+        for part in sampled:
+            start = time.perf_counter()
+            prediction = predictor.window(scene, part)
+            seconds += time.perf_counter() - start
+            blank += not prediction.valid.any()
+            mask = classify(prediction.probability, prediction.valid, model.metadata.threshold)
+            written += len(zlib.compress(mask.tobytes(), 1)) / mask.size
+    count = len(sampled)
+    return _Probe(blank / count, written / count, seconds / count, before, one_pass)
+
+
+def _bytes_to_read(scene: Scene) -> int:
+    """The file's size, or that of all pixels where it is not a local file."""
     if scene.identity:
-        return scene.identity[0]
-    return pixels * len(scene.bands) * np.dtype(scene.dtype).itemsize
-
-
-def _count_blocks(scene: Scene, size: int) -> int:
-    return len(origins(scene.width, size)) * len(origins(scene.height, size))
+        return int(scene.identity[0])
+    return scene.window.pixels * len(scene.bands) * np.dtype(scene.dtype).itemsize

@@ -1,65 +1,156 @@
-"""What a scene is, and what inference on it will take."""
+"""What a scene is: size, bands, place, resolution, layout; and what inference on it will take."""
 
 from __future__ import annotations
 
-import os
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from geofcn.core.geodesy import ground_resolution
-from geofcn.core.windows import sample_windows
-from geofcn.inference.estimate import _count_blocks, _model_facts
+from geofcn.core.windows import count_blocks, sample_windows
+from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene, open_scene
-from geofcn.models.model_file import load_model
-from geofcn.recipes import DEFAULT_RECIPE
+from geofcn.recipes import DEFAULT
 
-TRAINING_TILE = DEFAULT_RECIPE.tile
-SAMPLE_SIZE = 256
-SAMPLE_COUNT = 64
+if TYPE_CHECKING:
+    from geofcn.inference.estimate import InferenceEstimate
+
+TRAINING_TILE = DEFAULT.tile
+# Windows in which blank pixels are counted: their side in pixels, and how many.
+SAMPLE_SIZE, SAMPLE_COUNT = 256, 64
 
 
-def describe(
-    path: str | os.PathLike,
-    *,
-    model: str | os.PathLike | None = None,
-    nodata: float | None = None,
-) -> dict[str, object]:
-    """A scene's size, bands, place, ground resolution, blank share (from a sample) and layout.
+@dataclass(frozen=True)
+class SceneInfo:
+    """What a scene is; what is unknown is None.
 
-    With a `model` also what that is, and the windows inference would compute. All values are plain
-    JSON types; what is unknown is None. Raises SceneError, ModelError (also when the two do not go
-    together).
+    Attributes
+    ----------
+    path, driver, compression : str
+        Of the file.
+    width, height, bands : int
+        Columns, rows, colour bands.
+    colours : list of str
+        What the bands show.
+    dtype : str
+        Of the pixels.
+    crs : str or None
+        As an authority's code, or WKT.
+    transform : list of float
+        a, b, c, d, e, f: x = a column + b row + c, y = d column + e row + f.
+    ground_resolution_m : float or None
+        Metres per pixel on the ground, at the scene's centre.
+    declares_blank : bool
+        Whether the raster (or `nodata`) says which pixels are blank.
+    blank_share : float
+        Of the pixels, from a sample.
+    block : list of int
+        Rows and columns of the file's blocks.
+    layout : str
+        tiles or strips.
+    tiles : int
+        Tiles of the default recipe, side by side.
+    inference : InferenceEstimate or None
+        What inference will take, where a model was given.
     """
-    scene = open_scene(path, nodata)
-    return _scene_facts(scene) | ({} if model is None else _model_facts(scene, load_model(model)))
+
+    path: str
+    driver: str
+    width: int
+    height: int
+    bands: int
+    colours: list[str]
+    dtype: str
+    crs: str | None
+    transform: list[float]
+    ground_resolution_m: float | None
+    declares_blank: bool
+    blank_share: float
+    block: list[int]
+    layout: str
+    compression: str | None
+    tiles: int
+    inference: InferenceEstimate | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All facts by name, those of the inference among them, as plain JSON types."""
+        facts = asdict(self)
+        return facts | (facts.pop("inference") or {})
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:<22}{text}" for name, text in self._rows())
+
+    def _repr_html_(self) -> str:
+        rows = (f"<tr><td>{name}</td><td>{escape(text)}</td></tr>" for name, text in self._rows())
+        return f"<table>{''.join(rows)}</table>"
+
+    def _rows(self) -> list[tuple[str, str]]:
+        return [(name.replace("_", " "), _text(value)) for name, value in self.to_dict().items()]
 
 
-def _scene_facts(scene: Scene) -> dict[str, object]:
-    return {
-        "path": scene.path,
-        "driver": scene.driver,
-        "width": scene.width,
-        "height": scene.height,
-        "bands": len(scene.bands),
-        "colours": list(scene.colours),
-        "dtype": scene.dtype,
-        "crs": _crs_name(scene),
-        "transform": list(scene.transform)[:6],
-        "ground_resolution_m": ground_resolution(scene.grid),
-        "declares_blank": scene.declares_blank,
-        "blank_share": _blank_share(scene),
-        "block": list(scene.block_shape),
-        "layout": "tiles" if scene.block_shape[1] != scene.width else "strips",
-        "compression": scene.compression,
-        "tiles": _count_blocks(scene, TRAINING_TILE),
-    }
+def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None = None) -> SceneInfo:
+    """Say what a scene is, and with a model what inference on it will take.
+
+    Parameters
+    ----------
+    scene : path
+        A raster: a file, a URL or a GDAL path.
+    model : path, optional
+        A model of `geofcn.train`.
+    nodata : float, optional
+        A pixel with this value in every band is blank, besides what the file declares.
+
+    Raises
+    ------
+    SceneError, ModelError
+        Where one of them cannot be read, or they do not go together.
+    """
+    opened = open_scene(scene, nodata)
+    inference = None
+    if model is not None:
+        # Two seconds of torch, which a look at a scene does without.
+        from geofcn.inference.estimate import estimate_inference
+        from geofcn.models.model_file import load_model
+
+        inference = estimate_inference(opened, load_model(model))
+    return SceneInfo(
+        path=opened.path,
+        driver=opened.driver,
+        width=opened.width,
+        height=opened.height,
+        bands=len(opened.bands),
+        colours=list(opened.colours),
+        dtype=opened.dtype,
+        crs=_crs_name(opened),
+        transform=list(opened.transform)[:6],
+        ground_resolution_m=ground_resolution(opened.grid),
+        declares_blank=opened.declares_blank,
+        blank_share=_blank_share(opened),
+        block=list(opened.block_shape),
+        layout="tiles" if opened.block_shape[1] != opened.width else "strips",
+        compression=opened.compression,
+        tiles=count_blocks(opened.height, opened.width, TRAINING_TILE),
+        inference=inference,
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.10g}"
+    return "unknown" if value is None else str(value)
 
 
 def _crs_name(scene: Scene) -> str | None:
     if scene.crs is None:
         return None
     authority = scene.crs.to_authority()
-    return ":".join(authority) if authority else scene.crs.to_wkt()
+    return ":".join(authority) if authority else str(scene.crs.to_wkt())
 
 
 def _blank_share(scene: Scene) -> float:
@@ -67,6 +158,6 @@ def _blank_share(scene: Scene) -> float:
     blank = total = 0
     for window in sample_windows(scene.height, scene.width, SAMPLE_SIZE, SAMPLE_COUNT):
         _, valid = scene.read(window)
-        blank += valid.size - np.count_nonzero(valid)
+        blank += valid.size - int(np.count_nonzero(valid))
         total += valid.size
     return blank / total

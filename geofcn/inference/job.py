@@ -7,6 +7,7 @@ work is cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from geofcn import __version__
 from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks
 from geofcn.inference.schedule import Task
-from geofcn.inference.shards import pack
+from geofcn.inference.shards import Arrays
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread
 from geofcn.models.model import Model
@@ -79,29 +80,24 @@ class Job:
         return tags
 
 
-def side_by_side(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def side_by_side(parts: Sequence[Arrays]) -> Arrays:
     """Arrays of windows next to each other, joined name by name."""
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-def prepare(job: Job) -> Predictor:
+def warm_up(job: Job) -> Predictor:
     """Make what all tasks of a process need, before two threads each make one."""
     return job.predictor
 
 
-def run_task(job: Job, task: Task) -> dict[str, np.ndarray]:
+def run_task(job: Job, task: Task) -> Arrays:
     """Predict a task's pixels: `mask`; `quantised` and `probability` where the job wants them."""
-    return side_by_side(
-        [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
-    )
-
-
-def run_remote_task(job: Job, task: Task) -> bytes:
-    """run_task in a process of its own; the arrays travel compressed."""
     with one_torch_thread():
-        return pack(run_task(job, task))
+        return side_by_side(
+            [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
+        )
 
 
 def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:

@@ -8,7 +8,6 @@ which its checksum tells. A job with another fingerprint finds the folder emptie
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from geofcn.errors import OutputError
+from geofcn.io.files import publish_bytes
 
 CODEC = "zstd"
 FINGERPRINT = "job.json"
@@ -75,7 +75,7 @@ class Shards:
                 shutil.rmtree(folder)
             folder.mkdir(exist_ok=True)
             if found != wanted:
-                self._publish(FINGERPRINT, wanted.encode())
+                publish_bytes(folder / FINGERPRINT, wanted.encode())
         except OSError as error:
             raise self._failed(error) from error
 
@@ -85,7 +85,7 @@ class Shards:
     def save(self, number: int, arrays: Arrays) -> None:
         """Keep the arrays under `number`; they are on disk when this returns."""
         try:
-            self._publish(self._path(number).name, pack(arrays))
+            publish_bytes(self._path(number), pack(arrays))
         except OSError as error:
             raise self._failed(error) from error
 
@@ -108,7 +108,7 @@ class Shards:
         """Note the outputs this job publishes from now on; see `claimed`."""
         paths = [str(path.absolute()) for path in outputs]
         try:
-            self._publish(CLAIMS, json.dumps(paths).encode())
+            publish_bytes(self.folder / CLAIMS, json.dumps(paths).encode())
         except OSError as error:
             raise self._failed(error) from error
 
@@ -118,14 +118,6 @@ class Shards:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.shard"
-
-    def _publish(self, name: str, content: bytes) -> None:
-        partial = self.folder / f"{name}.partial"
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.folder / name)
 
     def _failed(self, error: OSError) -> OutputError:
         reason = error.strerror or error

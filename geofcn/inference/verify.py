@@ -1,4 +1,4 @@
-"""A second opinion on a mask: some of its windows computed again, by the plain way."""
+"""Re-compute sample windows of a finished mask with the plain net, and compare."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ class Verification:
     pixels: int
     differing: int
     largest: float
+
+    def __str__(self) -> str:
+        return (
+            f"verified {self.pixels} pixels: {self.differing} differ, largest difference in "
+            f"probability {self.largest:.1e}"
+        )
 
 
 def verify_mask(

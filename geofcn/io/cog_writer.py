@@ -15,7 +15,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 from geofcn.core.windows import Window, ceil_div
 from geofcn.errors import UsageError
-from geofcn.io.gdal import GDAL_OPTIONS
+from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.io.overviews import Reduce, _even, halve_floats, halve_mask, halve_quantised
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
@@ -103,7 +103,7 @@ class CogWriter(RasterWriter):
             "OVERVIEWS": "FORCE_USE_EXISTING" if self._levels else "NONE",
             **self._options,
         }
-        with rasterio.Env(**GDAL_OPTIONS):
+        with rasterio.Env(**RASTER_OPTIONS):
             rasterio.shutil.copy(self.folder / "0.tif", stack, driver="VRT")
             _add_overviews(stack, len(self._levels))
             rasterio.shutil.copy(stack, finished, driver="COG", **options)

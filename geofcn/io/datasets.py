@@ -24,7 +24,7 @@ from rasterio.vrt import WarpedVRT
 
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError
-from geofcn.io.gdal import GDAL_OPTIONS
+from geofcn.io.gdal import RASTER_OPTIONS
 
 # Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
 # a few can compute, and each block is decoded once where they share GDAL's cache of it.
@@ -92,7 +92,7 @@ def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.Dat
     Raises RasterioError where it cannot be opened, or be read within the block.
     """
     cache = _cache()
-    with cache.lock, rasterio.Env(**GDAL_OPTIONS):
+    with cache.lock, rasterio.Env(**RASTER_OPTIONS):
         yield cache.dataset(path, grid)
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
 from geofcn.errors import OutputError
 
+StrPath = str | os.PathLike[str]
+WINDOWS = os.name == "nt"
+
 
 def check_target(
-    path: str | os.PathLike,
-    endings: Iterable[str],
+    path: StrPath,
+    endings: Collection[str],
     overwrite: bool,
-    *sources: str | os.PathLike,
+    *sources: StrPath,
 ) -> Path:
     """Raise OutputError where a file must not or cannot be written to `path`; return it as a Path.
 
@@ -27,10 +31,8 @@ def check_target(
         raise OutputError(f"{target}: its name must end in one of {', '.join(endings)}.")
     if target.is_dir():
         raise OutputError(f"{target}: this is a folder; give the name of a file.")
-    for source in sources:
-        with suppress(OSError):
-            if target.samefile(source):
-                raise OutputError(f"{target}: this is the input itself; give another name.")
+    if any(_is_same_file(target, source) for source in sources):
+        raise OutputError(f"{target}: this is the input itself; give another name.")
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: it exists already; give --overwrite to replace it.")
     if not target.parent.is_dir():
@@ -46,35 +48,114 @@ def check_target(
     return target
 
 
+def _is_same_file(path: Path, other: StrPath) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def free_gigabytes(folder: Path) -> str:
+    """How much room is left on the disk of a folder, for messages."""
+    return f"{shutil.disk_usage(folder).free / 2**30:.1f} GB"
+
+
+def writing_failed(path: Path, reason: object) -> OutputError:
+    """The error of an output that could not be written for `reason`."""
+    return OutputError(
+        f"{path}: writing failed ({reason}); {free_gigabytes(path.parent)} are free in its folder: "
+        "make room or choose another folder."
+    )
+
+
+def partial_folder(path: Path) -> Path:
+    """The hidden folder beside `path` in which it is made."""
+    return path.absolute().with_name(f".{path.name}.partial")
+
+
+def make_partial_folder(path: Path) -> Path:
+    """Make that folder, without what a killed run left in it.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be made.
+    """
+    folder = partial_folder(path)
+    # GDAL will not create a file over what is left of another one.
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def is_missing(path: str) -> bool:
+    """Whether a path is that of a local file, and there is none."""
+    return "://" not in path and not path.startswith("/vsi") and not Path(path).exists()
+
+
+def no_such_file(path: str) -> str:
+    """The sentence that says so."""
+    return f"{path}: there is no such file; check the path."
+
+
 def sync(path: Path) -> None:
-    """Write a file or a folder to disk, so that a power cut does not undo it."""
-    handle = os.open(path, os.O_RDONLY)
+    """Write a file or a folder to disk, so that a power cut does not undo it.
+
+    Windows syncs neither folders nor what is open for reading only.
+    """
+    if WINDOWS and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR | os.O_BINARY if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def publish(partial: Path, path: Path) -> None:
+    """Give a finished file its final name in one step that outlives a power cut.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be synced or renamed.
+    """
+    sync(partial)
+    partial.replace(path)
+    with suppress(OSError):
+        sync(path.parent)
+
+
+def publish_bytes(path: Path, content: bytes) -> None:
     """Write a small file under a temporary name, then give it its own.
 
-    Raises OutputError where it cannot be written; what stood at `path` is left then.
+    Raises
+    ------
+    OSError
+        Where it cannot be written; what stood at `path` is left then.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)
         publish(partial, path)
-    except OSError as error:
+    except OSError:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file in one step: publish_bytes whose error is the user's.
+
+    Raises
+    ------
+    OutputError
+        Where it cannot be written; what stood at `path` is left then.
+    """
+    try:
+        publish_bytes(path, content)
+    except OSError as error:
         raise OutputError(
             f"{path}: it cannot be written ({error}); make room or choose another folder."
         ) from error
-
-
-def publish(partial: Path, path: Path) -> None:
-    """Give a finished file its final name in one step that outlives a power cut."""
-    sync(partial)
-    partial.replace(path)
-    with suppress(OSError):
-        sync(path.parent)

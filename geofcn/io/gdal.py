@@ -1,12 +1,20 @@
-"""GDAL's environment for reading and writing rasters."""
+"""GDAL's settings for rasters and vectors."""
 
-from __future__ import annotations
-
-# Settings of the environment that break reads silently are forced off. GDAL's block cache would
-# take 5 % of the machine's memory; rasterio counts it in bytes.
-GDAL_OPTIONS = {
+# Of GDAL's block cache, which would take 5 % of the machine's memory.
+CACHE_BYTES = 128 * 2**20
+# For rasters: settings of the environment that break reads silently are forced off. rasterio counts
+# the cache in bytes.
+RASTER_OPTIONS = {
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_CACHEMAX": 128 * 2**20,
+    "GDAL_CACHEMAX": CACHE_BYTES,
+}
+# What asks for a time gets this one: equal polygons must make equal files.
+NO_DATE = "1970-01-01T00:00:00.000Z"
+# For vectors.
+VECTOR_OPTIONS = {
+    "OGR_CURRENT_DATE": NO_DATE,  # a GeoPackage is stamped with the time
+    # Bytes for a GeoPackage's spatial index in the making; by default a tenth of all memory.
+    "OGR_GPKG_MAX_RAM_USAGE_RTREE": "64000000",
 }

@@ -9,7 +9,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import shapely
@@ -23,13 +23,40 @@ from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import stamp
 from geofcn.io.scene import Scene, aligned, open_scene
-from geofcn.io.vector_reader import RASTER_SUFFIXES, read_vectors
+from geofcn.io.vector_reader import AREAL, is_raster_path, no_crs, read_vectors
 
 # A grid is the same as the scene's when no corner is further off than this, in pixels.
 SAME_GRID = 1e-3
 VERTEX_STEPS = 1024
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
+
+
+class WindowLabels(Protocol):
+    """What gives classes window by window."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """(rows, columns) uint8 classes of a window that lies on the scene."""
+
+
+class NoLabels:
+    """The labels of a file without polygons: background everywhere."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """(rows, columns) uint8 classes of a window."""
+        return np.full(window.shape, np.uint8(BACKGROUND))
+
+
+class Labels(WindowLabels, Protocol):
+    """Labels on a scene's grid, from a file."""
+
+    @property
+    def path(self) -> str:
+        """The file the labels come from."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Changes when one of their files is replaced."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +115,7 @@ class VectorLabels:
 class MaskedLabels:
     """Labels of which nothing counts outside of an area."""
 
-    labels: RasterLabels | VectorLabels
+    labels: Labels
     area: VectorLabels
 
     @property
@@ -106,9 +133,6 @@ class MaskedLabels:
         classes = self.labels.read(window)
         classes[self.area.read(window) != HOUSE] = BLANK
         return classes
-
-
-Labels = RasterLabels | VectorLabels | MaskedLabels
 
 
 @dataclass(frozen=True)
@@ -143,7 +167,7 @@ def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
     LabelsError when the file is neither, has no place on the ground, or does not touch the scene.
     """
     name = os.fspath(path)
-    if Path(name).suffix.lower() in RASTER_SUFFIXES:
+    if is_raster_path(name):
         raster = _open_raster(name)
         _check_values(raster)
         return RasterLabels(_with_background(_on_grid(raster, scene)))
@@ -152,7 +176,7 @@ def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
 
 def _open_area(path: str | os.PathLike, scene: Scene) -> VectorLabels:
     name = os.fspath(path)
-    if Path(name).suffix.lower() in RASTER_SUFFIXES:
+    if is_raster_path(name):
         raise LabelsError(f"{name}: an area is given as polygons, not as a raster.")
     return _open_vectors(name, scene)
 
@@ -257,13 +281,9 @@ def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
     if frame.crs is not None and labels.crs is not None:
         frame = frame.to_crs(labels.crs.to_wkt())
     elif labels.crs is not None:
-        raise LabelsError(
-            f"{labels.path}: it states no CRS, so its place is unknown; set it, for instance with "
-            "`ogr2ogr -a_srs`."
-        )
+        raise no_crs(labels.path)
     geometry = np.asarray(frame.geometry.values)
-    kinds = shapely.get_type_id(geometry)
-    areal = geometry[(kinds == 3) | (kinds == 6)]
+    areal = geometry[np.isin(shapely.get_type_id(geometry), AREAL)]
     if len(areal) == 0:
         raise LabelsError(f"{labels.path}: it holds no polygons; give the outlines of the houses.")
     areal = shapely.transform(areal, partial(_to_pixels, ~labels.transform))

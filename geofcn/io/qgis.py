@@ -6,8 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-# What asks for a time gets this one: equal polygons must make equal files.
-NO_DATE = "1970-01-01T00:00:00.000Z"
+from geofcn.io.gdal import NO_DATE
 
 # Upper bound of each class -> colour: from doubtful to certain.
 SCORE_CLASSES = {

@@ -6,7 +6,6 @@ that a folder that cannot be written is found at once.
 
 from __future__ import annotations
 
-import os
 import shutil
 import zlib
 from collections.abc import Mapping
@@ -26,7 +25,8 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError
 from geofcn.io import files
-from geofcn.io.gdal import GDAL_OPTIONS
+from geofcn.io.files import StrPath
+from geofcn.io.gdal import RASTER_OPTIONS
 
 ENDINGS = (".tif", ".tiff")
 # Files in which GDAL keeps overviews, masks and statistics of a raster: those of an older one would
@@ -35,9 +35,7 @@ STALE_ENDINGS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
 BLOCK = 256
 
 
-def check_raster_target(
-    path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike
-) -> Path:
+def check_raster_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Path:
     """files.check_target for a GeoTIFF."""
     return files.check_target(path, ENDINGS, overwrite, *sources)
 
@@ -69,18 +67,16 @@ class RasterWriter:
 
     def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
-        self.folder = path.with_name(f".{path.name}.partial")
+        self.folder = files.partial_folder(path)
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
         self._thread = ThreadPoolExecutor(1)
         self._completing: Future[Path] | None = None
         self._left = Event()
         try:
-            # What a killed run left; GDAL will not create a file over what is left of another one.
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir()
+            files.make_partial_folder(path)
             self._dataset = self._create("0.tif", grid, band)
-            with rasterio.Env(**GDAL_OPTIONS):
+            with rasterio.Env(**RASTER_OPTIONS):
                 _describe(self._dataset, band, tags)
         except (RasterioError, OSError) as error:
             self._discard()
@@ -123,7 +119,7 @@ class RasterWriter:
             finished = self._finish()
             self._verify(finished)
         except (RasterioError, OSError) as failure:
-            raise self._failed(failure.__cause__ or failure) from failure
+            raise files.writing_failed(self.path, failure.__cause__ or failure) from failure
         return finished
 
     def _publish(self, finished: Path) -> None:
@@ -132,7 +128,7 @@ class RasterWriter:
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
             files.publish(finished, self.path)
         except OSError as failure:
-            raise self._failed(failure) from failure
+            raise files.writing_failed(self.path, failure) from failure
 
     def _finish(self) -> Path:
         """The file as it is to be published, of those that were written."""
@@ -159,43 +155,34 @@ class RasterWriter:
             "bigtiff": "if_safer",
             **options,
         }
-        with rasterio.Env(**GDAL_OPTIONS):
+        with rasterio.Env(**RASTER_OPTIONS):
             return self._files.enter_context(rasterio.open(self.folder / name, "w", **profile))
 
     def _write(self, dataset: rasterio.io.DatasetWriter, window: Window, array: np.ndarray) -> None:
-        where = ((window.row, window.bottom), (window.col, window.right))
-        with rasterio.Env(**GDAL_OPTIONS):
+        with rasterio.Env(**RASTER_OPTIONS):
             try:
                 # With its axis of bands: rasterio copies the pixels of an array without one.
-                dataset.write(array.reshape(-1, *array.shape[-2:]), window=where)
+                dataset.write(array.reshape(-1, *array.shape[-2:]), window=window.ranges)
             except (RasterioError, OSError) as error:
-                raise self._failed(error.__cause__ or error) from error
+                raise files.writing_failed(self.path, error.__cause__ or error) from error
 
     def _close(self) -> None:
-        with rasterio.Env(**GDAL_OPTIONS):
+        with rasterio.Env(**RASTER_OPTIONS):
             self._files.close()
 
     def _verify(self, finished: Path) -> None:
         """Read every window back: a full disk may pass for a success until here."""
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(finished, driver="GTiff") as dataset:
+        with rasterio.Env(**RASTER_OPTIONS), rasterio.open(finished, driver="GTiff") as dataset:
             for window, checksum in self._checksums.items():
                 if self._left.is_set():
-                    raise self._failed("it was stopped")
-                where = ((window.row, window.bottom), (window.col, window.right))
-                if zlib.crc32(dataset.read(window=where)) != checksum:
-                    raise self._failed(f"{window} read back wrong")
+                    raise OSError("it was stopped")
+                if zlib.crc32(dataset.read(window=window.ranges)) != checksum:
+                    raise OSError(f"{window} read back wrong")
 
     def _discard(self) -> None:
         with suppress(RasterioError, OSError):
             self._close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _failed(self, reason: object) -> OutputError:
-        free = shutil.disk_usage(self.path.parent).free / 2**30
-        return OutputError(
-            f"{self.path}: writing failed ({reason}); {free:.1f} GB are free in its folder: make "
-            "room or choose another folder."
-        )
 
 
 def _describe(

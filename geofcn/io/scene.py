@@ -24,6 +24,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
 from geofcn.io.datasets import shared_dataset, stamp
+from geofcn.io.files import is_missing, no_such_file
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -102,11 +103,11 @@ class Scene:
         Returns the image (bands, rows, columns) in the raster's dtype and `valid` (rows, columns),
         false where blank. Raises SceneError when the file cannot be read there.
         """
-        with self._reading(window) as (dataset, where):
-            valid = _declared(dataset, where) if self.masked else np.ones(window.shape, bool)
+        with self._reading(window) as dataset:
+            valid = _declared(dataset, window) if self.masked else np.ones(window.shape, bool)
             if not valid.any():
                 return np.zeros((len(self.bands), *window.shape), self.dtype), valid
-            image = dataset.read(self.bands, window=where)
+            image = dataset.read(self.bands, window=window.ranges)
         if image.dtype.kind == "f":
             valid &= np.isfinite(image).all(axis=0)
         if self.nodata is not None:
@@ -115,7 +116,7 @@ class Scene:
 
     def read_reduced(self, shape: tuple[int, int]) -> np.ndarray:
         """The whole scene at (rows, columns) `shape`, nearest neighbour: (bands, rows, columns)."""
-        with self._reading(self.window) as (dataset, _):
+        with self._reading(self.window) as dataset:
             return dataset.read(self.bands, out_shape=(len(self.bands), *shape))
 
     def to_dask(self, size: int) -> da.Array:
@@ -137,11 +138,11 @@ class Scene:
         )
 
     @contextmanager
-    def _reading(self, window: Window) -> Iterator[tuple[rasterio.DatasetReader, tuple]]:
-        where = ((window.row, window.bottom), (window.col, window.right))
+    def _reading(self, window: Window) -> Iterator[rasterio.DatasetReader]:
+        """The dataset, on this scene's grid; what goes wrong with it is told of `window`."""
         try:
             with shared_dataset(self.path, self.grid if self.resampled else None) as dataset:
-                yield dataset, where
+                yield dataset
         except RasterioError as error:
             reason = error.__cause__ or error
             raise SceneError(
@@ -150,13 +151,13 @@ class Scene:
             ) from error
 
 
-def _declared(dataset: rasterio.DatasetReader, where: tuple) -> np.ndarray:
+def _declared(dataset: rasterio.DatasetReader, window: Window) -> np.ndarray:
     """Where the raster itself says that pixels are not blank: nodata, masks, alpha."""
-    valid = dataset.dataset_mask(window=where) != 0
+    valid = dataset.dataset_mask(window=window.ranges) != 0
     # GDAL takes alpha for a mask only where it is the last of two or four bands.
     for band, colour in enumerate(dataset.colorinterp, 1):
         if colour == ColorInterp.alpha:
-            valid &= dataset.read(band, window=where) != 0
+            valid &= dataset.read(band, window=window.ranges) != 0
     return valid
 
 
@@ -234,8 +235,8 @@ def _why_not_open(path: str, error: Exception) -> str:
         return f"{path}: this is a folder; name the raster file in it."
     if local.suffix.lower() == ".zip" and local.exists():
         return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
-    if "://" not in path and not path.startswith("/vsi") and not local.exists():
-        return f"{path}: there is no such file; check the path."
+    if is_missing(path):
+        return no_such_file(path)
     return f"{path}: this cannot be opened as a raster ({error}); give a GeoTIFF."
 
 

@@ -9,8 +9,24 @@ import geopandas
 import pyogrio
 
 from geofcn.errors import LabelsError
+from geofcn.io.files import is_missing, no_such_file
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")
+# Shapely's type ids of polygons and multipolygons.
+AREAL = (3, 6)
+
+
+def is_raster_path(path: str) -> bool:
+    """Whether a file of labels or predictions is a raster, by its ending."""
+    return Path(path).suffix.lower() in RASTER_SUFFIXES
+
+
+def no_crs(path: str) -> LabelsError:
+    """The error of a file whose place on the ground is unknown."""
+    return LabelsError(
+        f"{path}: it states no CRS, so its place is unknown; set it, for instance with "
+        "`ogr2ogr -a_srs`."
+    )
 
 
 def read_vectors(path: str) -> geopandas.GeoDataFrame:
@@ -18,8 +34,8 @@ def read_vectors(path: str) -> geopandas.GeoDataFrame:
 
     Raises LabelsError where the file cannot be read or holds no shapes.
     """
-    if "://" not in path and not path.startswith("/vsi") and not Path(path).exists():
-        raise LabelsError(f"{path}: there is no such file; check the path.")
+    if is_missing(path):
+        raise LabelsError(no_such_file(path))
     try:
         if Path(path).suffix.lower() == ".parquet":
             # pyogrio's wheels have no Parquet driver.

@@ -33,7 +33,9 @@ from pyproj.exceptions import ProjError
 
 from geofcn.errors import OutputError
 from geofcn.io import files
-from geofcn.io.qgis import NO_DATE, add_style
+from geofcn.io.files import StrPath
+from geofcn.io.gdal import NO_DATE, VECTOR_OPTIONS
+from geofcn.io.qgis import add_style
 
 DRIVERS = {
     ".gpkg": "GPKG",
@@ -57,14 +59,9 @@ GEOJSON_DECIMALS = 9
 # Files that describe a target of these kinds, and would describe its successor wrongly.
 STALE_SUFFIXES = {".shp": (".qix", ".sbn", ".sbx", ".qpj", ".cpg", ".prj", ".shp.xml")}
 STALE_ENDINGS = {".gpkg": ("-journal", "-wal", "-shm")}
-GDAL_OPTIONS = {
-    "OGR_CURRENT_DATE": NO_DATE,  # a GeoPackage is stamped with the time
-    # Bytes for a GeoPackage's spatial index in the making; by default a tenth of all memory.
-    "OGR_GPKG_MAX_RAM_USAGE_RTREE": "64000000",
-}
 REASON_LENGTH = 160
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,9 +76,7 @@ class FeatureBatch:
     columns: Mapping[str, np.ndarray]
 
 
-def check_vector_target(
-    path: str | os.PathLike, overwrite: bool, *sources: str | os.PathLike
-) -> Path:
+def check_vector_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Path:
     """files.check_target for a vector file."""
     target = files.check_target(path, DRIVERS, overwrite, *sources)
     if {"!", ";"} & set(str(target.absolute())):
@@ -290,8 +285,8 @@ def _write_ogr(
 
 @contextmanager
 def _gdal_options() -> Iterator[None]:
-    before = {option: pyogrio.get_gdal_config_option(option) for option in GDAL_OPTIONS}
-    pyogrio.set_gdal_config_options(GDAL_OPTIONS)
+    before = {option: pyogrio.get_gdal_config_option(option) for option in VECTOR_OPTIONS}
+    pyogrio.set_gdal_config_options(VECTOR_OPTIONS)
     try:
         yield
     finally:
@@ -356,11 +351,8 @@ def _count_geometry(batches: Iterable[pa.RecordBatch]) -> int:
 @contextmanager
 def _partial_folder(target: Path) -> Iterator[Path]:
     """A hidden folder beside the target, emptied of a killed run's remains, gone afterwards."""
-    folder = target.absolute().with_name(f".{target.name}.partial")
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir()
+        folder = files.make_partial_folder(target)
     except OSError as error:
         raise _failed(target, error) from error
     try:
@@ -403,8 +395,4 @@ def _failed(target: Path, error: Exception) -> OutputError:
     if len(reason) > REASON_LENGTH:
         # GDAL quotes whole SQL scripts; what went wrong stands at the end.
         reason = f"... {reason[-REASON_LENGTH:]}"
-    free = shutil.disk_usage(target.parent).free / 2**30
-    return OutputError(
-        f"{target}: writing failed ({reason}); {free:.1f} GB are free in its folder: make room or "
-        "choose another folder."
-    )
+    return files.writing_failed(target, reason)

@@ -22,7 +22,7 @@ from geofcn.models.receptive_field import Geometry, probe
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

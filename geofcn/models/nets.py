@@ -20,7 +20,7 @@ CLASSES = 2
 
 
 class FCNN(nn.Module):
-    """The seed's net: upsampling by a fixed rule.
+    """The exercise's first net, upsampling by a fixed rule.
 
     conv3x3 bands-16, relu, conv3x3 16-32, relu, maxpool 2, conv3x3 32-16, relu, upsample x2,
     conv5x5 16-2; every convolution padded with zeros to keep its size.

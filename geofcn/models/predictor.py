@@ -46,11 +46,16 @@ class Predictor:
             and the linear tail merged but along the scene's edges; it does not follow weights that
             are trained on
     device  where to compute; default: where the net is
+    part    of a window that is partly blank, what is computed starts and ends on multiples of so
+            many pixels
     """
 
-    def __init__(self, model: Model, merge: bool = True, device: str | None = None):
+    def __init__(
+        self, model: Model, merge: bool = True, device: str | None = None, part: int = PART
+    ):
         keep_freed_memory()
         self.model = model
+        self.part = round_up(part, model.geometry.stride)
         net = fold_batch_norm(model.net) if merge else model.net
         self.net = net if device is None else copy.deepcopy(net).to(device)
         merge = merge and has_linear_tail(self.net)
@@ -72,7 +77,7 @@ class Predictor:
         inside = valid[write.relative_to(read).slices]
         if not inside.any():
             return Prediction(np.zeros(write.shape, np.float32), inside)
-        part = _not_blank(inside, round_up(PART, stride))
+        part = _not_blank(inside, self.part)
         whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
         placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
         tile = tile_at(placed, halo, whole.height, whole.width)
@@ -144,7 +149,7 @@ def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tenso
     return tensor.narrow(axis, start, length)
 
 
-def compute_window(model: Model, device: str = "cpu") -> int:
+def compute_window_side(model: Model, device: str = "cpu") -> int:
     """Side of the windows a scene is computed in on a type of device, in pixels of the scene.
 
     One answer for each kind of net: float rounding depends on the shape of a pass. Of what is

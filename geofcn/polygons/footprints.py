@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
-import shapely
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
@@ -17,9 +16,9 @@ from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.scene import Scene
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
-from geofcn.polygons import regularize
+from geofcn.polygons.convert import fill_holes, to_map, to_shapely
 from geofcn.polygons.outline import Outline
-from geofcn.polygons.ragged import _fill_holes, to_map
+from geofcn.polygons.regularize import regularize
 from geofcn.runtime import cores
 from geofcn.tracing.sweep import Polygons, Sweep
 
@@ -63,10 +62,10 @@ def footprints(
     outline: Outline,
 ) -> Iterator[FeatureBatch]:
     """Batches of finished footprints in CRS coordinates, in order, with their ids from 1."""
-    finish = partial(_finished, transform, Ground(crs), outline)
+    finish = partial(_finish, transform, Ground(crs), outline)
     number = 1
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
-    for batch in stream(finish, _gathered(sweep_bands(bands, width)), cores()):
+    for batch in stream(finish, _gather(sweep_bands(bands, width)), cores()):
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
         yield FeatureBatch(batch.geometry, {"id": ids, **batch.columns})
@@ -84,10 +83,10 @@ def sweep_bands(
     yield sweep.finish()
 
 
-def _gathered(found: Iterable[Polygons]) -> Iterator[Polygons]:
+def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
     """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size."""
     held, count = [], 0
-    for polygons in found:
+    for polygons in swept:
         held.append(polygons)
         count += len(polygons)
         if count >= GATHERED:
@@ -97,24 +96,23 @@ def _gathered(found: Iterable[Polygons]) -> Iterator[Polygons]:
         yield Polygons.concatenate(held)
 
 
-def _finished(transform: Affine, ground: Ground, outline: Outline, found: Polygons) -> FeatureBatch:
+def _finish(
+    transform: Affine, ground: Ground, outline: Outline, polygons: Polygons
+) -> FeatureBatch:
     """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id."""
-    raw = shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, found.coords.astype(np.float64), (found.rings, found.polygons)
-    )
-    cleaned, status = regularize.regularize(raw, outline.method, outline.tolerance)
+    cleaned, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
-        placed = _fill_holes(placed, ground, outline.fill_holes)
+        placed = fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
-    kept = areas >= outline.min_area
+    large = areas >= outline.min_area
     with np.errstate(invalid="ignore"):
-        scores = found.sums / found.counts / PROBABILITY_STEPS
+        scores = polygons.sums / polygons.counts / PROBABILITY_STEPS
     columns = {
-        "area_m2": areas[kept],
-        "perimeter_m": perimeters[kept],
-        "score": scores[kept],
-        "n_px": found.pixels[kept],
-        "status": status[kept],
+        "area_m2": areas[large],
+        "perimeter_m": perimeters[large],
+        "score": scores[large],
+        "n_px": polygons.pixels[large],
+        "status": status[large],
     }
-    return FeatureBatch(placed[kept], columns)
+    return FeatureBatch(placed[large], columns)

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
+from geofcn.core.ragged import Rings, from_rings
+
 # The shortest wall, and the shortest oblique one, in tolerances.
 MIN_RUN = 2.0
 MIN_OBLIQUE_RUN = 5.0
@@ -71,13 +73,10 @@ class _Edges(NamedTuple):
 
 
 def _edges(polygons: np.ndarray) -> _Edges:
-    rings, polygon = shapely.get_rings(polygons, return_index=True)
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    points = _whole(points)
-    inside = ring[1:] == ring[:-1]
-    start, vector = points[:-1][inside], np.diff(points, axis=0)[inside]
-    ring = ring[:-1][inside]
-    return _Edges(start, vector, ring, polygon[ring])
+    rings = Rings.of(polygons)
+    points, edges = _whole(rings.points), rings.edges
+    ring = rings.ring[edges]
+    return _Edges(points[edges], points[edges + 1] - points[edges], ring, rings.polygon[ring])
 
 
 def _whole(points: np.ndarray) -> np.ndarray:
@@ -159,16 +158,14 @@ class _Boundary:
 
     @classmethod
     def of(cls, polygons: np.ndarray) -> _Boundary:
-        rings, polygon = shapely.get_rings(polygons, return_index=True)
-        points, ring = shapely.get_coordinates(rings, return_index=True)
-        points = _whole(points)
-        offsets = np.searchsorted(ring, np.arange(len(rings) + 1))
-        origin = points[offsets[:-1]]
-        points -= origin[ring]
+        rings = Rings.of(polygons)
+        points = _whole(rings.points)
+        origin = points[rings.first[:-1]]
+        points -= origin[rings.ring]
         # A ring ends where it starts, at (0, 0), so the step to the next ring adds nothing.
         steps = (points[1:, 1] + points[:-1, 1]) * np.diff(points[:, 0])
         ydx = np.append(0, np.cumsum(steps))
-        return cls(points, ydx, _moments(points), offsets, origin, polygon)
+        return cls(points, ydx, _moments(points), rings.first, origin, rings.polygon)
 
     def find(self, start: np.ndarray, ring: np.ndarray) -> np.ndarray:
         """The index of each vertex `start` (in pixels) among the vertices of its ring."""
@@ -421,12 +418,6 @@ def _assemble(
     usable = cornered[exterior]
     kept = usable[owner]
     indices = (np.cumsum(usable) - 1)[owner[kept]]
-    return which[usable], _polygons(rings[kept], indices)
-
-
-def _polygons(rings: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Polygons of rings, the first of each owner's being its exterior."""
-    points, ring = shapely.get_coordinates(rings, return_index=True)
-    offsets = np.searchsorted(ring, np.arange(len(rings) + 1))
-    first = np.searchsorted(owner, np.arange(owner[-1] + 2 if len(owner) else 1))
-    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (offsets, first))
+    points, ring = shapely.get_coordinates(rings[kept], return_index=True)
+    first = np.searchsorted(ring, np.arange(np.count_nonzero(kept) + 1))
+    return which[usable], from_rings(points, first, indices, np.count_nonzero(usable))

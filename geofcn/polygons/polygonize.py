@@ -3,41 +3,80 @@
 from __future__ import annotations
 
 import logging
-import os
+import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from geofcn.core.windows import row_bands
 from geofcn.errors import SceneError
+from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene, open_mask, open_scene
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
-from geofcn.polygons.outline import SIMPLIFIED, Outline
+from geofcn.polygons.outline import Outline, make_outline
+from geofcn.polygons.result import PolygonizeResult
 from geofcn.progress import Progress, silent
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
 def polygonize(
-    mask: str | os.PathLike,
-    polygons: str | os.PathLike,
+    mask: StrPath,
+    polygons: StrPath,
     *,
-    probability: str | os.PathLike | None = None,
+    probability: StrPath | None = None,
     value: float | None = None,
-    outline: Outline = SIMPLIFIED,
+    outline: str | Outline = "simplify",
+    simplify: float | None = None,
+    min_area: float | None = None,
+    fill_holes: float | None = None,
     allow_no_crs: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
-) -> int:
-    """Write the footprints of a mask's houses to a vector file; return how many there are.
+) -> PolygonizeResult:
+    """Write the footprints of a mask's houses to a vector file.
 
-    mask         any raster; its first band is read in row bands
-    probability  a uint8 probability raster of geofcn on the same grid, for the column `score`
-    value        the mask's value for houses; default: every value but 0 and nodata
+    The file's layer is `houses`; its columns are `id`, `area_m2` and `perimeter_m` (on the
+    ellipsoid, whatever the CRS), `score` (mean probability), `n_px` and `status` (squared,
+    simplified or raw).
 
-    Raises a GeofcnError that says in one sentence what is wrong.
+    Parameters
+    ----------
+    mask : path
+        Any raster; its first band is read in row bands.
+    polygons : path
+        File to write: .gpkg, .geojson, .fgb, .parquet or .shp.
+    probability : path, optional
+        A uint8 probability raster of geofcn on the same grid, for the column `score`.
+    value : float, optional
+        The mask's value for houses; default: every value but 0 and nodata.
+    outline : str or Outline
+        How polygons are cleaned: a method with `simplify`, `min_area` and `fill_holes`, or all of
+        these in one; see `geofcn.Outline`.
+    simplify : float, optional
+        How far a simplified outline may stray, in pixels.
+    min_area, fill_holes : float, optional
+        Smaller footprints are left out, smaller holes filled; square metres on the ground.
+    allow_no_crs : bool
+        Write polygons of a mask without CRS, in the units of its transform.
+    overwrite : bool
+        Replace a file that exists.
+    progress : callable, optional
+        See `geofcn.progress.Progress`.
+
+    Returns
+    -------
+    PolygonizeResult
+        Path, number of polygons, seconds; ``.read()`` gives the GeoDataFrame.
+
+    Raises
+    ------
+    GeofcnError
+        One sentence that says what is wrong: SceneError, OutputError or UsageError.
     """
+    start = time.monotonic()
+    cleaning = make_outline(outline, simplify, min_area, fill_holes)
     scene = open_mask(mask)
     scores = None if probability is None else _open_probability(probability, scene)
     sources = [path for path in (mask, probability) if path is not None]
@@ -52,21 +91,18 @@ def polygonize(
                 yield houses, None if scores is None else scores.read(window)[0][0]
                 bar.advance(window.pixels)
 
-        count = write_footprints(target, bands(), scene, outline)
+        count = write_footprints(target, bands(), scene, cleaning)
     if not count:
         wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
         log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
-    return count
+    return PolygonizeResult(target, count, time.monotonic() - start)
 
 
-def _open_probability(path: str | os.PathLike, mask: Scene) -> Scene:
+def _open_probability(path: StrPath, mask: Scene) -> Scene:
     scene = open_scene(path)
     if len(scene.bands) > 1:
         raise SceneError(f"{path}: it has {len(scene.bands)} bands; give a probability raster.")
-    if (scene.height, scene.width) != (
-        mask.height,
-        mask.width,
-    ) or scene.transform != mask.transform:
+    if scene.window != mask.window or scene.transform != mask.transform:
         raise SceneError(f"{path}: it is not on the mask's grid; give the one of the same run.")
     if scene.dtype != "uint8":
         raise SceneError(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import shapely
 
+from geofcn.core.ragged import intersection_over_union
 from geofcn.polygons.orthogonalize import orthogonalize
+from geofcn.polygons.outline import METHODS
 from geofcn.polygons.simplify import MAX_HOLES, simplify
 
 RAW, SIMPLIFIED, SQUARED = "raw", "simplified", "squared"
-METHODS = ("raw", "simplify", "square")
 # A clean outline that agrees less with the raw one (intersection over union) is not used.
 MIN_AGREEMENT = 0.80
 
@@ -59,12 +60,6 @@ def _few_holes(polygons: np.ndarray) -> np.ndarray:
     return shapely.get_num_interior_rings(polygons) <= MAX_HOLES
 
 
-def agreement(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of valid polygons, pair by pair, from 0 to 1."""
-    common = shapely.area(shapely.intersection(first, second))
-    return common / (shapely.area(first) + shapely.area(second) - common)
-
-
 def _agreeing(
     cleaned: np.ndarray, raw: np.ndarray, difference: np.ndarray | float = np.inf
 ) -> np.ndarray:
@@ -79,5 +74,5 @@ def _agreeing(
     unsure = good & ~(before - difference >= MIN_AGREEMENT * (before + difference))
     good[unsure] = _few_holes(raw[unsure])
     unsure &= good
-    good[unsure] = agreement(cleaned[unsure], raw[unsure]) >= MIN_AGREEMENT
+    good[unsure] = intersection_over_union(cleaned[unsure], raw[unsure]) >= MIN_AGREEMENT
     return good

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from geofcn.core.ragged import Rings, from_rings
+
 # Points of the least ring, its last one the first again.
 LEAST_RING = 4
 # What keeps rings from crossing, and overlays, take GEOS time by the square of a polygon's holes.
@@ -32,33 +34,6 @@ class Simplified:
     whole: np.ndarray
 
 
-@dataclass(frozen=True)
-class Rings:
-    """The rings of polygons, as flat arrays.
-
-    points   (p, 2) vertices, the last one of a ring the first again
-    ring     (p,) the ring of each vertex
-    first    (r + 1,) the first vertex of each ring, and the number of all
-    polygon  (r,) the polygon of each ring
-    """
-
-    points: np.ndarray
-    ring: np.ndarray
-    first: np.ndarray
-    polygon: np.ndarray
-
-    @classmethod
-    def of(cls, polygons: np.ndarray) -> Rings:
-        rings, polygon = shapely.get_rings(polygons, return_index=True)
-        points, ring = shapely.get_coordinates(rings, return_index=True)
-        return cls(points, ring, np.searchsorted(ring, np.arange(len(rings) + 1)), polygon)
-
-    @property
-    def last(self) -> np.ndarray:
-        """(r,) the last vertex of each ring."""
-        return self.first[1:] - 1
-
-
 def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     """Drop the vertices that lie within `tolerance` of what is left (Douglas and Peucker, 1973).
 
@@ -73,10 +48,9 @@ def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     kept, vanishing = _kept(rings, tolerance)
     polygons = _assembled(rings, kept, len(raw))
     removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, kept), len(raw))
-    exterior = np.append(True, rings.polygon[1:] != rings.polygon[:-1])
     crossing = ~shapely.is_valid(polygons)
     speckle = crossing & (shapely.get_num_interior_rings(raw) > MAX_HOLES)
-    whole = (vanishing[exterior] & ~crossing) | speckle
+    whole = (vanishing[rings.is_exterior] & ~crossing) | speckle
     polygons[speckle] = raw[speckle]
     crossing &= ~speckle
     polygons[crossing] = shapely.simplify(raw[crossing], tolerance, preserve_topology=True)
@@ -128,10 +102,7 @@ def _assembled(rings: Rings, kept: np.ndarray, count: int) -> np.ndarray:
     length = np.diff(begin)
     length[open_rings] += 1
     offsets = np.append(0, np.cumsum(length))
-    polygons = np.searchsorted(rings.polygon, np.arange(count + 1))
-    return shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, rings.points[chosen], (offsets, polygons)
-    )
+    return from_rings(rings.points[chosen], offsets, rings.polygon, count)
 
 
 def _trapezoids(rings: Rings, kept: np.ndarray) -> np.ndarray:

@@ -13,12 +13,12 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.core.pixels import BLANK, HOUSE, Normalisation, block_sum
+from geofcn.core.pixels import Normalisation, block_sum, houses_and_known
 from geofcn.core.windows import Window, ceil_div
 from geofcn.recipes import Recipe
 from geofcn.runtime import cores
 from geofcn.training.augment import AffineSample, colour_jitter, random_affine, random_hflip
-from geofcn.training.tiles import CELL, SourceWindow, TileCache, TrainingTile
+from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 from geofcn.training.trainer import Batch
 
 # Tiles are shuffled in regions of this many cells a side, so that few cells are decoded more than
@@ -28,12 +28,14 @@ REGION_CELLS = 6
 AHEAD_BATCHES, AHEAD_TILES = 4, 16
 
 
-def prepare(tile: TrainingTile, normalisation: Normalisation, block: int) -> list[np.ndarray]:
+def normalised_arrays(
+    tile: TrainingTile, normalisation: Normalisation, block: int
+) -> list[np.ndarray]:
     """A tile's normalised image, house share and labelled share, as means of blocks."""
     image = normalisation.block_means(tile.image, tile.valid, block)
     houses, known = (
         block_sum(where, block, np.uint16) / np.float32(block**2)
-        for where in (tile.labels == HOUSE, tile.labels != BLANK)
+        for where in houses_and_known(tile.labels)
     )
     return [image, houses, known]
 
@@ -56,30 +58,34 @@ def jitter_window(
 class BatchLoader:
     """All batches of a training, epoch by epoch.
 
-    places    of the tiles, in column order
+    windows   of the tiles, in column order
     held_out  windows to stay a tile's distance away from, wherever tiles are moved
     """
 
     def __init__(
         self,
         tiles: TileCache,
-        places: Sequence[SourceWindow],
+        windows: Sequence[SourceWindow],
         normalisation: Normalisation,
         recipe: Recipe,
         held_out: Sequence[SourceWindow] = (),
         threads: int | None = None,
+        region_cells: int = REGION_CELLS,
     ):
         self.tiles = tiles
-        self.places = places
+        self.windows = windows
         self.recipe = recipe
         self.threads = threads or cores()
+        self.region_cells = region_cells
         self._normalisation = normalisation
-        self._blocked = [(number, window.grow(recipe.tile)) for number, window in held_out]
+        self._blocked = [
+            SourceWindow(number, window.grow(recipe.tile)) for number, window in held_out
+        ]
         self._all_fit = tiles.total_bytes() <= tiles.budget
 
     def __len__(self) -> int:
         """Steps of an epoch."""
-        return ceil_div(len(self.places), self.recipe.batch)
+        return ceil_div(len(self.windows), self.recipe.batch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` (from 1), from number `start` (from 0) on."""
@@ -95,8 +101,8 @@ class BatchLoader:
                     numbers = order[first : first + size]
                     pending.append(pool.submit(self._batch, epoch, numbers))
                     for number in numbers:
-                        for place in prefetch.get(number, ()):
-                            pool.submit(self.tiles.load, place)
+                        for source_window in prefetch.get(number, ()):
+                            pool.submit(self.tiles.load, source_window)
                     if len(pending) > ahead:
                         yield pending.popleft().result()
                 while pending:
@@ -112,16 +118,16 @@ class BatchLoader:
         that is what is needed at a time.
         """
         if not self.recipe.shuffle:
-            return [list(range(len(self.places)))]
+            return [list(range(len(self.windows)))]
         random = np.random.default_rng([self.recipe.seed, epoch])
         if self._all_fit:
-            return [random.permutation(len(self.places)).tolist()]
-        numbers = sorted(range(len(self.places)), key=self._region)
-        regions = [list(found) for _, found in groupby(numbers, key=self._region)]
+            return [random.permutation(len(self.windows)).tolist()]
+        numbers = sorted(range(len(self.windows)), key=self._region)
+        regions = [list(members) for _, members in groupby(numbers, key=self._region)]
         groups: list[list[int]] = []
         room = 0
         for index in random.permutation(len(regions)):
-            taken = REGION_CELLS**2 * self.tiles.cell_bytes(self.places[regions[index][0]][0])
+            taken = self.region_cells**2 * self.tiles.cell_bytes(self.windows[regions[index][0]][0])
             if not groups or taken > room:
                 groups.append([])
                 room = self.tiles.budget // 3
@@ -136,14 +142,14 @@ class BatchLoader:
         return self.order(epoch)[:1]
 
     def _region(self, number: int) -> tuple[int, int, int]:
-        source, window = self.places[number]
-        side = REGION_CELLS * CELL
+        source, window = self.windows[number]
+        side = self.region_cells * self.tiles.cell_size
         return source, window.row // side, window.col // side
 
     def _prefetch(self, groups: list[list[int]]) -> dict[int, list[SourceWindow]]:
-        """For a tile, the places of the next group to decode while it is trained on."""
+        """For a tile, the windows of the next group to decode while it is trained on."""
         return {
-            current: [self.places[number] for number in following[i :: len(group)]]
+            current: [self.windows[number] for number in following[i :: len(group)]]
             for group, following in pairwise(groups)
             for i, current in enumerate(group)
         }
@@ -153,17 +159,17 @@ class BatchLoader:
         return Batch(*(np.stack(arrays) for arrays in zip(*samples, strict=True)))
 
     def _sample(self, epoch: int, number: int) -> list[np.ndarray]:
-        place, recipe = self.places[number], self.recipe
+        source_window, recipe = self.windows[number], self.recipe
         if recipe.augment == "none":
-            return self._prepared(self.tiles.read(place))
+            return self._normalised(self.tiles.read(source_window))
         random = np.random.default_rng([recipe.seed, epoch, number])
         if recipe.augment == "all":
             sample = random_affine(random)
-            there = self._window_near(place, sample.side(recipe.tile), random)
-            if there is not None:
-                return self._warped(self.tiles.read(there), sample, random)
-        there = self._window_near(place, recipe.tile, random) or place
-        arrays = self._prepared(self.tiles.read(there))
+            moved = self._jitter(source_window, sample.side(recipe.tile), random)
+            if moved is not None:
+                return self._warped(self.tiles.read(moved), sample, random)
+        moved = self._jitter(source_window, recipe.tile, random) or source_window
+        arrays = self._normalised(self.tiles.read(moved))
         if recipe.augment == "moves":
             return arrays
         image, houses, known = random_hflip(arrays, random)
@@ -173,19 +179,19 @@ class BatchLoader:
         self, tile: TrainingTile, sample: AffineSample, random: np.random.Generator
     ) -> list[np.ndarray]:
         tile = TrainingTile(*sample.take([tile.image, tile.valid, tile.labels], self.recipe.tile))
-        image, houses, known = self._prepared(tile)
+        image, houses, known = self._normalised(tile)
         return [colour_jitter(image, random), houses, known]
 
-    def _prepared(self, tile: TrainingTile) -> list[np.ndarray]:
-        return prepare(tile, self._normalisation, self.recipe.scale)
+    def _normalised(self, tile: TrainingTile) -> list[np.ndarray]:
+        return normalised_arrays(tile, self._normalisation, self.recipe.scale)
 
-    def _window_near(
-        self, place: SourceWindow, side: int, random: np.random.Generator
+    def _jitter(
+        self, source_window: SourceWindow, side: int, random: np.random.Generator
     ) -> SourceWindow | None:
-        """Another place of `side` pixels near `place`; None where it meets what is scored."""
-        source, window = place
+        """Another window of `side` pixels near by; None where it meets what is scored."""
+        source, window = source_window
         whole = self.tiles.sources[source].scene.window
-        there = jitter_window(window, side, self.recipe.stride, *whole.shape, random)
-        if any(n == source and there.intersect(w).pixels for n, w in self._blocked):
+        moved = jitter_window(window, side, self.recipe.stride, *whole.shape, random)
+        if any(n == source and moved.intersect(w).pixels for n, w in self._blocked):
             return None
-        return source, there
+        return SourceWindow(source, moved)

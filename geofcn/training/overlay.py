@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.pixels import BLANK, houses_and_known
 from geofcn.core.windows import Window, blocks, round_up
+from geofcn.defaults import BEST_F1
 from geofcn.io.labels import LabelledScene
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import Predictor
@@ -22,11 +23,11 @@ OVERLAY_PIXELS = 2048
 def write_overlay(source: LabelledScene, folder: Path, progress: Progress) -> None:
     """Paint what the best model finds and misses over the scene, reduced to OVERLAY_PIXELS."""
     scene = source.scene
-    model = load_model(folder / "best-f1.safetensors")
+    model = load_model(folder / BEST_F1)
     predictor = Predictor(model)
     step = max(1, math.ceil(max(scene.height, scene.width) / OVERLAY_PIXELS))
     shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
-    found, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
+    predicted, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
     with progress("painting the overlay", scene.window.pixels, "px") as bar:
         for window in blocks(scene.window, round_up(VALIDATION_WINDOW, model.geometry.stride)):
             mask = predictor.window(scene, window).probability >= model.metadata.threshold
@@ -38,9 +39,9 @@ def write_overlay(source: LabelledScene, folder: Path, progress: Progress) -> No
                 len(range(row, window.height, step)),
                 len(range(col, window.width, step)),
             ).slices
-            found[target] = mask[row::step, col::step]
+            predicted[target] = mask[row::step, col::step]
             labels[target] = source.labels.read(window)[row::step, col::step]
             bar.advance(window.pixels)
-    plots.overlay_plot(
-        scene.read_reduced(shape), found, labels == HOUSE, labels != BLANK, folder / "overlay.png"
-    )
+    houses, known = houses_and_known(labels)
+    image = scene.read_reduced(shape)
+    plots.overlay_plot(image, predicted, houses, known, folder / "overlay.png")

@@ -1,4 +1,4 @@
-"""A training's run: how far it has come, and the folder that keeps it and what it makes."""
+"""Run folder of a training: its state, models, history and plots on disk."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
+from math import isnan
 from pathlib import Path
 
 import torch
 
 from geofcn.core.metrics import Confusion
+from geofcn.defaults import BEST_F1
 from geofcn.errors import OutputError, TrainingError
 from geofcn.io.files import write_whole
 from geofcn.models.model import Model
@@ -22,7 +24,7 @@ from geofcn.training.state import Epoch, TrainingState, best_of
 from geofcn.training.trainer import Trainer
 
 RUN_FILES = (
-    "best-f1.safetensors",
+    BEST_F1,
     "best-accuracy.safetensors",
     "last.safetensors",
     "history.csv",
@@ -33,7 +35,7 @@ RUN_FILES = (
 # The state of a training that is not finished.
 CHECKPOINT = "unfinished.safetensors"
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -94,16 +96,16 @@ class Run:
     def save(self, trainer: Trainer, state: TrainingState) -> None:
         """Keep everything the next step depends on; `restore` brings it back."""
         tensors = trainer.state() | {"losses": torch.tensor(state.losses, dtype=torch.float64)}
-        state = {
+        facts = {
             "fingerprint": self.fingerprint,
             "request": self.request,
             "threads": torch.get_num_threads(),
             "epoch": state.epoch,
             "step": state.step,
-            "seen": astuple(state.seen),
+            "confusion": astuple(state.confusion),
             "history": [astuple(row) for row in state.history],
         }
-        save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, state))
+        save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, facts))
 
     def keep(self, model: Model, history: Sequence[Epoch]) -> None:
         """Keep the history, the last weights, and those with the best F1 or accuracy; the first of
@@ -111,11 +113,11 @@ class Run:
         """
         row = history[-1]
         metadata = replace(model.metadata, threshold=row.threshold, scores=_plain(row))
-        kept = replace(model, metadata=metadata)
-        save_model(kept, self.folder / "last.safetensors")
+        scored = replace(model, metadata=metadata)
+        save_model(scored, self.folder / "last.safetensors")
         for name in ("f1", "accuracy"):
             if best_of([getattr(row, name) for row in history]) == len(history):
-                save_model(kept, self.folder / f"best-{name}.safetensors")
+                save_model(scored, self.folder / f"best-{name}.safetensors")
         self._write_history(history)
 
     def plot(self, state: TrainingState) -> None:
@@ -146,7 +148,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
     return TrainingState(
         state["epoch"],
         state["step"],
-        Confusion(*state["seen"]),
+        Confusion(*state["confusion"]),
         losses,
         [Epoch(*row) for row in state["history"]],
     )
@@ -154,4 +156,4 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
 
 def _plain(row: Epoch) -> dict:
     """The row as JSON takes it: a score that is undefined is null."""
-    return {key: None if value != value else value for key, value in asdict(row).items()}
+    return {key: None if isnan(value) else value for key, value in asdict(row).items()}

@@ -26,21 +26,21 @@ from geofcn.training.tiles import SourceWindow, TileCache
 # Validation blocks are laid out anew in every part of this many tiles a side.
 PART_TILES = 16
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Selection:
     """The tiles to train on, and what to score on.
 
-    places         of the tiles to train on, in column order
+    windows        of the tiles to train on, in column order
     candidates     how many tiles there were
     house_share    houses among the labelled pixels of the kept tiles, 0 to 1
     normalisation  of the net's input
     held_out       windows kept from training, to score on
     """
 
-    places: tuple[SourceWindow, ...]
+    windows: tuple[SourceWindow, ...]
     candidates: int
     house_share: float
     normalisation: Normalisation
@@ -50,7 +50,7 @@ class Selection:
 def select(
     tiles: TileCache,
     recipe: Recipe,
-    found: Survey,
+    statistics: Survey,
     held_out: Sequence[SourceWindow] = (),
     progress: Progress = silent,
 ) -> Selection:
@@ -62,34 +62,34 @@ def select(
     """
     blocked = _cells_near(held_out, recipe.tile)
     bands = len(tiles.sources[0].scene.bands)
-    kept, candidates, houses, known = [], 0, 0, 0
+    windows: list[SourceWindow] = []
+    candidates = houses = known = 0
     for number, source in enumerate(tiles.sources):
-        scene, counts = source.scene, found.counts[number]
+        scene, counts = source.scene, statistics.counts[number]
         for window in training_windows(scene.height, scene.width, recipe.tile, recipe.stride):
             if not blocked.isdisjoint(_cells(number, window, recipe.tile)):
                 continue
             candidates += 1
             values, with_house, labelled = counts.over(window)
             if labelled and is_kept(values, bands * window.pixels, with_house):
-                kept.append((number, window))
+                windows.append(SourceWindow(number, window))
                 houses, known = houses + with_house, known + labelled
     share = houses / known if known else 0.0
     _refuse_one_class(tiles.sources, share, known)
     if recipe.normalise == "image":
-        normalisation = _mean_image(tiles, kept, progress)
+        normalisation = _mean_image(tiles, windows, progress)
     else:
-        normalisation = found.moments.normalisation()
-    return Selection(tuple(kept), candidates, share, normalisation, tuple(held_out))
+        normalisation = statistics.moments.normalisation()
+    return Selection(tuple(windows), candidates, share, normalisation, tuple(held_out))
 
 
 def _mean_image(
-    tiles: TileCache, places: Sequence[SourceWindow], progress: Progress
+    tiles: TileCache, windows: Sequence[SourceWindow], progress: Progress
 ) -> Normalisation:
-    with progress("the mean image", len(places), "tiles") as bar:
-        total = None
-        for tile in stream(tiles.read, places):
-            image = MeanImage.of(tile.image)
-            total = image if total is None else total + image
+    with progress("the mean image", len(windows), "tiles") as bar:
+        total = MeanImage(0, np.zeros(1))
+        for tile in stream(tiles.read, windows):
+            total += MeanImage.of(tile.image)
             bar.advance(1)
     return total.normalisation()
 
@@ -126,7 +126,7 @@ def _refuse_one_class(sources: Sequence[LabelledScene], share: float, labelled: 
 
 
 def held_out_blocks(
-    sources: Sequence[LabelledScene], found: Survey, recipe: Recipe
+    sources: Sequence[LabelledScene], statistics: Survey, recipe: Recipe
 ) -> list[SourceWindow]:
     """Blocks to validate on: about recipe.validate_fraction of each scene, few and square.
 
@@ -137,10 +137,10 @@ def held_out_blocks(
     if recipe.validate_fraction == 0:
         return []
     return [
-        (number, block)
+        SourceWindow(number, block)
         for number, source in enumerate(sources)
         for part in blocks(source.scene.window, PART_TILES * recipe.tile)
-        for block in _corner(part, found.counts[number], recipe)
+        for block in _corner(part, statistics.counts[number], recipe)
     ]
 
 

@@ -8,15 +8,28 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from geofcn.core.metrics import Confusion
+from geofcn.recipes import Recipe
+from geofcn.training.validation import ValidationScores
 
 
 @dataclass(frozen=True)
 class Epoch:
     """One row of the history: what the epoch learnt, and the scores after it.
 
-    loss, train_f1  means over the epoch's batches, of the net as it was then
-    threshold       at which the validation scores stand: the one with the best F1
-    ece             expected calibration error of the probabilities that are scored
+    Attributes
+    ----------
+    epoch : int
+        From 1.
+    lr : float
+        Learning rate of the last step.
+    loss, train_f1 : float
+        Means over the epoch's batches, of the net as it was then.
+    precision, recall, f1, accuracy, iou : float
+        Validation scores, fractions of 1, NaN if undefined.
+    threshold : float
+        At which they stand: the one with the best F1.
+    ece : float
+        Expected calibration error of the probabilities that are scored.
     """
 
     epoch: int
@@ -34,32 +47,49 @@ class Epoch:
 
 @dataclass
 class TrainingState:
-    """How far a training has come: the epoch under way, its steps that are done, what they saw.
+    """How far a training has come.
 
-    losses  of every step since the first
+    Attributes
+    ----------
+    epoch : int
+        The epoch under way, from 1.
+    step : int
+        Its steps that are done.
+    confusion : Confusion
+        What these saw.
+    losses : list of float
+        Of every step since the first.
+    history : list of Epoch
+        Of the epochs that are over.
     """
 
     epoch: int = 1
     step: int = 0
-    seen: Confusion = field(default_factory=Confusion)
+    confusion: Confusion = field(default_factory=Confusion)
     losses: list[float] = field(default_factory=list)
     history: list[Epoch] = field(default_factory=list)
 
-    def end_epoch(self, lr: float, scored: Confusion, threshold: float, ece: float) -> Epoch:
+    def end_epoch(self, lr: float, scores: ValidationScores) -> Epoch:
         """Add a row to the history, and stand at the start of the next epoch."""
         losses = self.losses[-self.step :]
         row = Epoch(
-            self.epoch,
-            lr,
-            sum(losses) / len(losses),
-            self.seen.f1,
-            **scored.scores(),
-            threshold=threshold,
-            ece=ece,
+            epoch=self.epoch,
+            lr=lr,
+            loss=sum(losses) / len(losses),
+            train_f1=self.confusion.f1,
+            **scores.confusion.scores(),
+            threshold=scores.threshold,
+            ece=scores.ece,
         )
         self.history.append(row)
-        self.epoch, self.step, self.seen = self.epoch + 1, 0, Confusion()
+        self.epoch, self.step, self.confusion = self.epoch + 1, 0, Confusion()
         return row
+
+    def is_finished(self, recipe: Recipe) -> bool:
+        """Whether all epochs are done, or recipe.patience of them in a row brought no better F1."""
+        if self.epoch > recipe.epochs:
+            return True
+        return bool(recipe.patience and self.epochs_without_gain() >= recipe.patience)
 
     def epochs_without_gain(self) -> int:
         """Epochs since the one with the best F1."""
@@ -67,5 +97,11 @@ class TrainingState:
 
 
 def best_of(values: Sequence[float]) -> int:
-    """Number (from 1) of the first of the largest values; NaN counts as below all."""
+    """Number (from 1) of the first of the largest values; NaN counts as below all.
+
+    Examples
+    --------
+    >>> best_of([0.1, float("nan"), 0.3, 0.3])
+    3
+    """
     return int(np.argmax(np.nan_to_num(np.array(values, float), nan=-1.0))) + 1

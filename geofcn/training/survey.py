@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import BLANK, HOUSE, nonblank_values
+from geofcn.core.pixels import houses_and_known, nonblank_values
 from geofcn.core.windows import Window, blocks, ceil_div, round_up
 from geofcn.executors import stream
 from geofcn.io.files import write_whole
@@ -69,30 +69,34 @@ def survey(tiles: TileCache, recipe: Recipe, progress: Progress = silent) -> Sur
         Window(0, 0, round_up(s.scene.height, recipe.tile), round_up(s.scene.width, recipe.tile))
         for s in tiles.sources
     ]
-    places = [(n, block) for n, extent in enumerate(extents) for block in blocks(extent, side)]
+    windows = [
+        SourceWindow(number, block)
+        for number, extent in enumerate(extents)
+        for block in blocks(extent, side)
+    ]
     counts = [
         Counts(cell, *np.zeros((3, extent.height // cell, extent.width // cell), np.int64))
         for extent in extents
     ]
     moments = BandMoments.none(len(tiles.sources[0].scene.bands))
-    with progress("looking at the scenes", sum(w.pixels for _, w in places), "px") as bar:
-        for place, found in zip(places, stream(partial(_look, tiles, cell), places), strict=True):
-            number, window = place
+    with progress("looking at the scenes", sum(w.pixels for _, w in windows), "px") as bar:
+        results = stream(partial(_count, tiles, cell), windows)
+        for (number, window), (counted, added) in zip(windows, results, strict=True):
             part = Window(
                 window.row // cell, window.col // cell, window.height // cell, window.width // cell
             ).slices
-            for name, array in found[0].items():
+            for name, array in counted.items():
                 getattr(counts[number], name)[part] = array
-            moments += found[1]
+            moments += added
             bar.advance(window.pixels)
     return Survey(tuple(counts), moments)
 
 
-def save_survey(path: Path, key: str, found: Survey) -> None:
+def save_survey(path: Path, key: str, statistics: Survey) -> None:
     """Keep a survey for the next training on the same scenes; `key` says which these are."""
-    moments = found.moments
+    moments = statistics.moments
     arrays = {"mean": moments.mean, "squares": moments.squares, "count": np.array(moments.count)}
-    for number, counts in enumerate(found.counts):
+    for number, counts in enumerate(statistics.counts):
         for name in ("cell", "values", "houses", "known"):
             arrays[f"{name}{number}"] = np.asarray(getattr(counts, name))
     content = io.BytesIO()
@@ -120,14 +124,16 @@ def load_survey(path: Path, key: str) -> Survey | None:
         return None
 
 
-def _look(
-    tiles: TileCache, cell: int, place: SourceWindow
+def _count(
+    tiles: TileCache, cell: int, source_window: SourceWindow
 ) -> tuple[dict[str, np.ndarray], BandMoments]:
-    tile = tiles.read_once(place)
+    """What the cells of a window hold, and the moments of its pixels."""
+    tile = tiles.read_once(source_window)
+    houses, known = houses_and_known(tile.labels)
     counted = {
         "values": nonblank_values(tile.image, tile.valid),
-        "houses": tile.labels == HOUSE,
-        "known": tile.labels != BLANK,
+        "houses": houses,
+        "known": known,
     }
     return (
         {name: _sums(array, cell) for name, array in counted.items()},

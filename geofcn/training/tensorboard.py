@@ -1,4 +1,4 @@
-"""A training followed from outside: TensorBoard events, where they are asked for."""
+"""TensorBoard events of a training, where they are asked for."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,10 +20,15 @@ from geofcn.core.windows import Window, blocks
 from geofcn.io.labels import LabelledScene
 
 CACHE_BYTES = 192 * 2**20
-# Side of a decoded cell: a few of GDAL's blocks.
-CELL = 512
+# Side of a decoded cell, in pixels: a few of GDAL's blocks.
+CELL_SIZE = 512
 
-SourceWindow = tuple[int, Window]  # (number of the source, window)
+
+class SourceWindow(NamedTuple):
+    """A window of one of several labelled scenes, by the number of the scene."""
+
+    source: int
+    window: Window
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class TrainingTile:
 
 
 def with_zero_padding(tile: TrainingTile) -> TrainingTile:
-    """The tile as the seed sees it: blank pixels are raw zeros like any other, and background."""
+    """The tile as the exercise sees it: blank pixels are raw zeros, and background."""
     image = np.where(tile.valid, tile.image, tile.image.dtype.type(0))
     labels = np.where(~tile.valid & (tile.labels == BLANK), np.uint8(BACKGROUND), tile.labels)
     return TrainingTile(image, np.ones_like(tile.valid), labels)
@@ -51,6 +57,7 @@ class TileCache:
 
     zero_padding  see `with_zero_padding`; else `without_blank`
     budget        bytes of decoded cells to keep
+    cell_size     side of a decoded cell, in pixels
     """
 
     def __init__(
@@ -58,33 +65,35 @@ class TileCache:
         sources: Sequence[LabelledScene],
         zero_padding: bool = False,
         budget: int | None = None,
+        cell_size: int = CELL_SIZE,
     ):
         self.sources = sources
         self.budget = CACHE_BYTES if budget is None else budget
+        self.cell_size = cell_size
         self._rule = with_zero_padding if zero_padding else without_blank
         self._cells: OrderedDict[tuple[int, Window], Future[TrainingTile]] = OrderedDict()
         self._lock = Lock()
 
-    def read(self, place: SourceWindow) -> TrainingTile:
-        """The tile at `place`, blank and unlabelled beyond the scene's edge."""
-        number, window = place
-        tile = self._empty(place)
-        for cell in self._cells_of(place):
+    def read(self, source_window: SourceWindow) -> TrainingTile:
+        """The tile at `source_window`, blank and unlabelled beyond the scene's edge."""
+        number, window = source_window
+        tile = self._empty(source_window)
+        for cell in self._cells_of(source_window):
             _copy(self._decoded(number, cell), cell, tile, window)
         return tile
 
-    def read_once(self, place: SourceWindow) -> TrainingTile:
-        """The tile at `place`, with nothing kept of it."""
-        number, window = place
-        tile = self._empty(place)
+    def read_once(self, source_window: SourceWindow) -> TrainingTile:
+        """The tile at `source_window`, with nothing kept of it."""
+        number, window = source_window
+        tile = self._empty(source_window)
         inside = window.clip(*self.sources[number].scene.window.shape)
         _copy(self._decode(number, inside), inside, tile, window)
         return tile
 
-    def load(self, place: SourceWindow) -> None:
-        """Decode what `place` needs, ahead of its use."""
-        for cell in self._cells_of(place):
-            self._decoded(place[0], cell)
+    def load(self, source_window: SourceWindow) -> None:
+        """Decode what `source_window` needs, ahead of its use."""
+        for cell in self._cells_of(source_window):
+            self._decoded(source_window.source, cell)
 
     def forget(self) -> None:
         """Let go of all decoded cells."""
@@ -94,17 +103,17 @@ class TileCache:
     def total_bytes(self) -> int:
         """Bytes of all cells of all sources."""
         return sum(
-            self.cell_bytes(number) * len(list(blocks(source.scene.window, CELL)))
+            self.cell_bytes(number) * len(list(blocks(source.scene.window, self.cell_size)))
             for number, source in enumerate(self.sources)
         )
 
     def cell_bytes(self, number: int) -> int:
         """Bytes of one decoded cell of a source."""
         scene = self.sources[number].scene
-        return CELL**2 * (len(scene.bands) * np.dtype(scene.dtype).itemsize + 2)
+        return self.cell_size**2 * (len(scene.bands) * np.dtype(scene.dtype).itemsize + 2)
 
-    def _empty(self, place: SourceWindow) -> TrainingTile:
-        number, window = place
+    def _empty(self, source_window: SourceWindow) -> TrainingTile:
+        number, window = source_window
         scene = self.sources[number].scene
         pixel = np.zeros((len(scene.bands), 1, 1), scene.dtype)
         beyond = self._rule(
@@ -116,13 +125,14 @@ class TileCache:
             np.full(window.shape, beyond.labels[0, 0]),
         )
 
-    def _cells_of(self, place: SourceWindow) -> Iterator[Window]:
-        number, window = place
+    def _cells_of(self, source_window: SourceWindow) -> Iterator[Window]:
+        number, window = source_window
         whole = self.sources[number].scene.window.shape
         inside = window.clip(*whole)
-        for row in range(inside.row // CELL * CELL, inside.bottom, CELL):
-            for col in range(inside.col // CELL * CELL, inside.right, CELL):
-                yield Window(row, col, CELL, CELL).clip(*whole)
+        side = self.cell_size
+        for row in range(inside.row // side * side, inside.bottom, side):
+            for col in range(inside.col // side * side, inside.right, side):
+                yield Window(row, col, side, side).clip(*whole)
 
     def _decoded(self, number: int, cell: Window) -> TrainingTile:
         """A cell, decoded by the first thread that asks for it; the others wait."""
@@ -159,7 +169,7 @@ class TileCache:
 def _copy(source: TrainingTile, at: Window, target: TrainingTile, window: Window) -> None:
     """Copy the pixels that a tile at `at` shares with one at `window`."""
     part = at.intersect(window)
-    there, here = part.relative_to(at).slices, part.relative_to(window).slices
-    target.image[:, *here] = source.image[:, *there]
-    target.valid[here] = source.valid[there]
-    target.labels[here] = source.labels[there]
+    taken, filled = part.relative_to(at).slices, part.relative_to(window).slices
+    target.image[:, *filled] = source.image[:, *taken]
+    target.valid[filled] = source.valid[taken]
+    target.labels[filled] = source.labels[taken]

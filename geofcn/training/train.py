@@ -1,22 +1,22 @@
-"""Training: a scene and its labels in, a run's folder with models, history and pictures out."""
+"""Train a net: a scene and its labels in, a run's folder with models, history and plots out."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import os
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from geofcn import __version__
+from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.io.files import StrPath
 from geofcn.io.labels import LabelledScene, open_labelled_scene
 from geofcn.io.scene import absolute
 from geofcn.models.device import pick_device
@@ -24,68 +24,147 @@ from geofcn.models.model import Model, ModelMetadata, net_geometry
 from geofcn.models.nets import make_net
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
-from geofcn.runtime import give_back_freed_memory, keep_freed_memory
+from geofcn.runtime import give_back_freed_memory
 from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.loader import BatchLoader
+from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
+from geofcn.training.result import TrainingResult
 from geofcn.training.run import CHECKPOINT, Run, restore
 from geofcn.training.sampling import Selection, held_out_blocks, select
-from geofcn.training.state import Epoch, TrainingState
+from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
-from geofcn.training.tensorboard import EventWriter, open_event_writer
+from geofcn.training.tensorboard import open_event_writer
 from geofcn.training.tiles import TileCache
-from geofcn.training.trainer import Trainer, learning_rate
-from geofcn.training.validation import Validator, make_validator
+from geofcn.training.trainer import Trainer
+from geofcn.training.validation import make_validator
 
 # What a run keeps besides: the scenes' survey, for the next training on them.
 SURVEY = "survey.npz"
-CHECKPOINT_SECONDS = 30
 
-log = logging.getLogger("geofcn")
+log = logging.getLogger(__name__)
 
 
 def train(
-    scene: str | os.PathLike,
-    labels: str | os.PathLike,
-    run: str | os.PathLike = "geofcn-run",
+    scene: StrPath,
+    labels: StrPath,
+    output: StrPath = defaults.RUN,
     *,
-    others: Sequence[tuple[str | os.PathLike, str | os.PathLike]] = (),
-    validate: tuple[str | os.PathLike, str | os.PathLike] | None = None,
-    area: str | os.PathLike | None = None,
+    and_: Sequence[tuple[StrPath, StrPath]] = (),
     recipe: str = "default",
+    net: str | None = None,
+    scale: int | str | None = None,
+    upsample: str | None = None,
+    tile: int | None = None,
+    stride: int | None = None,
+    epochs: int | None = None,
+    batch: int | None = None,
+    lr: float | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
+    class_weights: tuple[float, float] | str | None = None,
+    augment: str | None = None,
+    validate: tuple[StrPath, StrPath] | None = None,
+    validate_fraction: float | None = None,
+    area: StrPath | None = None,
+    patience: int | None = None,
+    seed: int | None = None,
+    log_tensorboard: bool = False,
     device: str = "auto",
     nodata: float | None = None,
-    log_tensorboard: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
-    **options,
-) -> list[Epoch]:
-    """Train a net on a scene and its labels; write models, history and plots into `run`.
-
-    others           further (scene, labels) pairs to train on
-    validate         a (scene, labels) pair to score on; default: what the recipe says
-    area             polygons outside of which nothing is learnt or scored
-    nodata           a pixel with this value in every band is blank, besides what the rasters
-                     declare
-    log_tensorboard  write loss and scores as TensorBoard events, too
-    options          any field of config.Recipe, to override the recipe
+    **fields: Any,
+) -> TrainingResult:
+    """Train a net on a scene and its labels; write models, history and plots into `output`.
 
     A training that was killed goes on where it was when it is started again, to the same weights,
-    bit for bit. Returns the history. Raises a GeofcnError that says in one sentence what is wrong.
+    bit for bit. What is None is as the recipe says.
+
+    Parameters
+    ----------
+    scene : path
+        Raster to train on.
+    labels : path
+        A raster (0 background, one other value house, nodata unknown), or polygons in any format
+        and CRS.
+    output : path
+        The run's folder.
+    and_ : sequence of (path, path)
+        Further scenes and their labels.
+    recipe : {"default", "exercise"}
+        Where the other options start from.
+    net : {"fcnn", "fcnn2", "unet"}, optional
+        See `geofcn.models.nets`.
+    scale : {1, 2, 4, 8, "auto"}, optional
+        The net sees block means of this many pixels a side; auto: by the ground resolution.
+    upsample : {"nearest", "bilinear"}, optional
+        How fcnn upsamples.
+    tile, stride : int, optional
+        Side of a training tile, and from one to the next, in pixels of the scene.
+    epochs, batch : int, optional
+        Epochs, and tiles of a step.
+    lr, momentum, weight_decay : float, optional
+        Of the optimizer.
+    class_weights : (float, float) or "auto", optional
+        Weights of background and house in the loss; auto: from the share of houses.
+    augment : {"none", "moves", "all"}, optional
+        none: tiles as they are; moves: from places near by; all: turned, mirrored, in other size,
+        light and colours as well.
+    validate : (path, path), optional
+        A scene and its labels to score on.
+    validate_fraction : float, optional
+        Share of the scenes kept from training, in blocks, to score on; 0: score on the scenes
+        themselves.
+    area : path, optional
+        Polygons outside of which nothing is learnt or scored.
+    patience : int, optional
+        Stop after so many epochs without a better validation F1; 0: never.
+    seed : int, optional
+        Random seed.
+    log_tensorboard : bool
+        Write loss and scores as TensorBoard events, too.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where the net is computed; auto: the first of cuda, mps and cpu that is there.
+    nodata : float, optional
+        A pixel with this value in every band is blank, besides what the rasters declare.
+    overwrite : bool
+        Replace a run that exists.
+    progress : callable, optional
+        See `geofcn.progress.Progress`.
+    **fields
+        Any other field of `geofcn.recipes.Recipe`.
+
+    Returns
+    -------
+    TrainingResult
+        History, best epoch, and paths.
+
+    Raises
+    ------
+    GeofcnError
+        One sentence that says what is wrong: SceneError, LabelsError, UsageError, OutputError or
+        TrainingError.
     """
+    options = {
+        "net": net, "scale": scale, "upsample": upsample, "tile": tile, "stride": stride,
+        "epochs": epochs, "batch": batch, "lr": lr, "momentum": momentum,
+        "weight_decay": weight_decay, "class_weights": class_weights, "augment": augment,
+        "validate_fraction": validate_fraction, "patience": patience, "seed": seed, **fields,
+    }  # fmt: skip
     plan = make_recipe(recipe, options)
-    if validate and options.get("validate_fraction"):
+    if validate and validate_fraction:
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
-    pairs = [(scene, labels), *others]
+    pairs = [(scene, labels), *and_]
     sources = [open_labelled_scene(*pair, nodata, area) for pair in pairs]
-    judged = [open_labelled_scene(*validate, nodata, area)] if validate else sources
-    _refuse_unlike([*sources, *judged])
-    plan = _with_scale(plan, sources[0], options.get("stride") is None)
+    validation = [open_labelled_scene(*validate, nodata, area)] if validate else sources
+    _refuse_unlike([*sources, *validation])
+    plan = _with_scale(plan, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
         "labels": absolute(labels),
-        "others": [[absolute(path) for path in pair] for pair in others],
+        "and_": [[absolute(path) for path in pair] for pair in and_],
         "validate": validate and [absolute(path) for path in validate],
         "area": area and absolute(area),
         "recipe": recipe,
@@ -94,55 +173,59 @@ def train(
         "log_tensorboard": log_tensorboard,
         **options,
     }
-    kept = Run(Path(run), _fingerprint([*sources, *judged], plan, target), request)
-    earlier = kept.unfinished(overwrite)
+    run = Run(Path(output), _fingerprint([*sources, *validation], plan, target), request)
+    earlier = run.unfinished(overwrite)
 
     tiles = TileCache(sources, plan.normalise == "image")
-    surveyed = _surveyed(tiles, plan, kept.folder, progress)
-    selection = _select(tiles, plan, surveyed, validate, progress)
-    log.info("%d of %d tiles kept", len(selection.places), selection.candidates)
+    statistics = _survey(tiles, plan, run.folder, progress)
+    selection = _select(tiles, plan, statistics, validate is not None, progress)
+    log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
     plan = _with_class_weights(plan, selection.house_share)
     if plan.epochs == 0:
-        plan = replace(plan, epochs=epochs_for(ceil_div(len(selection.places), plan.batch)))
+        plan = replace(plan, epochs=epochs_for(ceil_div(len(selection.windows), plan.batch)))
         log.info("%d epochs", plan.epochs)
     trainer = Trainer(_untrained(sources, plan, target), plan)
     model = Model(trainer.averaged, selection.normalisation, _metadata(sources, plan))
     state = TrainingState() if earlier is None else restore(trainer, earlier)
     if earlier is None:
         # Only now, when a training can start: an older run outlives a refusal.
-        kept.empty()
+        run.empty()
         # From here on the folder tells an unfinished run from a finished one.
-        kept.save(trainer, state)
-    scored = tiles if judged is sources else TileCache(judged, plan.normalise == "image")
-    validate_model = make_validator(scored, selection.held_out, plan)
-    with open_event_writer(kept.folder if log_tensorboard else None, len(state.losses)) as events:
-        batches = BatchLoader(
-            tiles, selection.places, selection.normalisation, plan, selection.held_out
-        )
-        _fit(trainer, model, batches, validate_model, state, kept, events, progress)
+        run.save(trainer, state)
+    scored = tiles if validation is sources else TileCache(validation, plan.normalise == "image")
+    validator = make_validator(scored, selection.held_out, plan)
+    batches = BatchLoader(
+        tiles, selection.windows, selection.normalisation, plan, selection.held_out
+    )
+    with open_event_writer(run.folder if log_tensorboard else None, len(state.losses)) as events:
+        TrainingLoop(trainer, model, batches, validator, state, run, events).fit(progress)
     tiles.forget()
     give_back_freed_memory()  # the overlay needs the room
-    kept.plot(state)
-    write_overlay(sources[0], kept.folder, progress)
-    kept.finish()
-    return state.history
+    run.plot(state)
+    write_overlay(sources[0], run.folder, progress)
+    run.finish()
+    return TrainingResult(run.folder, tuple(state.history))
 
 
-def resume(run: str | os.PathLike, progress: Progress = silent) -> list[Epoch]:
-    """Go on with the unfinished training in `run`, as it was started.
+def resume(run: StrPath, progress: Progress = silent) -> TrainingResult:
+    """Go on with the unfinished training in the folder `run`, as it was started.
 
-    Raises OutputError where there is none.
+    Raises
+    ------
+    OutputError
+        Where there is none.
     """
     if not Path(run).is_dir():
         raise OutputError(f"{run}: there is no such folder; give that of an unfinished training.")
     checkpoint = load_checkpoint(Path(run) / CHECKPOINT)
     if checkpoint is None:
         raise OutputError(f"{run}: it holds no unfinished training; give a scene and labels.")
-    request = checkpoint.state["request"]
-    return train(run=run, progress=progress, **request)
+    return train(output=run, progress=progress, **checkpoint.state["request"])
 
 
-def _fingerprint(sources: Sequence[LabelledScene], plan: Recipe, device: torch.device) -> dict:
+def _fingerprint(
+    sources: Sequence[LabelledScene], plan: Recipe, device: torch.device
+) -> dict[str, Any]:
     """Everything that decides a weight, as JSON gives it back."""
     facts = {
         "geofcn": __version__,
@@ -151,16 +234,16 @@ def _fingerprint(sources: Sequence[LabelledScene], plan: Recipe, device: torch.d
         "sources": [_identity(source) for source in sources],
         "recipe": plan.to_json(),
     }
-    return json.loads(json.dumps(facts, default=str))
+    return dict(json.loads(json.dumps(facts, default=str)))
 
 
-def _identity(source: LabelledScene) -> list:
+def _identity(source: LabelledScene) -> list[object]:
     """What changes when a scene or its labels do."""
     scene = source.scene
     return [absolute(scene.path), scene.identity, repr(scene.nodata), source.labels.identity]
 
 
-def _surveyed(tiles: TileCache, plan: Recipe, folder: Path, progress: Progress) -> Survey:
+def _survey(tiles: TileCache, plan: Recipe, folder: Path, progress: Progress) -> Survey:
     """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
     key = json.dumps(
         [
@@ -169,27 +252,26 @@ def _surveyed(tiles: TileCache, plan: Recipe, folder: Path, progress: Progress) 
         ],
         default=str,
     )
-    found = load_survey(folder / SURVEY, key)
-    if found is None:
-        found = survey(tiles, plan, progress)
-        save_survey(folder / SURVEY, key, found)
-    return found
+    statistics = load_survey(folder / SURVEY, key)
+    if statistics is None:
+        statistics = survey(tiles, plan, progress)
+        save_survey(folder / SURVEY, key, statistics)
+    return statistics
 
 
 def _select(
-    tiles: TileCache,
-    plan: Recipe,
-    found: Survey,
-    validate: tuple | None,
-    progress: Progress,
+    tiles: TileCache, plan: Recipe, statistics: Survey, validated: bool, progress: Progress
 ) -> Selection:
-    """The tiles to train on, and the windows kept for scores: none where the scene is too small."""
-    if validate or not plan.validate_fraction:
-        return select(tiles, plan, found, (), progress)
-    held_out = held_out_blocks(tiles.sources, found, plan)
+    """The tiles to train on, and the windows kept for scores: none where the scene is too small.
+
+    validated  scores are taken on a scene of their own
+    """
+    if validated or not plan.validate_fraction:
+        return select(tiles, plan, statistics, (), progress)
+    held_out = held_out_blocks(tiles.sources, statistics, plan)
     if held_out:
         try:
-            return select(tiles, plan, found, held_out, progress)
+            return select(tiles, plan, statistics, held_out, progress)
         except LabelsError as error:
             log.info("%s", error)
     log.warning(
@@ -197,7 +279,7 @@ def _select(
         "what it is trained on.",
         tiles.sources[0].scene.name,
     )
-    return select(tiles, plan, found, (), progress)
+    return select(tiles, plan, statistics, (), progress)
 
 
 def _untrained(
@@ -205,7 +287,7 @@ def _untrained(
 ) -> torch.nn.Module:
     torch.manual_seed(plan.seed)
     net = make_net(plan.net, len(sources[0].scene.bands), plan.scale, plan.upsample)
-    return net.to(device, memory_format=torch.channels_last)
+    return net.to(device=device, memory_format=torch.channels_last)
 
 
 def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
@@ -262,53 +344,3 @@ def _metadata(sources: Sequence[LabelledScene], plan: Recipe) -> ModelMetadata:
         crs=scene.crs.to_wkt() if scene.crs else None,
         resolution=ground_resolution(scene.grid),
     )
-
-
-def _fit(
-    trainer: Trainer,
-    model: Model,
-    batches: BatchLoader,
-    validate_model: Validator,
-    state: TrainingState,
-    run: Run,
-    events: EventWriter,
-    progress: Progress,
-) -> None:
-    """Train to the end of the recipe; after each epoch score, and keep the best weights so far."""
-    plan, steps = trainer.plan, len(batches)
-    keep_freed_memory()
-    saved = time.monotonic()
-    with progress("training", plan.epochs * len(batches.places), "tiles") as bar:
-        bar.advance(min(plan.batch * len(state.losses), plan.epochs * len(batches.places)))
-        while not _finished(state, plan):
-            for batch in batches.epoch(state.epoch, state.step):
-                done = trainer.step(batch, state.epoch, state.step / steps)
-                state.step += 1
-                state.losses.append(done.loss)
-                state.seen += done.confusion
-                events.step(len(state.losses), done.loss)
-                bar.advance(len(batch.images), loss=done.loss, **_shown(state))
-                if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    run.save(trainer, state)
-                    saved = time.monotonic()
-            rate = learning_rate(plan, state.epoch, (steps - 1) / steps)
-            scored = validate_model(model)
-            row = state.end_epoch(rate, scored.confusion, scored.threshold, scored.ece)
-            events.epoch(len(state.losses), asdict(row))
-            log.info(
-                "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
-                row.epoch, plan.epochs, row.loss, 100 * row.train_f1, 100 * row.f1,
-            )  # fmt: skip
-            run.keep(model, state.history)
-    run.save(trainer, state)
-
-
-def _shown(state: TrainingState) -> dict[str, float]:
-    return {"F1": state.history[-1].f1} if state.history else {}
-
-
-def _finished(state: TrainingState, plan: Recipe) -> bool:
-    """Whether all epochs are done, or plan.patience of them in a row brought no better F1."""
-    if state.epoch > plan.epochs:
-        return True
-    return bool(plan.patience and state.epochs_without_gain() >= plan.patience)

@@ -1,4 +1,4 @@
-"""What an optimiser's step is: loss, rate, weights and their running mean."""
+"""Optimiser step: loss, learning rate, weights and their exponential moving average."""
 
 from __future__ import annotations
 
@@ -20,28 +20,34 @@ from geofcn.recipes import Recipe
 WARM_UP, FIRST_RATE = 0.05, 0.05
 
 
-def learning_rate(plan: Recipe, epoch: int, within: float) -> float:
+def learning_rate(recipe: Recipe, epoch: int, within: float) -> float:
     """The rate in `epoch` (from 1), after the share `within` (0 to 1) of its steps.
 
-    Halved every plan.lr_halved_every epochs; else a linear warm-up, then half a cosine down to 0
+    Halved every recipe.lr_halved_every epochs; else a linear warm-up, then half a cosine down to 0
     at the end of the training (Loshchilov and Hutter, SGDR, 2017).
     """
-    if plan.lr_halved_every:
-        return plan.lr * 0.5 ** ((epoch - 1) // plan.lr_halved_every)
-    done = (epoch - 1 + within) / plan.epochs
+    if recipe.lr_halved_every:
+        return recipe.lr * 0.5 ** ((epoch - 1) // recipe.lr_halved_every)
+    done = (epoch - 1 + within) / recipe.epochs
     if done < WARM_UP:
-        return plan.lr * (FIRST_RATE + (1 - FIRST_RATE) * done / WARM_UP)
-    return plan.lr * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+        return recipe.lr * (FIRST_RATE + (1 - FIRST_RATE) * done / WARM_UP)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
 
 
-def make_optimizer(net: nn.Module, plan: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW whose first beta is the momentum; biases are decayed too."""
-    if plan.optimizer == "sgd":
+    if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            net.parameters(), lr=plan.lr, momentum=plan.momentum, weight_decay=plan.weight_decay
+            net.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
         )
     return torch.optim.AdamW(
-        net.parameters(), lr=plan.lr, betas=(plan.momentum, 0.999), weight_decay=plan.weight_decay
+        net.parameters(),
+        lr=recipe.lr,
+        betas=(recipe.momentum, 0.999),
+        weight_decay=recipe.weight_decay,
     )
 
 
@@ -89,12 +95,12 @@ class Trainer:
     (Polyak and Juditsky, 1992), or the net itself where the recipe has none.
     """
 
-    def __init__(self, net: nn.Module, plan: Recipe):
+    def __init__(self, net: nn.Module, recipe: Recipe):
         self.net = net
-        self.averaged = copy.deepcopy(net).eval() if plan.averaging else net
-        self.plan = plan
+        self.averaged = copy.deepcopy(net).eval() if recipe.averaging else net
+        self.recipe = recipe
         self.steps = 0
-        self.optimizer = make_optimizer(net, plan)
+        self.optimizer = make_optimizer(net, recipe)
         # The loss is taken where the net sees the scene: in front of the last enlargement.
         self._core = without_scaling(net)
         self._device = next(net.parameters()).device
@@ -110,7 +116,7 @@ class Trainer:
             for array in (batch.images, batch.houses, batch.known)
         )
         logits = self._core(images)
-        loss = weighted_loss(logits, houses, known, self.plan.class_weights)
+        loss = weighted_loss(logits, houses, known, self.recipe.class_weights)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
@@ -118,7 +124,7 @@ class Trainer:
                 "kept: train again with a lower --lr."
             )
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.plan, epoch, within)
+            group["lr"] = learning_rate(self.recipe, epoch, within)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
@@ -132,7 +138,7 @@ class Trainer:
         if self.averaged is self.net:
             return
         # Young means forget faster: the first weights are of no use.
-        share = 1 - min(self.plan.averaging, (1 + self.steps) / (10 + self.steps))
+        share = 1 - min(self.recipe.averaging, (1 + self.steps) / (10 + self.steps))
         means, values = self.averaged.state_dict(), self.net.state_dict()
         for name, mean in means.items():
             if mean.is_floating_point():  # weights, and the statistics of batch normalisation
@@ -174,6 +180,7 @@ def _block_confusion(logits: Tensor, houses: Tensor, known: Tensor) -> Confusion
     counted = known > 0
     predicted = (class_difference(logits)[:, 0] > 0) & counted
     truth = (2 * houses > known) & counted
-    hits = int((predicted & truth).sum())
-    found, there, total = (int(mask.sum()) for mask in (predicted, truth, counted))
-    return Confusion(hits, found - hits, there - hits, total - found - there + hits)
+    tp = int((predicted & truth).sum())
+    positives, houses_count, total = (int(mask.sum()) for mask in (predicted, truth, counted))
+    fp, fn = positives - tp, houses_count - tp
+    return Confusion(tp, fp, fn, total - tp - fp - fn)

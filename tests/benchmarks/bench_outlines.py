@@ -21,7 +21,8 @@ import rasterio.features
 import shapely
 from shapely import affinity
 
-from geofcn.polygons.regularize import METHODS, agreement, regularize
+from geofcn.core.ragged import intersection_over_union
+from geofcn.polygons.regularize import METHODS, regularize
 
 TOLERANCE = 1.5
 PIXEL_M = 0.25
@@ -70,7 +71,7 @@ def measure(name: str, true: np.ndarray, tidy: Callable[[], np.ndarray]) -> None
     start = time.perf_counter()
     cleaned = tidy()
     seconds = time.perf_counter() - start
-    overlap = agreement(cleaned, true)
+    overlap = intersection_over_union(cleaned, true)
     vertices = shapely.get_num_coordinates(cleaned) - shapely.get_num_interior_rings(cleaned) - 1
     print(
         f"  {name:20} IoU mean {overlap.mean():.4f}, least {overlap.min():.3f}; "

@@ -60,7 +60,7 @@ def main() -> None:
     for option in given.options:
         name, _, value = option.partition("=")
         options[name] = json.loads(value) if value[:1] in "0123456789-.[" else value
-    found, before = curve(given.scene, given.labels, recipe="seed", epochs=given.seed_epochs)
+    found, before = curve(given.scene, given.labels, recipe="exercise", epochs=given.seed_epochs)
     epoch = (found[-1][0] - before) / given.seed_epochs
     whole = before + 200 * epoch
     print(f"seed: {epoch:.1f} s an epoch, {whole:.0f} s for 200", flush=True)

@@ -15,7 +15,7 @@ PIECE = 2048
 def synthetic_piece() -> tuple[np.ndarray, np.ndarray]:
     """A part of a synthetic scene: image (3, PIECE, PIECE), labels (1, PIECE, PIECE); uint8."""
     from geofcn.core.windows import Window
-    from geofcn.synthetic.sample import SyntheticScene
+    from geofcn.synthetic.scene import SyntheticScene
 
     scene, part = SyntheticScene(PIECE * 2), Window(PIECE // 2, PIECE // 2, PIECE, PIECE)
     return scene.paint(part)[0], (scene.labels(part) == 1).astype(np.uint8)[None]
@@ -44,12 +44,11 @@ def write_repeated(
 
 def train_model(path: Path, **options) -> None:
     """A model after some epochs on a synthetic scene, saved at `path`."""
-    from geofcn.synthetic.sample import write_sample
-    from geofcn.training.train import train
+    import geofcn
 
-    scene, _, labels = write_sample(path.parent / "sample", 1024, overwrite=True)
-    train(scene, labels, path.parent / "run", overwrite=True, **options)
-    (path.parent / "run" / "best-f1.safetensors").rename(path)
+    made = geofcn.sample(path.parent / "sample", size=1024, overwrite=True)
+    run = geofcn.train(made.scene, made.polygons, path.parent / "run", overwrite=True, **options)
+    run.model.rename(path)
 
 
 def elsewhere(function: Callable, *args: object) -> object:

@@ -11,6 +11,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.evaluation.evaluate import evaluate
+from geofcn.evaluation.result import Counts
 
 UTM = "EPSG:25832"
 # One pixel is a metre.
@@ -56,33 +57,33 @@ def files(write_raster, write_vectors):
 @pytest.mark.parametrize("prediction", ["predicted.tif", "predicted.gpkg"])
 def test_every_pairing_gives_the_same_scores(files, prediction, labels):
     scores = evaluate(files[prediction], files[labels])
-    objects = scores["objects"]
-    assert {name: objects[name] for name in EXPECTED} == pytest.approx(EXPECTED)
-    assert objects["mean_iou"] == pytest.approx((0.8 + 1) / 2, abs=1e-5)
-    assert objects["polis_m"] == pytest.approx(POLIS, rel=1e-3)
-    assert objects["by_size"] == {
-        "small": {"tp": 1, "fp": 1, "fn": 1},
-        "medium": {"tp": 0, "fp": 0, "fn": 0},
-        "large": {"tp": 1, "fp": 0, "fn": 0},
+    objects = scores.objects
+    assert {name: getattr(objects, name) for name in EXPECTED} == pytest.approx(EXPECTED)
+    assert objects.mean_iou == pytest.approx((0.8 + 1) / 2, abs=1e-5)
+    assert objects.polis_m == pytest.approx(POLIS, rel=1e-3)
+    assert objects.by_size == {
+        "small": Counts(1, 1, 1),
+        "medium": Counts(0, 0, 0),
+        "large": Counts(1, 0, 0),
     }
     if prediction.endswith(".tif") or labels.endswith(".tif"):
         tp, fp, fn = 32 + 240, 9, 8 + 36
-        assert scores["pixels"]["iou"] == pytest.approx(tp / (tp + fp + fn))
+        assert scores.pixels.iou == pytest.approx(tp / (tp + fp + fn))
     else:
-        assert scores["pixels"] is None
+        assert scores.pixels is None
 
 
 def test_the_least_overlap_can_be_changed(files):
-    objects = evaluate(files["predicted.gpkg"], files["truth.tif"], iou=0.9)["objects"]
-    assert (objects["tp"], objects["fp"], objects["fn"]) == (1, 2, 2)
+    objects = evaluate(files["predicted.gpkg"], files["truth.tif"], iou=0.9).objects
+    assert (objects.tp, objects.fp, objects.fn) == (1, 2, 2)
     # 8 of 10 columns, exactly.
-    assert evaluate(files["predicted.tif"], files["truth.gpkg"], iou=0.8)["objects"]["tp"] == 2
+    assert evaluate(files["predicted.tif"], files["truth.gpkg"], iou=0.8).objects.tp == 2
 
 
 def test_small_ones_are_left_out_on_both_sides(files):
-    objects = evaluate(files["predicted.tif"], files["truth.gpkg"], min_area=38)["objects"]
+    objects = evaluate(files["predicted.tif"], files["truth.gpkg"], min_area=38).objects
     # 36 m2 were missed, 9 m2 a false alarm, and a house of 40 m2 was predicted with 32 m2.
-    assert (objects["tp"], objects["fp"], objects["fn"]) == (1, 0, 1)
+    assert (objects.tp, objects.fp, objects.fn) == (1, 0, 1)
 
 
 def test_houses_do_not_depend_on_the_row_bands(files, monkeypatch):
@@ -99,9 +100,9 @@ def test_what_lies_off_a_raster_or_on_blank_does_not_count(write_raster, write_v
     off, edge = house(100, 5, 9, 9), house(57, 57, 10, 10)
     polygons = write_vectors("houses.gpkg", [*TRUTH, off, edge])
     for pair in ((raster, polygons), (polygons, raster)):
-        objects = evaluate(*pair)["objects"]
-        assert (objects["tp"], objects["fp"], objects["fn"]) == (2, 0, 0)
-        assert objects["mean_iou"] == pytest.approx(1)
+        objects = evaluate(*pair).objects
+        assert (objects.tp, objects.fp, objects.fn) == (2, 0, 0)
+        assert objects.mean_iou == pytest.approx(1)
 
 
 def test_houses_of_a_raster_count_only_where_the_other_is_not_blank(write_raster):
@@ -109,21 +110,21 @@ def test_houses_of_a_raster_count_only_where_the_other_is_not_blank(write_raster
     truth = burned(TRUTH)
     truth[40:, 40:] = 255
     labels = write_raster("truth.tif", truth, nodata=255, transform=METRES)
-    objects = evaluate(prediction, labels)["objects"]
-    assert (objects["tp"], objects["fp"], objects["fn"]) == (2, 0, 1)
+    objects = evaluate(prediction, labels).objects
+    assert (objects.tp, objects.fp, objects.fn) == (2, 0, 1)
 
 
 def test_parts_of_a_multipolygon_are_houses_of_their_own(files, write_vectors):
     labels = write_vectors("multi.gpkg", [MultiPolygon(TRUTH)])
-    objects = evaluate(files["predicted.gpkg"], labels)["objects"]
-    assert (objects["tp"], objects["fp"], objects["fn"]) == (2, 1, 1)
+    objects = evaluate(files["predicted.gpkg"], labels).objects
+    assert (objects.tp, objects.fp, objects.fn) == (2, 1, 1)
 
 
 def test_invalid_polygons_are_mended(files, write_vectors):
     x, y = METRES @ (20, 20)
     bow_tie = Polygon([(x, y), (x + 4, y - 4), (x + 4, y), (x, y - 4)])
-    objects = evaluate(write_vectors("bow.gpkg", [bow_tie]), files["truth.gpkg"])["objects"]
-    assert (objects["tp"], objects["fp"], objects["fn"]) == (0, 2, 3)
+    objects = evaluate(write_vectors("bow.gpkg", [bow_tie]), files["truth.gpkg"]).objects
+    assert (objects.tp, objects.fp, objects.fn) == (0, 2, 3)
 
 
 def test_the_best_score_chooses_first(write_vectors, tmp_path):
@@ -131,9 +132,9 @@ def test_the_best_score_chooses_first(write_vectors, tmp_path):
     rivals = [house(0, 0, 10, 10), house(0, 0, 10, 8)]
     frame = geopandas.GeoDataFrame({"score": [0.6, 0.9]}, geometry=rivals, crs=UTM)
     frame.to_file(tmp_path / "scored.gpkg")
-    assert evaluate(tmp_path / "scored.gpkg", labels)["objects"]["mean_iou"] == pytest.approx(0.8)
+    assert evaluate(tmp_path / "scored.gpkg", labels).objects.mean_iou == pytest.approx(0.8)
     plain = write_vectors("plain.gpkg", rivals)
-    assert evaluate(plain, labels)["objects"]["mean_iou"] == pytest.approx(1)
+    assert evaluate(plain, labels).objects.mean_iou == pytest.approx(1)
 
 
 @pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:4326"])
@@ -141,10 +142,10 @@ def test_areas_and_distances_are_metres_on_the_ground_in_any_crs(write_vectors, 
     sides = {}
     for name, houses in (("predicted.gpkg", PREDICTED), ("truth.gpkg", TRUTH)):
         sides[name] = write_vectors(name, geopandas.GeoSeries(houses, crs=UTM).to_crs(crs), crs)
-    objects = evaluate(*sides.values())["objects"]
-    assert objects["polis_m"] == pytest.approx(POLIS, rel=1e-3)
-    assert objects["mean_iou"] == pytest.approx(0.9, abs=1e-5)
-    assert objects["by_size"]["small"] == {"tp": 1, "fp": 1, "fn": 1}
+    objects = evaluate(*sides.values()).objects
+    assert objects.polis_m == pytest.approx(POLIS, rel=1e-3)
+    assert objects.mean_iou == pytest.approx(0.9, abs=1e-5)
+    assert objects.by_size["small"] == {"tp": 1, "fp": 1, "fn": 1}
 
 
 # --- nothing to score ----------------------------------------------------------------------------
@@ -152,8 +153,8 @@ def test_areas_and_distances_are_metres_on_the_ground_in_any_crs(write_vectors, 
 
 def test_nothing_predicted_and_nothing_there_is_undefined(write_raster):
     nothing = write_raster("nothing.tif", np.zeros((4, 4), np.uint8))
-    objects = evaluate(nothing, nothing)["objects"]
-    assert (objects["tp"], objects["fp"], objects["fn"]) == (0, 0, 0)
+    objects = evaluate(nothing, nothing).objects
+    assert (objects.tp, objects.fp, objects.fn) == (0, 0, 0)
     for name in ("precision", "recall", "f1", "mean_iou", "polis_m"):
         assert math.isnan(objects[name]), name
 
@@ -163,11 +164,11 @@ def test_a_file_without_polygons_is_a_prediction_of_nothing(files, tmp_path, lab
     empty = geopandas.GeoDataFrame(geometry=[], crs=UTM)
     empty.to_file(tmp_path / "empty.gpkg", geometry_type="Polygon")
     scores = evaluate(tmp_path / "empty.gpkg", files[labels])
-    assert (scores["objects"]["tp"], scores["objects"]["fn"]) == (0, 3)
-    assert scores["objects"]["recall"] == 0
-    assert math.isnan(scores["objects"]["precision"])
+    assert (scores.objects.tp, scores.objects.fn) == (0, 3)
+    assert scores.objects.recall == 0
+    assert math.isnan(scores.objects.precision)
     if labels == "truth.tif":
-        assert scores["pixels"]["recall"] == 0
+        assert scores.pixels.recall == 0
 
 
 # --- the file of matches -------------------------------------------------------------------------
@@ -221,8 +222,8 @@ def test_polygons_of_an_unknown_place_are_refused(files, write_vectors):
     for pair in ((bare, files["truth.gpkg"]), (files["predicted.gpkg"], bare)):
         with pytest.raises(LabelsError, match=r"bare.gpkg: it states no CRS"):
             evaluate(*pair)
-    objects = evaluate(bare, write_vectors("plane.gpkg", TRUTH, None))["objects"]
-    assert objects["polis_m"] == pytest.approx(POLIS)
+    objects = evaluate(bare, write_vectors("plane.gpkg", TRUTH, None)).objects
+    assert objects.polis_m == pytest.approx(POLIS)
 
 
 @pytest.mark.parametrize("content", ["nonsense", None])

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import dask
@@ -22,11 +23,12 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioIOError
 from torch import nn
 
+import geofcn
 from geofcn import executors
 from geofcn.core.pixels import Normalisation
+from geofcn.core.windows import round_up
 from geofcn.errors import OutputError, WorkersError
 from geofcn.inference import infer as infer_module
-from geofcn.inference.infer import infer
 from geofcn.inference.shards import Shards
 from geofcn.io import cog_writer
 from geofcn.io.scene import open_scene
@@ -36,14 +38,8 @@ from geofcn.models.predictor import Predictor
 
 COUNTER = itertools.count()
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
-COMPUTE = 16  # pixels of the net's input
-
-
-@pytest.fixture(autouse=True)
-def _small_compute_windows(monkeypatch):
-    """Tiny scenes have many compute windows too."""
-    monkeypatch.setattr(model, "COMPUTE", COMPUTE)
-    monkeypatch.setattr(model, "HALOS", 0)
+COMPUTE = 16  # pixels of the scene: tiny ones have many compute windows, too
+infer = partial(geofcn.infer, compute_window=COMPUTE)
 
 
 @dataclass(frozen=True)
@@ -166,7 +162,7 @@ def pixels(content: bytes) -> np.ndarray:
 
 def compute_windows(scene: Path, path: Path) -> int:
     loaded, size = load_model(path), open_scene(scene).window
-    side = model.compute_window(loaded)
+    side = round_up(COMPUTE, loaded.geometry.stride)
     return -(-size.height // side) * -(-size.width // side)
 
 
@@ -383,7 +379,7 @@ def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path
 
     def filling_up(writer, window, array):
         if window.row >= 3 * COMPUTE:
-            raise writer._failed("no space left")
+            raise OutputError("no space left")
         write(writer, window, array)
 
     with pytest.MonkeyPatch.context() as fault:
@@ -413,7 +409,7 @@ def test_polygons_do_not_depend_on_how_they_were_computed(make_case, tmp_path):
 
 def test_verification_finds_nothing_to_say_of_a_right_mask(make_case, tmp_path):
     scene, path = make_case(Case((530, 300), "fcnn", 2, "bilinear", "nodata", 1, 9))
-    seen = infer(scene, tmp_path / "mask.tif", model=path, verify=100)
+    seen = infer(scene, tmp_path / "mask.tif", model=path, verify=100).verification
     assert seen.pixels == 530 * 300
     assert seen.differing <= 3 and seen.largest < 1e-4
 
@@ -427,7 +423,10 @@ def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
         save(shards, number, arrays)
 
     monkeypatch.setattr(Shards, "save", spoil)
-    assert infer(scene, tmp_path / "mask.tif", model=path, verify=9).differing > 0.99 * 300 * 300
+    assert (
+        infer(scene, tmp_path / "mask.tif", model=path, verify=9).verification.differing
+        > 0.99 * 300 * 300
+    )
 
 
 # --- devices ---
@@ -499,18 +498,18 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
     scene, path = make_case(PLAIN)
 
     def deadly(job, task):
-        from geofcn.inference.job import run_remote_task
+        from geofcn.inference.job import run_task
 
         if task.window.row == 48 and task.window.col == 32:
             os.kill(os.getpid(), signal.SIGKILL)
-        return run_remote_task(job, task)
+        return run_task(job, task)
 
     monkeypatch.setattr(infer_module, "tasks_ahead", lambda *_: 4)
     # As if the scene were not striped: several tasks in a row band.
-    monkeypatch.setattr(infer_module, "task_width", lambda scene, width, *_: width)
+    monkeypatch.setattr(infer_module, "task_width", lambda scene, block, width, *_: width)
     given = {"model": path, "tile": 16, "scheduler": cluster.scheduler_address}
     with pytest.MonkeyPatch.context() as fault:
-        fault.setattr(infer_module, "run_remote_task", deadly)
+        fault.setattr(infer_module, "run_task", deadly)
         with pytest.raises(WorkersError, match=r"rows 48-63, columns 32-47.*kept.*same command"):
             infer(scene, tmp_path / "mask.tif", **given)
     assert len(list((tmp_path / ".mask.tif.work").glob("*.shard"))) == 3

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from geofcn.core.windows import Window
-from geofcn.inference.job import Job, run_remote_task, run_task, side_by_side
+from geofcn.inference.job import Job, run_task, side_by_side
 from geofcn.inference.schedule import Task
-from geofcn.inference.shards import unpack
+from geofcn.inference.shards import pack, unpack
 from geofcn.io.scene import open_scene
 from geofcn.models.model_file import save_model
 
@@ -38,7 +38,7 @@ def job(make_model, write_raster) -> Job:
 
 def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):
     whole = run_task(job, Task(1, Window(16, 0, 16, 70)))
-    remote = unpack(run_remote_task(job, Task(1, Window(16, 0, 16, 70))))
+    remote = unpack(pack(run_task(job, Task(1, Window(16, 0, 16, 70)))))
     parts = [Task(1, Window(16, 0, 16, 32)), Task(1, Window(16, 32, 16, 38))]
     joined = side_by_side([run_task(job, part) for part in parts])
     assert whole.keys() == remote.keys() == joined.keys() == {"mask", "quantised", "probability"}

@@ -14,7 +14,6 @@ from rasterio.enums import Resampling
 
 from geofcn.core.pixels import classify
 from geofcn.inference.infer import infer
-from geofcn.models import model
 from geofcn.models.model_file import load_model, save_model
 
 SIZE, PART = 300, 100
@@ -30,14 +29,13 @@ def scene(write_raster):
 
 
 @pytest.fixture
-def mask_of(tmp_path, make_model, monkeypatch):
+def mask_of(tmp_path, make_model):
     """mask_of(path) -> the mask that `infer` writes for the raster at `path`."""
-    monkeypatch.setattr(model, "COMPUTE", 64)
     file = tmp_path / "model.safetensors"
     save_model(make_model("fcnn2"), file)
 
     def mask(path) -> np.ndarray:
-        infer(path, tmp_path / "mask.tif", model=file, overwrite=True)
+        infer(path, tmp_path / "mask.tif", model=file, overwrite=True, compute_window=64)
         with rasterio.open(tmp_path / "mask.tif") as dataset:
             return dataset.read(1)
 

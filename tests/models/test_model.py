@@ -13,10 +13,9 @@ from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import open_scene
-from geofcn.models import model as model_module
 from geofcn.models import nets
 from geofcn.models.model import net_geometry
-from geofcn.models.predictor import Predictor, compute_window
+from geofcn.models.predictor import Predictor, compute_window_side
 
 RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
 COUNTER = itertools.count()
@@ -170,12 +169,10 @@ def test_only_what_is_not_blank_is_computed_and_is_the_whole_scenes(
     part = (slice(*rows), slice(*cols))
     image[0][part] = np.random.default_rng(0).integers(1, 255, image[0][part].shape)
     scene = open_scene(write_raster("hole.tif", image, nodata=0))
-    predictor, seen = Predictor(model, merge), []
+    predictor, seen = Predictor(model, merge, part=step), []
     compute = predictor._probability
     predictor._probability = lambda image, *rest: (seen.append(image), compute(image, *rest))[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model_module, "PART", step)
-        found = predictor.window(scene, scene.window)
+    found = predictor.window(scene, scene.window)
     np.testing.assert_allclose(
         found.probability, model.predict(image, image[0] != 0), atol=1e-5, rtol=0
     )
@@ -230,14 +227,14 @@ def test_a_new_net_needs_only_its_place_in_the_registry(make_model, write_raster
 def test_compute_windows_are_whole_strides(make_model, scale):
     model = make_model("fcnn2", 3, scale)
     for device in ("cpu", "cuda", "mps"):
-        assert compute_window(model, device) % model.geometry.stride == 0
+        assert compute_window_side(model, device) % model.geometry.stride == 0
 
 
 @pytest.mark.parametrize("scale", [1, 4])
 def test_a_gpu_gets_large_windows_at_every_scale(make_model, scale):
     model = make_model("fcnn2", 3, scale)
-    assert compute_window(model, "cuda") == compute_window(model, "mps") == 2048
-    assert compute_window(model) == 512 * scale
+    assert compute_window_side(model, "cuda") == compute_window_side(model, "mps") == 2048
+    assert compute_window_side(model) == 512 * scale
 
 
 @pytest.mark.parametrize("net", ["fcnn", "fcnn2", "unet"])

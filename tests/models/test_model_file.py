@@ -15,7 +15,7 @@ from geofcn.errors import ModelError, OutputError
 from geofcn.io import files
 from geofcn.models import model_file
 from geofcn.models.model_file import load_model, model_digest, save_model
-from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.recipes import DEFAULT, EXERCISE
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def saved(make_model, tmp_path):
         2,
         normalisation=Normalisation(mean, np.full(3, 40, np.float32)),
         threshold=0.375,
-        recipe=SEED_RECIPE.to_json(),
+        recipe=EXERCISE.to_json(),
         scores={"epoch": 3, "f1": 0.5, "precision": None},
         scenes=("häuser.tif",),
         crs="EPSG:3857",
@@ -66,7 +66,7 @@ def test_a_model_comes_back_as_it_went(saved):
     assert model_digest(loaded) == model_digest(model)
 
 
-@pytest.mark.parametrize("recipe", [SEED_RECIPE, DEFAULT_RECIPE])
+@pytest.mark.parametrize("recipe", [EXERCISE, DEFAULT])
 def test_every_training_option_is_kept(make_model, tmp_path, recipe):
     path = tmp_path / "m.safetensors"
     save_model(make_model(recipe=recipe.to_json()), path)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import affinity
 
+from geofcn.core.ragged import intersection_over_union
 from geofcn.polygons import orthogonalize
 from geofcn.polygons import regularize as regularize_module
-from geofcn.polygons.regularize import agreement, regularize
+from geofcn.polygons.regularize import regularize
 
 TOLERANCE = 1.5
 L_SHAPE = shapely.Polygon([(0, 0), (80, 0), (80, 30), (35, 30), (35, 70), (0, 70)])
@@ -66,7 +67,9 @@ def test_a_rotated_shape_comes_back_with_its_right_angles(shape, angle):
     assert status == "squared"
     assert len(square.exterior.coords) == len(shape.exterior.coords)
     np.testing.assert_allclose(np.abs(corner_angles(square.exterior)), 90, atol=1e-6)
-    assert agreement(square, true) > (0.95 if angle == 0 else 0.975)  # at 0 pixels round alike
+    assert intersection_over_union(square, true) > (
+        0.95 if angle == 0 else 0.975
+    )  # at 0 pixels round alike
 
 
 def test_the_l_rotated_by_30_degrees_has_6_corners():
@@ -103,7 +106,7 @@ def test_a_slanted_wall_stays_slanted():
     assert status == "squared"
     turns = np.sort(np.round(np.abs(corner_angles(square.exterior))))
     np.testing.assert_allclose(turns, [45, 45, 90, 90, 90], atol=3)
-    assert agreement(square, true) > 0.97
+    assert intersection_over_union(square, true) > 0.97
 
 
 def test_holes_are_kept_and_squared():
@@ -114,7 +117,7 @@ def test_holes_are_kept_and_squared():
     (hole,) = square.interiors
     assert len(hole.coords) - 1 == 4
     np.testing.assert_allclose(np.abs(corner_angles(hole)), 90, atol=1e-6)
-    assert agreement(square, true) > 0.96
+    assert intersection_over_union(square, true) > 0.96
 
 
 def test_a_hole_without_walls_is_kept_simplified():
@@ -229,7 +232,7 @@ def test_every_outline_is_valid_near_its_raw_one_and_has_its_holes(
     cleaned, status = regularize(raw, method, tolerance)
     assert shapely.is_valid(cleaned).all()
     assert (shapely.get_type_id(cleaned) == shapely.GeometryType.POLYGON).all()
-    assert (agreement(cleaned, raw) >= 0.80 - 1e-12).all()
+    assert (intersection_over_union(cleaned, raw) >= 0.80 - 1e-12).all()
     holes = shapely.get_num_interior_rings(raw)
     np.testing.assert_array_equal(shapely.get_num_interior_rings(cleaned), holes)
     assert set(status) <= {"squared", "simplified", "raw"}

@@ -30,7 +30,8 @@ import dask.threaded  # noqa: F401
 import torch
 
 import geofcn_cli.infer  # noqa: F401
-from geofcn.models import model
+from geofcn.inference.infer import infer
+from geofcn.models.model import net_geometry
 from geofcn.models.predictor import Predictor
 from geofcn_cli.main import main
 
@@ -103,7 +104,7 @@ def serve(request: dict) -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    model.COMPUTE, model.HALOS = int(sys.argv[1]), 0
-    model.net_geometry(sys.argv[2], 3, 1, "nearest")
+    infer.__kwdefaults__["compute_window"] = int(sys.argv[1])
+    net_geometry(sys.argv[2], 3, 1, "nearest")
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.features import rasterize
 
+import geofcn
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
 from geofcn.io.raster_writer import BLOCK
 from geofcn.synthetic import countryside
-from geofcn.synthetic.sample import SyntheticScene, write_sample
+from geofcn.synthetic.scene import SyntheticScene
 
 SMALL = SyntheticScene(600, 5)
 # 2100 pixels are two cells of 1050 a side: the region lies around the corner where four cells meet.
@@ -113,7 +114,7 @@ def test_a_small_scene_has_a_house_and_background(size, seed):
 
 def test_a_scene_too_small_for_a_house_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(UsageError, match=r"size 127: .* at least 128"):
-        write_sample(tmp_path / "new", 127)
+        geofcn.sample(tmp_path / "new", size=127)
     assert not (tmp_path / "new").exists()
 
 
@@ -126,7 +127,7 @@ def sample(tmp_path_factory):
     done = []
     step = SimpleNamespace(advance=lambda amount, **figures: done.append(amount))
     folder = tmp_path_factory.mktemp("sample") / "new" / "folder"
-    write_sample(folder, 600, 5, progress=lambda what, total, unit: nullcontext(step))
+    geofcn.sample(folder, size=600, seed=5, progress=lambda what, total, unit: nullcontext(step))
     return folder, sum(done)
 
 
@@ -166,20 +167,20 @@ def test_a_sample_is_not_overwritten_unasked(sample):
     folder = sample[0]
     before = (folder / "labels.tif").read_bytes()
     with pytest.raises(OutputError, match="--overwrite"):
-        write_sample(folder, 200, 1)
+        geofcn.sample(folder, size=200, seed=1)
     assert (folder / "labels.tif").read_bytes() == before
 
 
 def test_overwriting_when_asked_replaces_all_three(tmp_path):
-    write_sample(tmp_path, 200, 1)
-    paths = write_sample(tmp_path, 128, 2, overwrite=True)
-    with rasterio.open(paths[0]) as scene, rasterio.open(paths[1]) as labels:
+    geofcn.sample(tmp_path, size=200, seed=1)
+    paths = geofcn.sample(tmp_path, size=128, seed=2, overwrite=True)
+    with rasterio.open(paths.scene) as scene, rasterio.open(paths.labels) as labels:
         assert scene.shape == labels.shape == (128, 128)
-    houses = pyogrio.read_dataframe(paths[2])
+    houses = pyogrio.read_dataframe(paths.polygons)
     assert len(houses) == len(list(SyntheticScene(128, 2).footprints()))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="folder cannot be made"):
-        write_sample(tmp_path / "file" / "folder")
+        geofcn.sample(tmp_path / "file" / "folder")

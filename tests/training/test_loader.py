@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from geofcn.core.pixels import BLANK, Normalisation
 from geofcn.core.windows import Window, training_windows
 from geofcn.io.labels import open_labelled_scene
-from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
-from geofcn.training import tiles as tiles_module
+from geofcn.recipes import DEFAULT, EXERCISE
 from geofcn.training.augment import ZOOM, AffineSample
-from geofcn.training.loader import BatchLoader, jitter_window, prepare
-from geofcn.training.tiles import TileCache, TrainingTile
+from geofcn.training.loader import BatchLoader, jitter_window, normalised_arrays
+from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 
 PLAIN = Normalisation(np.zeros((3, 1, 1), np.float32), np.ones(3, np.float32))
-SHUFFLED = replace(DEFAULT_RECIPE, scale=1, tile=8, stride=8, augment="none", batch=4)
+SHUFFLED = replace(DEFAULT, scale=1, tile=8, stride=8, augment="none", batch=4)
 VARIED = replace(SHUFFLED, augment="all", scale=4)
 
 
@@ -31,11 +30,8 @@ def numbered(write_raster):
 
 
 @pytest.fixture
-def large(write_raster, monkeypatch):
-    """A source of 96 x 96 noisy pixels, in cells of 8 and regions of 16."""
-    monkeypatch.setattr(tiles_module, "CELL", 8)
-    monkeypatch.setattr("geofcn.training.loader.CELL", 8)
-    monkeypatch.setattr("geofcn.training.loader.REGION_CELLS", 2)
+def large(write_raster):
+    """A source of 96 x 96 noisy pixels."""
     random = np.random.default_rng(0)
     image = random.integers(1, 255, (3, 96, 96)).astype(np.uint8)
     labels = (random.random((96, 96)) < 0.2).astype(np.uint8)
@@ -45,8 +41,10 @@ def large(write_raster, monkeypatch):
 def batches_of(source, plan, held_out=(), budget=None, threads=None, normalisation=PLAIN):
     scene = source.scene
     windows = training_windows(scene.height, scene.width, plan.tile, plan.stride)
-    tiles = TileCache([source], plan.normalise == "image", budget)
-    return BatchLoader(tiles, [(0, w) for w in windows], normalisation, plan, held_out, threads)
+    # Cells of 8 pixels, and regions of 16: small scenes have many, too.
+    tiles = TileCache([source], plan.normalise == "image", budget, cell_size=8)
+    chosen = [SourceWindow(0, window) for window in windows]
+    return BatchLoader(tiles, chosen, normalisation, plan, held_out, threads, region_cells=2)
 
 
 def values_of(batches, epoch, start=0) -> list[int]:
@@ -54,7 +52,7 @@ def values_of(batches, epoch, start=0) -> list[int]:
 
 
 def test_the_seeds_tiles_come_in_column_order_in_every_epoch(numbered):
-    plan = replace(SEED_RECIPE, tile=8, stride=8)
+    plan = replace(EXERCISE, tile=8, stride=8)
     for epoch in (1, 2):
         assert values_of(batches_of(numbered, plan), epoch) == [1, 3, 5, 2, 4, 6]
 
@@ -71,7 +69,7 @@ def test_shuffling_depends_on_seed_and_epoch_alone(numbered):
 
 
 def test_a_batch_is_normalised_images_and_shares(numbered):
-    plan = replace(SEED_RECIPE, tile=8, stride=8, batch=4)
+    plan = replace(EXERCISE, tile=8, stride=8, batch=4)
     mean = Normalisation(np.full((3, 8, 8), 2, np.float32), np.ones(3, np.float32))
     batches = batches_of(numbered, plan, normalisation=mean)
     assert len(batches) == 2
@@ -88,7 +86,7 @@ def test_blocks_by_hand():
     valid[0, 0] = False
     labels[0] = [BLANK, 1, 1, 1]
     plain = Normalisation(np.full((1, 1, 1), 2, np.float32), np.ones(1, np.float32))
-    found, houses, known = prepare(TrainingTile(image, valid, labels), plain, 2)
+    found, houses, known = normalised_arrays(TrainingTile(image, valid, labels), plain, 2)
     # The blank pixel is 0 after normalisation and counts as such.
     assert found[0, 0, 0] == (0 + (1 - 2) + (4 - 2) + (5 - 2)) / 4
     assert (houses == [[0.25, 0.5], [0, 0]]).all()
@@ -104,7 +102,9 @@ def test_moved_tiles_are_parts_of_the_scene_as_it_lies(large):
     batches = batches_of(large, plan)
     found = [tile.astype(np.uint8) for batch in batches.epoch(1) for tile in batch.images]
     assert all(tile.tobytes() in parts for tile in found)
-    as_they_are = {image[:, w.row : w.bottom, w.col : w.right].tobytes() for _, w in batches.places}
+    as_they_are = {
+        image[:, w.row : w.bottom, w.col : w.right].tobytes() for _, w in batches.windows
+    }
     assert sum(tile.tobytes() in as_they_are for tile in found) < len(found) / 4
 
 
@@ -145,7 +145,7 @@ def test_the_next_epoch_starts_with_cells_that_are_decoded(large):
     for epoch, ready in ((1, True), (2, False)):
         batches = batches_of(large, plan, budget=3 * 36 * 8 * 8 * 5 + 100)
         list(batches.epoch(epoch))
-        first = {batches.places[number] for number in batches.order(epoch + 1)[0]}
+        first = {batches.windows[number] for number in batches.order(epoch + 1)[0]}
         assert (first <= set(batches.tiles._cells)) == ready
 
 
@@ -190,9 +190,7 @@ def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
     free, near = Window(48, 48, 8, 8), Window(32 + 8, 0, 8, 8)
     batches = batches_of(large, VARIED, held_out=[(0, held)])
     places = {
-        window: {
-            batches._window_near((0, window), 11, np.random.default_rng(n)) for n in range(200)
-        }
+        window: {batches._jitter((0, window), 11, np.random.default_rng(n)) for n in range(200)}
         for window in (free, near)
     }
     assert None not in places[free] and len(places[free]) > 50
@@ -200,13 +198,13 @@ def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
     for _, there in filter(None, places[free] | places[near]):
         assert there.intersect(held.grow(8)).pixels == 0
     elsewhere = batches_of(large, VARIED, held_out=[(1, held)])
-    assert all(elsewhere._window_near((0, near), 11, np.random.default_rng(n)) for n in range(200))
+    assert all(elsewhere._jitter((0, near), 11, np.random.default_rng(n)) for n in range(200))
 
 
 def test_nothing_near_what_is_scored_is_read(large, monkeypatch):
     held = Window(0, 0, 32, 32)
     batches = batches_of(large, VARIED, held_out=[(0, held)])
-    batches.places = [(0, Window(40, col, 8, 8)) for col in range(0, 88, 8)]
+    batches.windows = [(0, Window(40, col, 8, 8)) for col in range(0, 88, 8)]
     sides, read = set(), batches.tiles.read
 
     def watched(place):

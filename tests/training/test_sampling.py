@@ -10,14 +10,14 @@ from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
 from geofcn.io.scene import open_scene
-from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.recipes import DEFAULT, EXERCISE
 from geofcn.training import sampling
 from geofcn.training.sampling import held_out_blocks, select
 from geofcn.training.survey import load_survey, save_survey, survey
 from geofcn.training.tiles import TileCache
 
-SEED8 = replace(SEED_RECIPE, tile=8, stride=8)
-BANDS8 = replace(DEFAULT_RECIPE, tile=8, stride=8)
+SEED8 = replace(EXERCISE, tile=8, stride=8)
+BANDS8 = replace(DEFAULT, tile=8, stride=8)
 
 
 def some_houses(height, width, seed=0) -> np.ndarray:
@@ -58,7 +58,7 @@ KEPT = [(8, 0), (0, 8), (0, 16), (8, 16)]
 
 def test_blank_tiles_are_thrown_away_unless_they_hold_a_house(source):
     selection = choose([source(*six_tiles())], SEED8)
-    assert [(w.row, w.col) for _, w in selection.places] == KEPT, "column order"
+    assert [(w.row, w.col) for _, w in selection.windows] == KEPT, "column order"
     assert selection.candidates == 6
     assert selection.house_share == 2 / (4 * 64)
     image, _ = six_tiles()
@@ -68,7 +68,7 @@ def test_blank_tiles_are_thrown_away_unless_they_hold_a_house(source):
 
 def test_the_default_recipe_takes_zeros_for_blank_too_when_it_chooses(source):
     selection = choose([source(*six_tiles())], BANDS8)
-    assert [(w.row, w.col) for _, w in selection.places] == KEPT
+    assert [(w.row, w.col) for _, w in selection.windows] == KEPT
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -116,7 +116,7 @@ def test_tiles_are_chosen_as_if_each_were_looked_at(source, height, width, tile,
             kept = (found.labels == 1).any() or blank <= found.image.size / 2
             if kept and (found.labels != BLANK).any():
                 expected.append((0, window))
-        assert list(choose([pair], recipe).places) == expected
+        assert list(choose([pair], recipe).windows) == expected
 
 
 def test_a_survey_is_kept_for_the_next_training(source, tmp_path):
@@ -137,7 +137,7 @@ def test_a_survey_is_kept_for_the_next_training(source, tmp_path):
 def test_blank_values_do_not_enter_the_statistics(source):
     image, labels = six_tiles()
     selection = choose([source(image, labels, nodata=0)], BANDS8)
-    assert [(w.row, w.col) for _, w in selection.places] == KEPT[1:], "its house is blank: unknown"
+    assert [(w.row, w.col) for _, w in selection.windows] == KEPT[1:], "its house is blank: unknown"
     assert selection.normalisation.mean.item() == 50
 
 
@@ -146,7 +146,7 @@ def test_a_tile_without_any_label_is_thrown_away(source):
     labels[:, :8] = 255
     pair = source(np.ones((1, 8, 16), np.uint8), labels, labels_nodata=255)
     for recipe in (SEED8, BANDS8):
-        assert [w.col for _, w in choose([pair], recipe).places] == [8]
+        assert [w.col for _, w in choose([pair], recipe).windows] == [8]
 
 
 @pytest.mark.parametrize("recipe", [SEED8, BANDS8])
@@ -162,7 +162,7 @@ def test_several_sources_are_told_apart(source):
         source(np.full((1, 8, 8), v, np.uint8), some_houses(8, 8, v), name=str(v)) for v in (10, 30)
     ]
     selection = choose(pairs, SEED8)
-    assert [number for number, _ in selection.places] == [0, 1]
+    assert [number for number, _ in selection.windows] == [0, 1]
     assert (selection.normalisation.mean == 20).all()
 
 
@@ -248,7 +248,7 @@ def test_held_out_blocks_keep_a_tile_of_distance_and_the_rest_is_trained_on(
     free = [w for w in training_windows(height, width, tile, tile // 2) if is_free(w)]
     if any(labels[w.slices].any() for w in free):
         selection = choose([pair], recipe, [(0, block) for block in held])
-        assert [window for _, window in selection.places] == free
+        assert [window for _, window in selection.windows] == free
     else:
         with pytest.raises(LabelsError):
             choose([pair], recipe, [(0, block) for block in held])
@@ -271,4 +271,4 @@ def test_the_corner_most_like_its_scene_is_held_out(source):
 
 def test_blocks_of_another_scene_do_not_matter(source):
     pair = source(np.ones((1, 8, 8), np.uint8), some_houses(8, 8))
-    assert len(choose([pair], BANDS8, [(1, Window(0, 0, 8, 8))]).places) == 1
+    assert len(choose([pair], BANDS8, [(1, Window(0, 0, 8, 8))]).windows) == 1

@@ -64,7 +64,7 @@ def test_best_is_the_first_of_equals():
 def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     scene, labels = village(160)
     run = tmp_path / "deep" / "run"
-    history = train(scene, labels, run, recipe=recipe, **QUICK)
+    history = train(scene, labels, run, recipe=recipe, **QUICK).epochs
     assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, SURVEY])
     assert [row.epoch for row in history] == [1, 2]
     with open(run / "history.csv", newline="") as file:
@@ -98,7 +98,7 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
 def test_training_learns(village, tmp_path):
     scene, labels = village(160)
     history = train(scene, labels, tmp_path / "r", epochs=8, tile=32, scale=1, batch=4,
-                    validate_fraction=0.0, device="cpu")  # fmt: skip
+                    validate_fraction=0.0, device="cpu").epochs  # fmt: skip
     assert history[-1].loss < history[0].loss / 2
     assert max(row.f1 for row in history) > 0.8
 
@@ -106,7 +106,7 @@ def test_training_learns(village, tmp_path):
 def test_the_seed_is_scored_on_all_padded_tiles_at_stride_w(village, tmp_path):
     scene, labels = village(72)  # padded to 96: 9 tiles of 32
     run = tmp_path / "run"
-    last = train(scene, labels, run, recipe="seed", **QUICK)[-1]
+    last = train(scene, labels, run, recipe="exercise", **QUICK).epochs[-1]
     model = load_model(run / "last.safetensors")
     with rasterio.open(scene) as file, rasterio.open(labels) as truth:
         image = np.zeros((3, 96, 96), np.uint8)
@@ -138,7 +138,7 @@ def test_the_net_is_made_right_after_the_seed_is_set(village, tmp_path, monkeypa
         ),
     )
     torch.manual_seed(5)
-    train(scene, labels, tmp_path / "a", recipe="seed", **QUICK)
+    train(scene, labels, tmp_path / "a", recipe="exercise", **QUICK)
     torch.manual_seed(1984)
     assert equal(first[0], make_net("fcnn2", 3).state_dict())
 
@@ -169,7 +169,7 @@ def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monk
     monkeypatch.setattr(train_module, "make_validator", lambda *_: validate_model)
     scene, labels = village()
     run = tmp_path / "run"
-    train(scene, labels, run, recipe="seed", tile=32, epochs=4, device="cpu")
+    train(scene, labels, run, recipe="exercise", tile=32, epochs=4, device="cpu")
     for name, epoch in (("best-f1", 2), ("best-accuracy", 3), ("last", 4)):
         model = load_model(run / f"{name}.safetensors")
         assert equal(model.net.state_dict(), states[epoch - 1]), name
@@ -180,7 +180,7 @@ def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monk
 
 def test_training_on_two_scenes_and_validating_on_a_third(village, tmp_path):
     pairs = [village(64, seed, f"v{seed}") for seed in range(3)]
-    train(*pairs[0], tmp_path / "run", others=[pairs[1]], validate=pairs[2], **QUICK)
+    train(*pairs[0], tmp_path / "run", and_=[pairs[1]], validate=pairs[2], **QUICK)
     model = load_model(tmp_path / "run" / "best-f1.safetensors")
     assert model.metadata.scenes == ("v0.tif", "v1.tif")
 
@@ -201,19 +201,19 @@ def test_validation_blocks_are_never_trained_on(village, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "select", remember_selection)
     monkeypatch.setattr(train_module, "make_validator", remember_judged)
     train(scene, labels, tmp_path / "run", **{**QUICK, "epochs": 1})
-    assert seen["held"] and seen["trained"].places
+    assert seen["held"] and seen["trained"].windows
     for _, block in seen["held"]:
-        for _, window in seen["trained"].places:
+        for _, window in seen["trained"].windows:
             assert window.intersect(block.grow(32)).pixels == 0
 
 
 def test_automatic_class_weights_are_the_root_of_the_ratio(village, tmp_path):
     scene, labels = village()
-    train(scene, labels, tmp_path / "run", recipe="seed", class_weights="auto", **QUICK)
+    train(scene, labels, tmp_path / "run", recipe="exercise", class_weights="auto", **QUICK)
     with rasterio.open(labels) as file:
         tiles, plan = (
             TileCache([open_labelled_scene(scene, labels)], True),
-            make_recipe("seed", {"tile": 32}),
+            make_recipe("exercise", {"tile": 32}),
         )
         share = select(tiles, plan, survey(tiles, plan)).house_share
         assert 0 < share < 1 and file.read(1).any()
@@ -264,14 +264,14 @@ def test_a_stopped_training_goes_on_to_the_same_files(village, tmp_path, stoppin
     pair, given = village(160), {**QUICK, "epochs": 3, "batch": 4, "recipe": recipe}
     given |= {"validate_fraction": 0.0, "stride": 32}
     straight, run = tmp_path / "straight", tmp_path / "run"
-    expected = train(*pair, straight, **given)
+    expected = train(*pair, straight, **given).epochs
     stopping(at)
     with pytest.raises(Stopped):
         train(*pair, run, **given)
     assert (run / CHECKPOINT).exists()
     stopping(0)
-    history = train(*pair, run, **given) if at % 2 else resume(run)
-    assert history == expected
+    result = train(*pair, run, **given) if at % 2 else resume(run)
+    assert result.epochs == expected
     assert contents(run) == contents(straight)
 
 
@@ -381,7 +381,7 @@ def test_patience_ends_a_training_that_gets_no_better(village, tmp_path, monkeyp
         )
 
     monkeypatch.setattr(train_module, "make_validator", lambda *_: validate_model)
-    history = train(*village(), tmp_path / "run", **{**QUICK, "epochs": 6}, patience=3)
+    history = train(*village(), tmp_path / "run", **{**QUICK, "epochs": 6}, patience=3).epochs
     assert [row.epoch for row in history] == [1, 2, 3, 4, 5]
     kept = load_model(tmp_path / "run" / "best-f1.safetensors").metadata.scores
     assert kept["epoch"] == 2
@@ -389,7 +389,9 @@ def test_patience_ends_a_training_that_gets_no_better(village, tmp_path, monkeyp
 
 def test_tensorboard_gets_what_the_history_has(village, tmp_path):
     accumulator = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
-    history = train(*village(), tmp_path / "run", log_tensorboard=True, recipe="seed", **QUICK)
+    history = train(
+        *village(), tmp_path / "run", log_tensorboard=True, recipe="exercise", **QUICK
+    ).epochs
     events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     found = [event.value for event in events.Scalars("epoch/f1")]
@@ -441,7 +443,7 @@ def test_a_diverged_training_stops_and_keeps_what_it_has(village, tmp_path, monk
     monkeypatch.setattr(trainer, "weighted_loss", breaks_in_epoch_two)
     run = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 2.*--lr"):
-        train(scene, labels, run, recipe="seed", **QUICK)
+        train(scene, labels, run, recipe="exercise", **QUICK)
     for name in ("last", "best-f1", "best-accuracy"):
         assert load_model(run / f"{name}.safetensors").metadata.scores["epoch"] == 1
     assert len((run / "history.csv").read_text().splitlines()) == 2
@@ -449,19 +451,19 @@ def test_a_diverged_training_stops_and_keeps_what_it_has(village, tmp_path, monk
 
 def test_an_absurd_learning_rate_is_a_training_error(village, tmp_path):
     with pytest.raises(TrainingError, match="lower --lr"):
-        train(*village(), tmp_path / "run", recipe="seed", lr=1e30, **QUICK)
+        train(*village(), tmp_path / "run", recipe="exercise", lr=1e30, **QUICK)
 
 
 def test_a_run_is_not_overwritten_unless_asked_to(village, tmp_path):
     scene, labels = village()
     run = tmp_path / "run"
-    train(scene, labels, run, recipe="seed", **QUICK)
+    train(scene, labels, run, recipe="exercise", **QUICK)
     (run / "mine.txt").write_text("keep me")
     before = {p.name: p.read_bytes() for p in run.iterdir()}
     with pytest.raises(OutputError, match=r"run: it holds a run already; give --overwrite"):
-        train(scene, labels, run, recipe="seed", **QUICK)
+        train(scene, labels, run, recipe="exercise", **QUICK)
     assert {p.name: p.read_bytes() for p in run.iterdir()} == before
-    train(scene, labels, run, recipe="seed", seed=3, overwrite=True, **QUICK)
+    train(scene, labels, run, recipe="exercise", seed=3, overwrite=True, **QUICK)
     assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, SURVEY, "mine.txt"])
     assert (run / "last.safetensors").read_bytes() != before["last.safetensors"]
 
@@ -469,10 +471,10 @@ def test_a_run_is_not_overwritten_unless_asked_to(village, tmp_path):
 def test_an_older_run_outlives_a_training_that_is_refused(village, write_raster, tmp_path):
     scene, labels = village()
     run = tmp_path / "run"
-    train(scene, labels, run, recipe="seed", **QUICK)
+    train(scene, labels, run, recipe="exercise", **QUICK)
     empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
     with pytest.raises(LabelsError, match="no house"):
-        train(scene, empty, run, recipe="seed", overwrite=True, **QUICK)
+        train(scene, empty, run, recipe="exercise", overwrite=True, **QUICK)
     assert sorted(p.name for p in run.iterdir()) == sorted([*RUN_FILES, SURVEY])
 
 
@@ -508,7 +510,7 @@ def test_what_cannot_work_is_refused_before_a_folder_is_made(
     village, tmp_path, options, error, message
 ):
     with pytest.raises(error, match=message):
-        train(*village(), tmp_path / "run", recipe="seed", **{**QUICK, **options})
+        train(*village(), tmp_path / "run", recipe="exercise", **{**QUICK, **options})
     assert not (tmp_path / "run").exists()
 
 
@@ -516,7 +518,7 @@ def test_scenes_of_another_kind_are_not_mixed(village, write_raster, tmp_path):
     scene, labels = village()
     deep = write_raster("deep.tif", np.ones((3, 64, 64), np.uint16))
     with pytest.raises(UsageError, match=r"deep\.tif.*uint16.*village\.tif"):
-        train(scene, labels, tmp_path / "run", others=[(deep, labels)], **QUICK)
+        train(scene, labels, tmp_path / "run", and_=[(deep, labels)], **QUICK)
     with pytest.raises(UsageError, match=r"deep\.tif"):
         train(scene, labels, tmp_path / "run", validate=(deep, labels), **QUICK)
 
@@ -528,7 +530,7 @@ def test_the_public_name_is_the_function():
 def test_windows_of_the_overlay_tile_the_reduced_scene(village, tmp_path, monkeypatch):
     scene, labels = village(160)
     run = tmp_path / "run"
-    train(scene, labels, run, recipe="seed", **QUICK)
+    train(scene, labels, run, recipe="exercise", **QUICK)
     whole = matplotlib.image.imread(run / "overlay.png")
     monkeypatch.setattr(train_module, "VALIDATION_WINDOW", 16)
     train_module.write_overlay(open_labelled_scene(scene, labels), run, train_module.silent)
@@ -541,7 +543,7 @@ def test_windows_of_the_overlay_tile_the_reduced_scene(village, tmp_path, monkey
 
 def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path, caplog):
     scene, labels = village(64)
-    history = geofcn.train(scene, labels, tmp_path / "run", tile=64, scale=1, epochs=1)
+    history = geofcn.train(scene, labels, tmp_path / "run", tile=64, scale=1, epochs=1).epochs
     assert len(history) == 1
     assert "too small" in caplog.text
 
@@ -556,4 +558,4 @@ def test_scenes_with_their_bands_in_another_order_are_not_mixed(village, write_r
             colours=[ColorInterp.blue, ColorInterp.green, ColorInterp.red],
         )
     with pytest.raises(UsageError, match="blue, green, red"):
-        geofcn.train(scene, labels, tmp_path / "run", others=[(swapped, labels)], tile=64, epochs=1)
+        geofcn.train(scene, labels, tmp_path / "run", and_=[(swapped, labels)], tile=64, epochs=1)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.models.nets import make_net
-from geofcn.recipes import DEFAULT_RECIPE, SEED_RECIPE
+from geofcn.recipes import DEFAULT, EXERCISE
 from geofcn.training.trainer import Batch, Trainer, learning_rate, make_optimizer, weighted_loss
 
 # --- the seed's rules, by hand ---
@@ -21,11 +21,11 @@ from geofcn.training.trainer import Batch, Trainer, learning_rate, make_optimize
 )
 def test_the_learning_rate_is_halved_every_forty_epochs(epoch, rate):
     for within in (0, 0.5, 0.99):
-        assert learning_rate(SEED_RECIPE, epoch, within) == pytest.approx(rate, rel=1e-12)
+        assert learning_rate(EXERCISE, epoch, within) == pytest.approx(rate, rel=1e-12)
 
 
 def test_the_default_rate_warms_up_and_falls_to_nothing():
-    plan = replace(DEFAULT_RECIPE, epochs=20, lr=1.0)
+    plan = replace(DEFAULT, epochs=20, lr=1.0)
     rates = [learning_rate(plan, 1 + step // 10, step % 10 / 10) for step in range(200)]
     top = int(np.argmax(rates))
     assert rates[0] == pytest.approx(0.05)
@@ -54,7 +54,7 @@ def test_the_seed_descends_with_momentum_and_decays_biases_too():
     with torch.no_grad():
         net.weight.fill_(2.0)
         net.bias.fill_(1.0)
-    plan = replace(SEED_RECIPE, lr=0.1, weight_decay=0.5)
+    plan = replace(EXERCISE, lr=0.1, weight_decay=0.5)
     optimizer = make_optimizer(net, plan)
     assert len(optimizer.param_groups) == 1
     # Gradient 1: velocity v = 0.9 v + (1 + 0.5 p), p = p - 0.1 v, twice.
@@ -70,7 +70,7 @@ def test_the_seed_descends_with_momentum_and_decays_biases_too():
         optimizer.step()
     assert net.weight.item() == pytest.approx(expected["weight"], rel=1e-6)
     assert net.bias.item() == pytest.approx(expected["bias"], rel=1e-6)
-    assert isinstance(make_optimizer(net, DEFAULT_RECIPE), torch.optim.AdamW)
+    assert isinstance(make_optimizer(net, DEFAULT), torch.optim.AdamW)
 
 
 def test_at_scale_one_the_loss_is_torchs_cross_entropy():
@@ -113,7 +113,7 @@ def equal(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("base", [SEED_RECIPE, DEFAULT_RECIPE])
+@pytest.mark.parametrize("base", [EXERCISE, DEFAULT])
 @pytest.mark.parametrize("net", ["fcnn2", "unet"])
 def test_a_restored_learner_goes_on_bit_for_bit(base, net):
     plan = replace(base, net=net, epochs=2)
@@ -131,7 +131,7 @@ def test_a_restored_learner_goes_on_bit_for_bit(base, net):
 
 
 def test_the_averaged_net_is_the_running_mean():
-    plan = replace(DEFAULT_RECIPE, net="fcnn", epochs=1)
+    plan = replace(DEFAULT, net="fcnn", epochs=1)
     trainer = learner_of(plan)
     mean = trainer.net.conv1.weight.detach().clone()
     for number in range(30):
@@ -143,12 +143,12 @@ def test_the_averaged_net_is_the_running_mean():
 
 
 def test_without_averaging_the_net_itself_is_used():
-    trainer = learner_of(SEED_RECIPE)
+    trainer = learner_of(EXERCISE)
     assert trainer.averaged is trainer.net
 
 
 def test_a_step_learns_and_counts():
-    trainer = learner_of(replace(DEFAULT_RECIPE, net="fcnn", epochs=1))
+    trainer = learner_of(replace(DEFAULT, net="fcnn", epochs=1))
     steps = [trainer.step(batch_of(n % 3), 1, n / 300) for n in range(200)]
     assert steps[-1].loss < steps[0].loss / 2
     confusion = steps[-1].confusion
@@ -157,7 +157,7 @@ def test_a_step_learns_and_counts():
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
-    trainer = learner_of(SEED_RECIPE)
+    trainer = learner_of(EXERCISE)
     before = trainer.state()
     broken = batch_of(0)
     broken.images[0, 0, 0, 0] = np.nan
@@ -167,6 +167,6 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
 
 
 def test_the_loss_of_a_scaled_net_is_taken_on_its_blocks():
-    plan = replace(DEFAULT_RECIPE, net="fcnn", epochs=1)
+    plan = replace(DEFAULT, net="fcnn", epochs=1)
     scaled, plain = learner_of(plan, 4), learner_of(plan)
     assert scaled.step(batch_of(0), 1, 0).loss == plain.step(batch_of(0), 1, 0).loss

@@ -1,0 +1,17 @@
+"""Choices and defaults of the verbs' options.
+
+Here, and in `geofcn.recipes` and `geofcn.polygons.outline`, because the command line shows them
+without importing what they drive.
+"""
+
+RUN = "geofcn-run"
+BEST_F1 = "best-f1.safetensors"
+MODEL = f"{RUN}/{BEST_F1}"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PROBABILITY_DTYPES = ("uint8", "float32")
+# Pixels a task of an inference takes on along a row, at the least.
+TILE = 1024
+# Intersection over union from which two polygons are the same house.
+IOU = 0.5
+# A synthetic scene's pixels a side, and the least that has room for a house.
+SAMPLE_SIZE, LEAST_SAMPLE_SIZE = 2048, 128

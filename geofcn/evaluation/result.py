@@ -1,0 +1,128 @@
+"""Scores of an evaluation: by pixel and by house, with counts by size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from math import inf, isnan
+from typing import Any
+
+# Size class -> what a footprint of it is smaller than, in square metres.
+SIZES = {"small": 50.0, "medium": 200.0, "large": inf}
+NAMES = {"f1": "F1", "iou": "IoU", "mean_iou": "mean IoU", "polis_m": "PoLiS"}
+
+
+@dataclass(frozen=True)
+class PixelScores:
+    """Scores over the pixels that neither side leaves blank: fractions of 1, NaN if undefined."""
+
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+    iou: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """True positives, false positives and false negatives."""
+
+    tp: int
+    fp: int
+    fn: int
+
+
+@dataclass(frozen=True)
+class ObjectScores:
+    """Scores over houses.
+
+    Attributes
+    ----------
+    precision, recall, f1 : float
+        Fractions of 1, NaN if undefined.
+    tp, fp, fn : int
+        Houses found, false alarms, houses missed.
+    mean_iou : float
+        Mean intersection over union of the matches.
+    polis_m : float
+        Mean PoLiS distance of the matches, in metres.
+    by_size : dict
+        Counts in the size classes small, medium and large (see SIZES); a match counts in that of
+        its truth.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    tp: int
+    fp: int
+    fn: int
+    mean_iou: float
+    polis_m: float
+    by_size: Mapping[str, Counts]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a prediction against labels; `pixels` is None where no side is a raster."""
+
+    pixels: PixelScores | None
+    objects: ObjectScores
+
+    def to_dict(self) -> dict[str, Any]:
+        """All scores as plain dicts, by name; NaN where undefined."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = []
+        for title, scores in (("pixels", self.pixels), ("objects", self.objects)):
+            if scores is not None:
+                lines += [title, *(f"  {name:<10}{text}" for name, text in _shown(scores))]
+        lines.append("  " + " " * 16 + "".join(f"{name:>9}" for name in ("TP", "FP", "FN")))
+        for name, row in self._counts().items():
+            counts = "".join(f"{count:>9,}" for count in (row.tp, row.fp, row.fn))
+            lines.append(f"  {name:<16}{counts}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (title if number == 0 else "", name, text.strip())
+            for title, scores in (("pixels", self.pixels), ("objects", self.objects))
+            if scores is not None
+            for number, (name, text) in enumerate(_shown(scores))
+        ]
+        counts = [
+            (name, f"{row.tp:,}", f"{row.fp:,}", f"{row.fn:,}")
+            for name, row in self._counts().items()
+        ]
+        return _table(rows) + _table([("", "TP", "FP", "FN"), *counts])
+
+    def _counts(self) -> dict[str, ObjectScores | Counts]:
+        """Counts of all houses, and of each size class, by the name of the row."""
+        names = {
+            size: size if below == inf else f"{size} < {below:g} m2"
+            for size, below in SIZES.items()
+        }
+        by_size = {names[size]: row for size, row in self.objects.by_size.items()}
+        return {"all": self.objects, **by_size}
+
+
+def _shown(scores: PixelScores | ObjectScores) -> list[tuple[str, str]]:
+    """Names and texts of all scores that are no counts."""
+    return [
+        (NAMES.get(name, name), _text(name, value))
+        for name, value in vars(scores).items()
+        if isinstance(value, float)
+    ]
+
+
+def _text(name: str, value: float) -> str:
+    if isnan(value):
+        return "undefined"
+    return f"{value:6.2f} m" if name == "polis_m" else f"{100 * value:6.2f} %"
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    cells = ("".join(f"<td>{escape(text)}</td>" for text in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"

@@ -1,0 +1,150 @@
+"""Output files of an inference: checked before the work, written on the way, then published."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from geofcn.core.pixels import HOUSE
+from geofcn.core.windows import row_bands
+from geofcn.errors import OutputError
+from geofcn.inference.job import Job
+from geofcn.inference.shards import Arrays, Shards, claimed
+from geofcn.io.cog_writer import CogWriter, mask_writer, probability_writer
+from geofcn.io.files import StrPath
+from geofcn.io.raster_writer import check_raster_target
+from geofcn.io.vector_writer import check_vector_target
+from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
+from geofcn.polygons.outline import Outline
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results of a job go; None where one is not wanted."""
+
+    mask: Path
+    probability: Path | None
+    polygons: Path | None
+
+    @classmethod
+    def check(
+        cls,
+        job: Job,
+        mask: StrPath,
+        probability: StrPath | None,
+        polygons: StrPath | None,
+        *,
+        model: StrPath,
+        overwrite: bool,
+        allow_no_crs: bool,
+    ) -> Outputs:
+        """The outputs' paths, once it is sure that they may and can be written.
+
+        The mask is the last to be published. A job killed just before left the others, and may
+        replace them.
+
+        Raises
+        ------
+        OutputError
+            Before anything is computed, where a file must not or cannot be written.
+        """
+        sources = (job.scene.path, model)
+        outputs = cls(check_raster_target(mask, overwrite, *sources), None, None)
+        own = claimed(outputs.work_folder, job.fingerprint())
+        raster = vector = None
+        if probability is not None:
+            mine = overwrite or Path(probability).absolute() in own
+            raster = check_raster_target(probability, mine, *sources)
+        if polygons is not None:
+            mine = overwrite or Path(polygons).absolute() in own
+            vector = check_vector_target(polygons, mine, *sources)
+            refuse_no_crs(job.scene, allow_no_crs)
+        outputs = cls(outputs.mask, raster, vector)
+        if len({path.absolute() for path in outputs.paths}) < len(outputs.paths):
+            raise OutputError(f"{mask}: two outputs have this name; give each its own.")
+        return outputs
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Of all files that are wanted, the mask first."""
+        return tuple(path for path in (self.mask, self.probability, self.polygons) if path)
+
+    @property
+    def work_folder(self) -> Path:
+        """The hidden folder in which finished row bands wait for the others."""
+        return self.mask.with_name(f".{self.mask.name}.work")
+
+    @contextmanager
+    def open(self, job: Job, co: Mapping[str, str]) -> Iterator[OutputWriter]:
+        """Files under temporary names; leaving the block without an error gives them their own."""
+        with ExitStack() as stack:
+            given = {"tags": job.tags(), "options": co}
+            # Entered first, published last.
+            mask = mask_writer(self.mask, job.scene.grid, **given)
+            rasters = {"mask": stack.enter_context(mask)}
+            if self.probability is not None and job.dtype is not None:
+                name = "quantised" if job.dtype == "uint8" else "probability"
+                writer = probability_writer(self.probability, job.scene.grid, job.dtype, **given)
+                rasters[name] = stack.enter_context(writer)
+            yield OutputWriter(self, job, rasters)
+
+
+@dataclass(frozen=True)
+class OutputWriter:
+    """Writes row bands to all outputs; `rasters` by the name of the array that they take."""
+
+    outputs: Outputs
+    job: Job
+    rasters: Mapping[str, CogWriter]
+
+    def write(self, bands: Iterable[Arrays], shards: Shards, outline: Outline) -> int | None:
+        """Hand every row band to the rasters' writers, and its houses to the polygons'.
+
+        Parameters
+        ----------
+        bands : iterable of dict
+            The arrays of each row band, from the scene's first row to its last.
+        shards : Shards
+            Where the bands are kept; the outputs are claimed there once all are.
+
+        Returns
+        -------
+        int or None
+            The number of polygons, where these are wanted.
+        """
+        houses = self._write_rasters(bands, shards)
+        if self.outputs.polygons is not None:
+            return write_footprints(self.outputs.polygons, houses, self.job.scene, outline)
+        deque(houses, maxlen=0)
+        return None
+
+    def _write_rasters(
+        self, bands: Iterable[Arrays], shards: Shards
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Write rasters, and pass on what polygons are made of.
+
+        The rasters are completed while the last polygons are made.
+        """
+        scene = self.job.scene
+        windows = row_bands(scene.height, scene.width, self.job.window)
+        for window, arrays in zip(windows, bands, strict=True):
+            for name, writer in self.rasters.items():
+                writer.write(window, arrays[name])
+                if window.bottom == scene.height:
+                    writer.complete()
+            yield from _houses_of(arrays)
+        # All shards stand: what gets its name from here on is this job's.
+        shards.claim(self.outputs.paths)
+
+
+def _houses_of(arrays: Arrays) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """A row band as the sweep takes it: houses and, where they are wanted, uint8 probabilities."""
+    for top in range(0, len(arrays["mask"]), BAND_ROWS):
+        rows = slice(top, top + BAND_ROWS)
+        quantised = arrays["quantised"][rows] if "quantised" in arrays else None
+        yield arrays["mask"][rows] == HOUSE, quantised

@@ -1,0 +1,41 @@
+"""What an inference returns: paths, counts, seconds, and what its verification saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from geofcn.inference.verify import Verification
+
+
+@dataclass(frozen=True)
+class InferenceResult:
+    """What one inference wrote.
+
+    Attributes
+    ----------
+    mask : Path
+        GeoTIFF: 0 background, 1 house, 255 blank.
+    probability, polygons : Path or None
+        None where it was not wanted.
+    pixels : int
+        Of the scene.
+    count : int or None
+        Of polygons, where these were wanted.
+    seconds : float
+        From the call to the published mask, the verification left out.
+    verification : Verification or None
+        What windows computed again show, where they were wanted.
+    """
+
+    mask: Path
+    probability: Path | None
+    polygons: Path | None
+    pixels: int
+    count: int | None
+    seconds: float
+    verification: Verification | None = None
+
+    def __str__(self) -> str:
+        lines = [str(path) for path in (self.mask, self.probability, self.polygons) if path]
+        return "\n".join([*lines, *([str(self.verification)] if self.verification else [])])

@@ -1,0 +1,56 @@
+"""Polygons of a sweep as shapely's, in map coordinates, without small holes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+
+from geofcn.core.ragged import Rings, from_rings
+
+if TYPE_CHECKING:
+    from affine import Affine
+
+    from geofcn.core.geodesy import Ground
+    from geofcn.tracing.sweep import Polygons
+
+
+def to_shapely(polygons: Polygons) -> np.ndarray:
+    """The polygons of a sweep as shapely Polygons (n,) in pixel corners (column, row)."""
+    return shapely.from_ragged_array(
+        shapely.GeometryType.POLYGON,
+        polygons.coords.astype(np.float64),
+        (polygons.rings, polygons.polygons),
+    )
+
+
+def to_map(polygons: np.ndarray, transform: Affine) -> np.ndarray:
+    """Polygons (n,) from pixel corners (column, row) to CRS coordinates (x, y).
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> pixel = np.array([shapely.box(0, 0, 1, 1)])
+    >>> to_map(pixel, Affine(0.5, 0, 100, 0, -0.5, 200))[0].bounds
+    (100.0, 199.5, 100.5, 200.0)
+    """
+    matrix = np.array([[transform.a, transform.d], [transform.b, transform.e]])
+    offset = np.array([transform.c, transform.f])
+    return shapely.transform(polygons, lambda points: points @ matrix + offset)
+
+
+def fill_holes(polygons: np.ndarray, ground: Ground, area: float) -> np.ndarray:
+    """Polygons (n,) in CRS coordinates without their holes of less than `area` square metres."""
+    holed = np.flatnonzero(shapely.get_num_interior_rings(polygons))
+    if not len(holed):
+        return polygons
+    rings = Rings.of(polygons[holed])
+    filled_rings = shapely.linearrings(rings.points, indices=rings.ring)
+    areas, _ = ground.measure(shapely.polygons(filled_rings))
+    wanted = rings.is_exterior | (areas >= area)
+    first = np.append(0, np.cumsum(np.diff(rings.first)[wanted]))
+    points = rings.points[wanted[rings.ring]]
+    filled = polygons.copy()
+    filled[holed] = from_rings(points, first, rings.polygon[wanted], len(holed))
+    return filled

@@ -1,0 +1,98 @@
+"""Training loop: steps over batches, validation after each epoch, checkpoints on the way."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+
+from geofcn.models.model import Model
+from geofcn.progress import Progress, ProgressBar
+from geofcn.runtime import keep_freed_memory
+from geofcn.training.loader import BatchLoader
+from geofcn.training.run import Run
+from geofcn.training.state import TrainingState
+from geofcn.training.tensorboard import EventWriter
+from geofcn.training.trainer import Trainer, learning_rate
+from geofcn.training.validation import Validator
+
+CHECKPOINT_SECONDS = 30
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainingLoop:
+    """A training from wherever its state stands to the end of its recipe.
+
+    Attributes
+    ----------
+    trainer : Trainer
+        The net in training, with its recipe.
+    model : Model
+        The net to use, which follows the trainer's, with its normalisation and metadata.
+    batches : BatchLoader
+        What is learnt from.
+    validator : callable
+        Scores the model after each epoch.
+    state : TrainingState
+        How far the training has come; kept up to date.
+    run : Run
+        The folder that keeps the state and the best weights.
+    events : EventWriter
+        Told of every step and epoch.
+    """
+
+    trainer: Trainer
+    model: Model
+    batches: BatchLoader
+    validator: Validator
+    state: TrainingState
+    run: Run
+    events: EventWriter
+
+    def fit(self, progress: Progress) -> None:
+        """Train to the end of the recipe; after each epoch score, and keep the best weights so far.
+
+        Raises
+        ------
+        TrainingError
+            When the loss is no longer finite.
+        """
+        recipe, state = self.trainer.recipe, self.state
+        keep_freed_memory()
+        total = recipe.epochs * len(self.batches.windows)
+        with progress("training", total, "tiles") as bar:
+            bar.advance(min(recipe.batch * len(state.losses), total))
+            saved = time.monotonic()
+            while not state.is_finished(recipe):
+                saved = self._train_epoch(bar, saved)
+                self._end_epoch()
+        self.run.save(self.trainer, state)
+
+    def _train_epoch(self, bar: ProgressBar, saved: float) -> float:
+        """Learn from the batches of an epoch that are left; returns when the state was saved."""
+        state, steps = self.state, len(self.batches)
+        shown = {"F1": state.history[-1].f1} if state.history else {}
+        for batch in self.batches.epoch(state.epoch, state.step):
+            result = self.trainer.step(batch, state.epoch, state.step / steps)
+            state.step += 1
+            state.losses.append(result.loss)
+            state.confusion += result.confusion
+            self.events.step(len(state.losses), result.loss)
+            bar.advance(len(batch.images), loss=result.loss, **shown)
+            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self.run.save(self.trainer, state)
+                saved = time.monotonic()
+        return saved
+
+    def _end_epoch(self) -> None:
+        recipe, state, steps = self.trainer.recipe, self.state, len(self.batches)
+        rate = learning_rate(recipe, state.epoch, (steps - 1) / steps)
+        row = state.end_epoch(rate, self.validator(self.model))
+        self.events.epoch(len(state.losses), asdict(row))
+        log.info(
+            "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
+            row.epoch, recipe.epochs, row.loss, 100 * row.train_f1, 100 * row.f1,
+        )  # fmt: skip
+        self.run.keep(self.model, state.history)

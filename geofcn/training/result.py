@@ -1,0 +1,56 @@
+"""What a training returns: the history, the best epoch, and the paths of its files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geofcn import defaults
+from geofcn.training.state import Epoch, best_of
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What one training made.
+
+    Attributes
+    ----------
+    run : Path
+        Folder with models, history and plots.
+    epochs : tuple of Epoch
+        The history, one row an epoch.
+    """
+
+    run: Path
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def best(self) -> Epoch:
+        """The first epoch with the best validation F1, whose weights `model` holds."""
+        return self.epochs[best_of([row.f1 for row in self.epochs]) - 1]
+
+    @property
+    def model(self) -> Path:
+        """The model of the best epoch, as `geofcn.infer` takes it."""
+        return self.run / defaults.BEST_F1
+
+    @property
+    def history(self) -> pandas.DataFrame:
+        """The history as a DataFrame, indexed by epoch."""
+        import pandas
+
+        return pandas.DataFrame(list(map(asdict, self.epochs))).set_index("epoch")
+
+    def __str__(self) -> str:
+        best = self.best
+        return (
+            f"best F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "
+            f"{100 * best.recall:.2f}) in epoch {best.epoch} of {len(self.epochs)}: {self.model}"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self}</p>{self.history.to_html(float_format='{:.4g}'.format)}"
