@@ -11,7 +11,7 @@ from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
 from geofcn.io.scene import open_scene
 from geofcn.recipes import DEFAULT, EXERCISE
-from geofcn.training import sampling
+from geofcn.training import survey as survey_module
 from geofcn.training.sampling import held_out_blocks, select
 from geofcn.training.survey import load_survey, save_survey, survey
 from geofcn.training.tiles import TileCache
@@ -73,7 +73,7 @@ def test_the_default_recipe_takes_zeros_for_blank_too_when_it_chooses(source):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_statistics_are_numpys_over_all_pixels_that_are_not_blank(source, monkeypatch, dtype):
-    monkeypatch.setattr(sampling, "SURVEYED", 16)
+    monkeypatch.setattr(survey_module, "SURVEYED", 16)
     random = np.random.default_rng(0)
     image = random.integers(0, 255, (2, 53, 37)).astype(dtype)
     pairs = [

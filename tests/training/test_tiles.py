@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
 from geofcn.errors import SceneError
-from geofcn.training import tiles as tiles_module
-from geofcn.training.tiles import TileCache
+from geofcn.training.tiles import SourceWindow, TileCache
 
 seed = partial(TileCache, zero_padding=True)
 
@@ -28,7 +27,7 @@ def same(a, b) -> bool:
 
 def test_the_seeds_padding_is_raw_zero_and_background(source):
     pair = source(np.full((2, 10, 9), 7, np.uint8), np.ones((10, 9), np.uint8))
-    tile = seed([pair]).read((0, Window(8, 8, 8, 8)))
+    tile = seed([pair]).read(SourceWindow(0, Window(8, 8, 8, 8)))
     expected = np.zeros((8, 8), np.uint8)
     expected[:2, :1] = 1
     assert (tile.image == 7 * expected).all() and tile.image.shape == (2, 8, 8)
@@ -42,7 +41,7 @@ def test_the_seed_sees_blank_pixels_as_zeros_and_trusts_their_labels(source):
     image[0, 1] = -9999
     labels = np.zeros((8, 8), np.uint8)
     labels[0, :3] = 1
-    tile = seed([source(image, labels, nodata=-9999)]).read((0, Window(0, 0, 8, 8)))
+    tile = seed([source(image, labels, nodata=-9999)]).read(SourceWindow(0, Window(0, 0, 8, 8)))
     assert (tile.image[0, :2] == 0).all() and (tile.image[0, 2:] == 7).all()
     assert (tile.labels == labels).all()
 
@@ -52,7 +51,7 @@ def test_the_default_recipe_learns_nothing_where_it_is_blank(source):
     image[0, 8] = 0
     labels = np.ones((10, 9), np.uint8)
     labels[9, 8] = 0
-    tile = TileCache([source(image, labels, nodata=0)]).read((0, Window(8, 8, 8, 8)))
+    tile = TileCache([source(image, labels, nodata=0)]).read(SourceWindow(0, Window(8, 8, 8, 8)))
     expected = np.full((8, 8), BLANK)
     expected[1, 0] = 0
     assert (tile.labels == expected).all()
@@ -64,16 +63,15 @@ def test_what_is_not_labelled_is_not_learnt(source):
     labels[:2] = 255
     pair = source(np.ones((1, 8, 8), np.uint8), labels, labels_nodata=255)
     for tiles in (seed([pair]), TileCache([pair])):
-        assert (tiles.read((0, Window(0, 0, 8, 8))).labels == labels).all()
+        assert (tiles.read(SourceWindow(0, Window(0, 0, 8, 8))).labels == labels).all()
 
 
 # --- cells ---
 
 
 @pytest.fixture
-def noisy(source, monkeypatch):
-    """A source of 70 x 50 pixels, in cells of 16."""
-    monkeypatch.setattr(tiles_module, "CELL", 16)
+def noisy(source):
+    """A source of 70 x 50 pixels."""
     random = np.random.default_rng(0)
     return source(random.integers(1, 255, (2, 70, 50)).astype(np.uint8), some_houses(70, 50))
 
@@ -84,8 +82,8 @@ def noisy(source, monkeypatch):
     width=st.integers(21, 60), cells=st.sampled_from([1, 3, 100]),
 )  # fmt: skip
 def test_any_window_is_as_if_it_were_read_at_once(noisy, row, col, height, width, cells):
-    place = (0, Window(row, col, height, width))
-    tiles = TileCache([noisy], budget=cells * 16 * 16 * 4)
+    place = SourceWindow(0, Window(row, col, height, width))
+    tiles = TileCache([noisy], budget=cells * 16 * 16 * 4, cell_size=16)
     expected = tiles.read_once(place)
     for _ in range(2):
         assert same(tiles.read(place), expected)
@@ -97,10 +95,12 @@ def test_any_window_is_as_if_it_were_read_at_once(noisy, row, col, height, width
 
 
 def test_threads_decode_a_cell_once_and_read_the_same(noisy, monkeypatch):
-    tiles, decoded = TileCache([noisy]), []
+    tiles, decoded = TileCache([noisy], cell_size=16), []
     decode = tiles._decode
     monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
-    places = [(0, Window(r, c, 20, 20)) for r in range(0, 60, 5) for c in range(0, 40, 5)] * 3
+    places = [
+        SourceWindow(0, Window(r, c, 20, 20)) for r in range(0, 60, 5) for c in range(0, 40, 5)
+    ] * 3
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(tiles.read, places))
     assert len(decoded) == len(set(decoded)) == 5 * 4
@@ -108,17 +108,17 @@ def test_threads_decode_a_cell_once_and_read_the_same(noisy, monkeypatch):
 
 
 def test_forgotten_cells_are_decoded_again(noisy, monkeypatch):
-    tiles, decoded = TileCache([noisy]), []
+    tiles, decoded = TileCache([noisy], cell_size=16), []
     decode = tiles._decode
     monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
-    place = (0, Window(0, 0, 8, 8))
+    place = SourceWindow(0, Window(0, 0, 8, 8))
     before = tiles.read(place)
     tiles.forget()
     assert same(before, tiles.read(place)) and len(decoded) == 2
 
 
 def test_a_cell_that_cannot_be_read_is_tried_again(noisy, monkeypatch):
-    tiles, tries = TileCache([noisy]), []
+    tiles, tries = TileCache([noisy], cell_size=16), []
     decode = tiles._decode
 
     def fails_once(*cell):
@@ -128,7 +128,7 @@ def test_a_cell_that_cannot_be_read_is_tried_again(noisy, monkeypatch):
         return decode(*cell)
 
     monkeypatch.setattr(tiles, "_decode", fails_once)
-    place = (0, Window(0, 0, 8, 8))
+    place = SourceWindow(0, Window(0, 0, 8, 8))
     with pytest.raises(SceneError, match="unplugged"):
         tiles.read(place)
     assert tiles.read(place).valid.all() and len(tries) == 2

@@ -24,7 +24,7 @@ from geofcn.io.labels import open_labelled_scene
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
 from geofcn.recipes import make_recipe
-from geofcn.training import loader, plots, trainer
+from geofcn.training import loader, loop, overlay, plots, trainer, validation
 from geofcn.training import train as train_module
 from geofcn.training.plots import LEGEND_ROWS
 from geofcn.training.run import CHECKPOINT, RUN_FILES
@@ -248,7 +248,7 @@ def stopping(monkeypatch):
             return step(self, *args)
 
         monkeypatch.setattr(trainer.Trainer, "step", counted)
-        monkeypatch.setattr(train_module, "CHECKPOINT_SECONDS", seconds)
+        monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
 
     return set_up
 
@@ -532,10 +532,11 @@ def test_windows_of_the_overlay_tile_the_reduced_scene(village, tmp_path, monkey
     run = tmp_path / "run"
     train(scene, labels, run, recipe="exercise", **QUICK)
     whole = matplotlib.image.imread(run / "overlay.png")
-    monkeypatch.setattr(train_module, "VALIDATION_WINDOW", 16)
+    monkeypatch.setattr(overlay, "VALIDATION_WINDOW", 16)
+    monkeypatch.setattr(validation, "VALIDATION_WINDOW", 16)
     train_module.write_overlay(open_labelled_scene(scene, labels), run, train_module.silent)
     assert (matplotlib.image.imread(run / "overlay.png") == whole).all()
-    monkeypatch.setattr(train_module, "OVERLAY_PIXELS", 60)
+    monkeypatch.setattr(overlay, "OVERLAY_PIXELS", 60)
     train_module.write_overlay(open_labelled_scene(scene, labels), run, train_module.silent)
     reduced = matplotlib.image.imread(run / "overlay.png")
     assert reduced.shape[:2] == (54 + LEGEND_ROWS, 54), "every third pixel"
