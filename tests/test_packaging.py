@@ -1,12 +1,15 @@
-"""What is in git is what is installed."""
+"""What is in git is what is built, installed, and seen by tools."""
 
 import subprocess
 import sys
+import tarfile
+import venv
 import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import rasterio
 
 import geofcn
 import geofcn_cli
@@ -14,16 +17,46 @@ import geofcn_cli
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_wheel_holds_every_module_of_both_packages(tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT],
-        check=True,
-    )
-    (wheel,) = tmp_path.glob("geofcn-*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
-    expected = {str(path.relative_to(ROOT)) for path in (ROOT / "geofcn").rglob("*.py")}
-    expected |= {f"geofcn_cli/{path.name}" for path in (ROOT / "cli").rglob("*.py")}
-    assert held == expected
+def tracked(*patterns: str) -> set[str]:
+    """The files that git holds, by their paths from the root."""
+    command = ["git", "-C", ROOT, "ls-files", *patterns]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Path, Path]:
+    """The sdist, and the wheel that is built of it."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--outdir", folder, ROOT]
+    subprocess.run(command, capture_output=True, text=True, check=True)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return sdist, wheel
+
+
+def test_the_wheel_holds_every_module_of_all_packages(built):
+    names = zipfile.ZipFile(built[1]).namelist()
+    modules = {name for name in names if name.endswith((".py", "py.typed"))}
+    sources = tracked("geofcn/*.py", "geofcn/*.typed")
+    assert len({Path(source).parent for source in sources}) == 10, "nine packages in the first"
+    commands = {f"geofcn_{path}" for path in tracked("cli/*.py", "cli/*.typed")}
+    assert modules == sources | commands
+
+
+def test_the_sdist_holds_what_a_build_needs(built):
+    with tarfile.open(built[0]) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert tracked("geofcn/*.py", "cli/*.py", "setup.cfg", "pyproject.toml") <= names
+    assert {"LICENSE", "README.md", "geofcn/py.typed"} <= names
+
+
+def test_the_wheel_installs_in_a_fresh_environment_and_runs(built, tmp_path):
+    venv.create(tmp_path / "fresh", with_pip=True)
+    scripts = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")
+    command = [scripts / "python", "-m", "pip", "install", "--quiet", "-c", "constraints.txt"]
+    subprocess.run([*command, built[1]], cwd=ROOT, check=True)
+    subprocess.run([scripts / "geofcn", "sample", tmp_path / "s", "--size", "128"], check=True)
+    with rasterio.open(tmp_path / "s" / "scene.tif") as scene:
+        assert scene.shape == (128, 128) and scene.count == 3
 
 
 def test_the_command_is_installed():
@@ -32,21 +65,59 @@ def test_the_command_is_installed():
     assert Path(geofcn_cli.__file__).name == "__init__.py"
 
 
-def test_help_needs_no_heavy_import():
-    heavy = "torch", "dask", "geopandas", "matplotlib", "rasterio", "numpy"
+def test_the_version_is_that_of_the_package():
+    assert entry_points(group="console_scripts", name="geofcn")["geofcn"].dist.version == (
+        geofcn.__version__
+    )
+
+
+def imported_by(arguments: list[str]) -> set[str]:
+    """The modules that a command of geofcn imports, run in a process of its own."""
     code = (
         "import sys, click.testing, geofcn_cli.main as m;"
-        "r = click.testing.CliRunner().invoke(m.main, ['--help']);"
+        f"r = click.testing.CliRunner().invoke(m.main, {arguments!r});"
         "assert r.exit_code == 0, r.output;"
-        f"print([name for name in {heavy!r} if name in sys.modules])"
+        "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return set(done.stdout.split())
 
 
-def test_the_package_names_the_verbs():
+HEAVY = {"dask", "distributed", "geopandas", "matplotlib", "numpy", "pandas", "rasterio", "torch"}
+
+
+def test_help_needs_no_heavy_import():
+    assert imported_by(["--help"]).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("verb", ["sample", "info", "train", "infer", "polygonize", "evaluate"])
+def test_help_of_a_verb_needs_no_heavy_import(verb):
+    assert imported_by([verb, "--help"]).isdisjoint(HEAVY)
+
+
+def test_info_of_a_scene_needs_neither_torch_nor_dask(trained):
+    modules = imported_by(["info", str(trained / "scene.tif")])
+    assert "rasterio" in modules
+    assert modules.isdisjoint({"dask", "distributed", "geopandas", "matplotlib", "torch"})
+
+
+def test_the_package_names_what_it_exports():
+    assert set(geofcn.__all__) == {
+        "GeofcnError", "Outline", "__version__", "evaluate", "infer", "info", "load_model",
+        "polygonize", "resume", "sample", "train",
+    }  # fmt: skip
+    assert dir(geofcn) == sorted(geofcn.__all__)
     for name in geofcn.__all__:
-        if name != "__version__":
-            assert callable(getattr(geofcn, name)), name
+        assert getattr(geofcn, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'fly'"):
         geofcn.fly  # noqa: B018
+
+
+def test_a_type_checker_sees_the_signatures():
+    code = "import geofcn; reveal_type(geofcn.train); reveal_type(geofcn.evaluate)"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "scene: str | os.PathLike[str]" in done.stdout, done.stdout
+    assert "-> geofcn.training.result.TrainingResult" in done.stdout
+    assert "-> geofcn.evaluation.result.Evaluation" in done.stdout
