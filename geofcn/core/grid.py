@@ -24,6 +24,15 @@ class Grid:
         None where the raster has no place on the ground.
     transform : affine.Affine
         Pixel corners (column, row) to CRS coordinates (x, y).
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> grid = Grid(2, 3, None, Affine(0.5, 0, 100, 0, -0.5, 200))
+    >>> grid.transform * (grid.width, grid.height)
+    (101.5, 199.0)
+    >>> grid.window
+    Window(row=0, col=0, height=2, width=3)
     """
 
     height: int

@@ -1,4 +1,4 @@
-"""Arrays in, arrays out: blank pixels, normalisation, classes.
+"""Pixel values: normalisation, blank pixels, classes, and probabilities as uint8.
 
 Images are (bands, rows, columns), masks and probabilities (rows, columns). `valid` is boolean,
 false where a pixel is blank.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 BACKGROUND, HOUSE, BLANK = 0, 1, 255
 
@@ -20,9 +21,20 @@ PROBABILITY_STEPS = 254
 class Normalisation:
     """(value - mean) / scale, the same for the whole scene, 0 where blank.
 
-    mean   (bands, period, period) float32, repeated every `period` pixels from the scene's origin:
-           period 1 is a mean per band, period W the mean image of the training tiles
-    scale  (bands,) float32, in units of the raster's values
+    Attributes
+    ----------
+    mean : (bands, period, period) array of float32
+        In units of the raster's values, repeated every `period` pixels from the scene's origin:
+        period 1 is a mean per band, period W the mean image of training tiles W pixels wide.
+    scale : (bands,) array of float32
+        In units of the raster's values.
+
+    Examples
+    --------
+    >>> normalisation = Normalisation(np.full((1, 1, 1), 100, np.float32), np.float32([50]))
+    >>> image = np.array([[[50, 100, 200]]], np.uint8)
+    >>> normalisation.apply(image, np.array([[True, True, False]]), 0, 0)
+    array([[[-1.,  0.,  0.]]], dtype=float32)
     """
 
     mean: np.ndarray
@@ -34,10 +46,21 @@ class Normalisation:
         return self.mean.shape[0]
 
     def apply(self, image: np.ndarray, valid: np.ndarray | None, row: int, col: int) -> np.ndarray:
-        """Normalise an image whose upper left pixel lies at (row, col) of the scene.
+        """Normalise a part of the scene.
 
-        Returns float32 of the image's shape; 0 in every band where `valid` is false (`None`: all
-        pixels are valid).
+        Parameters
+        ----------
+        image : (bands, rows, columns) array
+            It is left alone.
+        valid : (rows, columns) array of bool, optional
+            None: all pixels are valid.
+        row, col : int
+            Where the image's upper left pixel lies in the scene.
+
+        Returns
+        -------
+        (bands, rows, columns) array of float32
+            0 in every band where a pixel is blank.
         """
         # A pixel that is blank may be NaN, infinite or too large for float32: it is overwritten
         # below, not computed with.
@@ -53,13 +76,27 @@ class Normalisation:
     def block_means(
         self, image: np.ndarray, valid: np.ndarray, size: int, row: int = 0, col: int = 0
     ) -> np.ndarray:
-        """Means of `size` x `size` pixels of what `apply` gives.
+        """Means of `size` x `size` pixels of what `apply` gives, up to rounding.
 
-        With one mean per band the pixels are summed first, which takes a fraction of the time.
+        Parameters
+        ----------
+        image : (bands, rows, columns) array
+            Rows and columns are multiples of `size`.
+        valid : (rows, columns) array of bool
+            Blank pixels count as 0, the mean, among the `size` x `size`.
+        size : int
+            Side of a block, in pixels.
+        row, col : int
+            Where the image's upper left pixel lies in the scene.
+
+        Returns
+        -------
+        (bands, rows / size, columns / size) array of float32
         """
         if size == 1 or self.mean.shape[1] > 1:
             pixels = self.apply(image, valid, row, col)
             return pixels if size == 1 else block_sum(pixels, size, np.float32) / size**2
+        # With one mean per band the values are summed before they are normalised: far fewer then.
         whole = bool(valid.all())
         image = image if whole else np.where(valid, image, image.dtype.type(0))
         kind = np.uint16 if image.dtype == np.uint8 and size <= 16 else np.float32
@@ -77,7 +114,14 @@ class Normalisation:
 
 
 def pad_to(array: np.ndarray, height: int, width: int, value: float = 0) -> np.ndarray:
-    """`array` (..., rows, columns) extended to the right and at the bottom with `value`."""
+    """`array` (..., rows, columns) extended to the right and at the bottom with `value`.
+
+    Examples
+    --------
+    >>> pad_to(np.array([[1, 2]]), 2, 3)
+    array([[1, 2, 0],
+           [0, 0, 0]])
+    """
     down, right = height - array.shape[-2], width - array.shape[-1]
     if not (down or right):
         return array
@@ -85,9 +129,17 @@ def pad_to(array: np.ndarray, height: int, width: int, value: float = 0) -> np.n
     return np.pad(array, margins, constant_values=value)
 
 
-def block_sum(array: np.ndarray, size: int, dtype: type) -> np.ndarray:
-    """Sums of `size` x `size` pixels of (..., rows, columns), in a `dtype` that holds them."""
-    rows = array[..., ::size, :].astype(dtype)
+def block_sum(array: np.ndarray, size: int, dtype: DTypeLike) -> np.ndarray:
+    """Sums of `size` x `size` pixels of (..., rows, columns), in a `dtype` that holds them.
+
+    Rows and columns are multiples of `size`.
+
+    Examples
+    --------
+    >>> block_sum(np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint8), 2, np.uint16)
+    array([[14, 22]], dtype=uint16)
+    """
+    rows: np.ndarray = array[..., ::size, :].astype(dtype)
     for row in range(1, size):
         rows += array[..., row::size, :]
     sums = rows[..., ::size].copy()
@@ -97,10 +149,10 @@ def block_sum(array: np.ndarray, size: int, dtype: type) -> np.ndarray:
 
 
 def nonblank_values(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """How many of a pixel's values are not blank when training tiles are chosen.
+    """How many of a pixel's values are not blank, (rows, columns) uint16, see `is_kept`.
 
-    (rows, columns) uint16. A value is blank when it is 0 or its pixel is not valid: the share of
-    blank values, not of blank pixels, decides (as in the seed).
+    A value is blank when it is 0 or its pixel is not valid: the share of blank values, not of blank
+    pixels, decides whether a training tile is kept, as in the exercise.
     """
     return np.where(valid, (image != 0).sum(axis=0, dtype=np.uint16), np.uint16(0))
 
@@ -108,14 +160,25 @@ def nonblank_values(image: np.ndarray, valid: np.ndarray) -> np.ndarray:
 def is_kept(values: int, size: int, houses: int) -> bool:
     """Whether a tile is trained on: not when more than half of it is blank and it has no house.
 
-    values  that are not blank, of the `size` values in all bands
-    houses  pixels labelled house
+    Parameters
+    ----------
+    values : int
+        Values that are not blank, see `nonblank_values`.
+    size : int
+        Values in all bands.
+    houses : int
+        Pixels labelled house.
+
+    Examples
+    --------
+    >>> is_kept(24, 48, houses=0), is_kept(23, 48, houses=0), is_kept(23, 48, houses=1)
+    (True, False, True)
     """
     return houses > 0 or 2 * values >= size
 
 
 def houses_and_known(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boolean (rows, columns): which pixels of uint8 labels are houses, and which are labelled.
+    """Which pixels of uint8 labels are houses, and which are labelled: bool, of the same shape.
 
     Examples
     --------
@@ -126,7 +189,14 @@ def houses_and_known(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:
-    """uint8 mask: HOUSE where probability >= threshold, else BACKGROUND, BLANK where not valid."""
+    """uint8 mask: HOUSE where probability >= threshold, else BACKGROUND, BLANK where not valid.
+
+    Examples
+    --------
+    >>> valid = np.array([True, True, False])
+    >>> classify(np.array([0.4, 0.5, 0.9], np.float32), valid, 0.5)
+    array([  0,   1, 255], dtype=uint8)
+    """
     mask = (probability >= np.float32(threshold)).view(np.uint8)
     if not valid.all():
         mask[~valid] = BLANK
@@ -134,8 +204,14 @@ def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np
 
 
 def quantise(probability: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-    """float32 probabilities as uint8: 0-254 for 0-1, rounded to the nearest, BLANK where blank
-    (`None`: nowhere).
+    """float32 probabilities as uint8: 0-254 for 0-1, rounded to the nearest, BLANK where not valid.
+
+    `valid` None: all pixels are valid.
+
+    Examples
+    --------
+    >>> quantise(np.array([0, 0.5, 1, 0], np.float32), np.array([True, True, True, False]))
+    array([  0, 127, 254, 255], dtype=uint8)
     """
     steps = probability * np.float32(PROBABILITY_STEPS)
     steps = np.rint(steps, out=steps).astype(np.uint8)

@@ -37,7 +37,7 @@ class Rings:
 
     @classmethod
     def of(cls, polygons: np.ndarray) -> Rings:
-        """The rings of Polygons (n,), in order."""
+        """The rings of an array (n,) of shapely Polygons in order: exterior, holes, exterior ..."""
         rings, polygon = shapely.get_rings(polygons, return_index=True)
         points, ring = shapely.get_coordinates(rings, return_index=True)
         return cls(points, ring, np.searchsorted(ring, np.arange(len(rings) + 1)), polygon)
@@ -75,14 +75,33 @@ def from_rings(
     polygon : (r,) array
         The polygon of each ring, in order; its first ring is the exterior.
     count : int
-        How many polygons there are.
+        How many polygons there are; one without rings is empty.
+
+    Returns
+    -------
+    (count,) array of shapely.Polygon
+
+    Examples
+    --------
+    >>> rings = Rings.of(np.array([shapely.box(0, 0, 2, 1)]))
+    >>> moved = from_rings(rings.points + 10, rings.first, rings.polygon, 1)
+    >>> print(moved[0])
+    POLYGON ((12 10, 12 11, 10 11, 10 10, 12 10))
     """
     offsets = np.searchsorted(polygon, np.arange(count + 1))
     return shapely.from_ragged_array(shapely.GeometryType.POLYGON, points, (first, offsets))
 
 
 def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of valid polygons (n,), pair by pair, from 0 to 1.
+    """Intersection over union of valid polygons, pair by pair, from 0 to 1.
+
+    Parameters
+    ----------
+    first, second : (n,) array of shapely.Polygon
+
+    Returns
+    -------
+    (n,) array of float64
 
     Examples
     --------
