@@ -1,4 +1,4 @@
-"""Scores of a prediction against labels: pixel by pixel, and house by house.
+"""Evaluate a prediction against labels: scores pixel by pixel, and house by house.
 
 Either side is a raster or polygons. A raster is the common reference (of two, the prediction's). It
 is streamed in row bands, in which pixels are compared, polygons being burned onto its grid, and
@@ -53,7 +53,7 @@ def evaluate(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
-    """Compare a prediction with labels, over the pixels and the houses that neither leaves blank.
+    """Score a prediction against labels, over the pixels and houses that neither leaves blank.
 
     Polygons belong to a raster's extent when their representative point lies on a pixel of it that
     is not blank. Houses are matched as SpaceNet does (Van Etten et al., 2018).

@@ -1,4 +1,4 @@
-"""Houses of one side of an evaluation: polygons of a file, or of a raster by the sweep."""
+"""Footprints of one side of an evaluation: polygons of a file, or traced in a raster."""
 
 from __future__ import annotations
 
@@ -22,26 +22,43 @@ from geofcn.tracing.sweep import Polygons, Sweep
 
 @dataclass(frozen=True)
 class Houses:
-    """The houses of one side.
+    """Footprints of houses, of one side of an evaluation.
 
     Attributes
     ----------
     polygons : (n,) array
         Valid shapely Polygons in the common CRS.
     scores : (n,) array
-        What the file's column `score` says, NaN where nothing.
+        The file's column `score`, NaN without one.
     """
 
     polygons: np.ndarray
     scores: np.ndarray
 
     def select(self, chosen: np.ndarray) -> Houses:
-        """The houses chosen by a boolean array."""
+        """The houses chosen by a boolean array (n,)."""
         return Houses(self.polygons[chosen], self.scores[chosen])
 
 
 def houses_of(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Houses:
-    """The houses of a file in `crs`: a multipolygon's parts one by one; invalid ones mended."""
+    """Houses of a file's polygons, reprojected to `crs` and made valid.
+
+    Each part of a multipolygon is a house; other geometries are left out.
+
+    Parameters
+    ----------
+    frame : GeoDataFrame
+        What the file holds, with a numeric column `score` or without.
+    crs : CRS or None
+        Of the houses; None, or a frame without a CRS: coordinates stay as they are.
+
+    Examples
+    --------
+    >>> parts = shapely.union(shapely.box(0, 0, 1, 1), shapely.box(5, 5, 6, 6))
+    >>> frame = geopandas.GeoDataFrame({"score": [0.9]}, geometry=[parts])
+    >>> houses_of(frame, None).scores
+    array([0.9, 0.9])
+    """
     if frame.crs is not None and crs is not None:
         frame = frame.to_crs(crs.to_wkt())
     shapes = shapely.force_2d(np.asarray(frame.geometry.values))
@@ -55,7 +72,19 @@ def houses_of(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Ho
 
 
 def open_both(prediction: str, labels: str) -> tuple[tuple[Houses, Houses], pyproj.CRS | None]:
-    """The houses of two files of polygons, and the prediction's CRS, in which they are.
+    """Read the houses of two files of polygons.
+
+    Parameters
+    ----------
+    prediction, labels : str
+        Paths of vector files.
+
+    Returns
+    -------
+    (Houses, Houses)
+        Predicted and true ones.
+    CRS or None
+        The prediction's, in which both are.
 
     Raises
     ------
@@ -79,14 +108,28 @@ class HouseCollector(Protocol):
     """Collects the houses of one side while the row bands of a raster pass by."""
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
-        """Take a row band: boolean (rows, columns), what is a house and what is not blank."""
+        """Take the next row band.
+
+        Parameters
+        ----------
+        window : Window
+            The band's, in pixels of the raster.
+        houses, counted : (rows, columns) bool array
+            What is a house on this side, and what neither side leaves blank.
+        """
 
     def finish(self) -> Houses:
         """All houses, after the last row band."""
 
 
 class TracedHouses:
-    """The houses of a side that is a raster, traced in its row bands."""
+    """Collects the houses of a side that is a raster, by tracing its pixels.
+
+    Parameters
+    ----------
+    raster : Scene
+        Whose transform and width the row bands have.
+    """
 
     def __init__(self, raster: Scene):
         self._transform = raster.transform
@@ -108,21 +151,31 @@ class TracedHouses:
 
 
 class LocatedHouses:
-    """The houses of a side that is a file: those that lie where the raster is not blank."""
+    """Collects the houses of a side that is a file: those that lie where nothing is blank.
+
+    Parameters
+    ----------
+    houses : Houses
+        Of the file, in the raster's CRS. Each lies where its representative point does; off the
+        raster it does not count.
+    raster : Scene
+        Whose row bands pass by.
+    """
 
     def __init__(self, houses: Houses, raster: Scene):
         self._houses = houses
         points = shapely.get_coordinates(shapely.point_on_surface(houses.polygons))
         col, row = np.floor(~raster.transform * points.T)
         inside = (col >= 0) & (col < raster.width) & (row >= 0) & (row < raster.height)
-        self._which = np.flatnonzero(inside)[np.argsort(row[inside], kind="stable")]
-        self._row, self._col = row[self._which].astype(np.int64), col[self._which].astype(np.int64)
+        # From top to bottom, as the row bands come.
+        self._index = np.flatnonzero(inside)[np.argsort(row[inside], kind="stable")]
+        self._row, self._col = row[self._index].astype(np.int64), col[self._index].astype(np.int64)
         self._counted = np.zeros(len(points), bool)
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
         """See HouseCollector."""
         band = slice(*np.searchsorted(self._row, [window.row, window.bottom]))
-        self._counted[self._which[band]] = counted[self._row[band] - window.row, self._col[band]]
+        self._counted[self._index[band]] = counted[self._row[band] - window.row, self._col[band]]
 
     def finish(self) -> Houses:
         """See HouseCollector."""

@@ -1,4 +1,4 @@
-"""Which predicted polygon is which true one, and how far apart their outlines are.
+"""Matching of predicted and true polygons by their overlap, and PoLiS distance of outlines.
 
 Polygons are valid shapely Polygons, in arrays (n,), all in one plane.
 """
@@ -16,8 +16,9 @@ import shapely
 from geofcn.core.ragged import Rings, intersection_over_union
 from geofcn.core.windows import ceil_div
 
-# Coordinates have so many digits: an overlap of exactly the least one must not fail for the last.
+# Coordinates are rounded: an overlap of exactly the least one must not fail for their last digit.
 SLACK = 1e-7
+# Pairs of polygons that a thread takes on at once.
 PAIRS_AT_ONCE = 4096
 
 
@@ -25,8 +26,12 @@ PAIRS_AT_ONCE = 4096
 class Matching:
     """Pairs of a prediction and a truth, each in one pair at most, in the predictions' order.
 
-    prediction, truth  (m,) indices
-    iou                (m,) intersection over union
+    Attributes
+    ----------
+    prediction, truth : (m,) int array
+        Indices of a pair's polygons.
+    iou : (m,) array
+        Intersection over union of a pair, above 0 and up to 1.
     """
 
     prediction: np.ndarray
@@ -43,12 +48,30 @@ def match(
     least: float = 0.5,
     scores: np.ndarray | None = None,
 ) -> Matching:
-    """Match as SpaceNet does (Van Etten et al. 2018).
+    """Match predicted with true polygons by intersection over union, as SpaceNet does.
 
-    Predictions choose one after the other, in the order of descending `scores` (NaN is last): each
-    takes the truth, of those still free, with which its intersection over union is highest, if
-    that is `least` or more. Among predictions of equal scores, or without any, the pair that
-    overlaps most comes first.
+    Predictions choose one after the other, in the order of descending scores: each takes the
+    truth, of those still free, with which its intersection over union is highest, if that is
+    `least` or more (Van Etten et al., 2018). Among predictions of equal scores, or without any,
+    the pair that overlaps most comes first.
+
+    Parameters
+    ----------
+    prediction, truth : (n,) and (m,) array
+        Polygons.
+    least : float
+        Intersection over union from which a pair matches, above 0 and up to 1.
+    scores : (n,) array, optional
+        Of the predictions; NaN is last.
+
+    Examples
+    --------
+    >>> truth = np.array([shapely.box(0, 0, 4, 1), shapely.box(9, 9, 10, 10)])
+    >>> prediction = np.array([shapely.box(0, 0, 2, 1), shapely.box(0, 0, 3, 1)])
+    >>> match(prediction, truth)
+    Matching(prediction=array([1]), truth=array([0]), iou=array([0.75]))
+    >>> match(prediction, truth, scores=np.array([0.9, 0.4]))
+    Matching(prediction=array([0]), truth=array([0]), iou=array([0.5]))
     """
     p, t, iou = _overlaps(prediction, truth, least)
     rank = np.zeros(len(prediction)) if scores is None else np.nan_to_num(-scores, nan=np.inf)
@@ -76,8 +99,9 @@ def _overlaps(
 
 
 def _in_threads(function: Callable[..., np.ndarray], *pairs: np.ndarray) -> np.ndarray:
-    """function(one, other) of arrays (n,) of polygons, in parts side by side: GEOS lets go of
-    Python's lock.
+    """function(first, second) of arrays (n,) of polygons, in parts side by side.
+
+    Threads do: GEOS lets go of Python's lock.
     """
     count = max(1, ceil_div(len(pairs[0]), PAIRS_AT_ONCE))
     parts = [np.array_split(array, count) for array in pairs]
@@ -93,13 +117,13 @@ def _first_come(p: np.ndarray, t: np.ndarray, predictions: int, truths: int) -> 
     """
     free_p, free_t = np.ones(predictions, bool), np.ones(truths, bool)
     served = []
-    left = np.arange(len(p))
-    while len(left):
-        sure = left[_is_first(p[left]) & _is_first(t[left])]
+    waiting = np.arange(len(p))
+    while len(waiting):
+        sure = waiting[_is_first(p[waiting]) & _is_first(t[waiting])]
         served.append(sure)
         free_p[p[sure]] = free_t[t[sure]] = False
-        left = left[free_p[p[left]] & free_t[t[left]]]
-    return np.concatenate(served) if served else left
+        waiting = waiting[free_p[p[waiting]] & free_t[t[waiting]]]
+    return np.concatenate(served) if served else waiting
 
 
 def _is_first(values: np.ndarray) -> np.ndarray:
@@ -110,24 +134,34 @@ def _is_first(values: np.ndarray) -> np.ndarray:
 
 
 def polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The PoLiS distance of each of the pairs (n,), in the polygons' unit (Avbelj et al. 2015).
+    """PoLiS distance of polygons (n,), pair by pair (Avbelj et al., 2015).
 
-    Half the mean distance of one's vertices to the other's boundary, plus the same the other way
-    round; holes are part of the boundary.
+    Half the mean distance of the first one's vertices to the second one's boundary, plus the same
+    the other way round; holes are part of the boundary.
+
+    Returns
+    -------
+    (n,) array
+        In the unit of the coordinates.
+
+    Examples
+    --------
+    >>> polis(np.array([shapely.box(0, 0, 1, 1)]), np.array([shapely.box(0, 0, 2, 1)]))
+    array([0.5])
     """
     return _in_threads(_polis, first, second)
 
 
 def _polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (_stray(first, second) + _stray(second, first)) / 2
+    return (_vertex_distance(first, second) + _vertex_distance(second, first)) / 2
 
 
-def _stray(polygons: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _vertex_distance(polygons: np.ndarray, counterparts: np.ndarray) -> np.ndarray:
     """The mean distance of each polygon's vertices to the boundary of its counterpart."""
     rings = Rings.of(polygons)
     # A ring's last point is its first.
     vertex = rings.edges
     owner = rings.polygon[rings.ring[vertex]]
     vertices = shapely.points(rings.points[vertex])
-    distances = shapely.distance(vertices, shapely.boundary(others)[owner])
+    distances = shapely.distance(vertices, shapely.boundary(counterparts)[owner])
     return np.bincount(owner, weights=distances) / np.bincount(owner)

@@ -27,7 +27,21 @@ MATCHES_COLUMNS = {
 
 @dataclass(frozen=True)
 class SideOutcome:
-    """What became of the houses of one side; iou is NaN where there is no match."""
+    """Houses of one side with what became of each.
+
+    Attributes
+    ----------
+    side : {"prediction", "truth"}
+        Which side it is.
+    polygons : (n,) array
+        Footprints.
+    areas : (n,) array
+        In square metres on the ground.
+    iou : (n,) array
+        Intersection over union of its match, NaN without one.
+    unmatched : {"fp", "fn"}
+        What a house without a match is.
+    """
 
     side: str
     polygons: np.ndarray
@@ -37,23 +51,32 @@ class SideOutcome:
 
     @property
     def matched(self) -> np.ndarray:
-        """(n,) bool, which of them have a match."""
+        """Which houses have a match, (n,) bool."""
         return ~np.isnan(self.iou)
 
 
 def score_objects(
     sides: tuple[Houses, Houses], ground: Ground, iou: float, min_area: float
 ) -> tuple[ObjectScores, tuple[SideOutcome, SideOutcome]]:
-    """Object scores of (predicted, true) houses, and what became of every house.
+    """Match predicted with true houses, and score them.
 
     Parameters
     ----------
+    sides : (Houses, Houses)
+        Predicted and true ones, in one CRS.
     ground : Ground
         Measures the houses' areas and distances.
     iou : float
         Intersection over union from which two polygons are the same house.
     min_area : float
         Smaller houses of either side are left out, in square metres.
+
+    Returns
+    -------
+    ObjectScores
+        NaN where undefined.
+    (SideOutcome, SideOutcome)
+        Predicted and true houses, without those that are too small.
     """
     (prediction, predicted_areas), (truth, true_areas) = (
         _large_enough(side, ground, min_area) for side in sides
@@ -95,17 +118,17 @@ def _large_enough(side: Houses, ground: Ground, min_area: float) -> tuple[Houses
     return side.select(large), areas[large]
 
 
-def _spread(values: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
-    """(count,) floats: `values` at the indices `where`, NaN elsewhere."""
+def _spread(values: np.ndarray, indices: np.ndarray, count: int) -> np.ndarray:
+    """`values` at their indices in an array (count,) that is NaN elsewhere."""
     spread = np.full(count, nan)
-    spread[where] = values
+    spread[indices] = values
     return spread
 
 
 def _mean_polis(
     prediction: np.ndarray, truth: np.ndarray, matches: Matching, ground: Ground
 ) -> float:
-    """In metres, each pair on a plane of its own around the truth's centre; NaN without any."""
+    """Metres, each pair on a plane of its own around the truth's centre; NaN without a match."""
     if not len(matches):
         return nan
     matched = truth[matches.truth]
@@ -118,7 +141,7 @@ def _mean_polis(
 
 
 def _by_size(prediction: SideOutcome, truth: SideOutcome) -> dict[str, Counts]:
-    """tp, fp and fn in each size class."""
+    """Counts in each size class."""
     limits = list(SIZES.values())[:-1]
 
     def count(outcomes: SideOutcome, matched: bool) -> list[int]:
@@ -130,16 +153,16 @@ def _by_size(prediction: SideOutcome, truth: SideOutcome) -> dict[str, Counts]:
 
 
 def match_features(outcomes: tuple[SideOutcome, SideOutcome]) -> Iterator[FeatureBatch]:
-    """The houses of both sides as they are written, predictions first."""
+    """Features of the file of matches, with MATCHES_COLUMNS: predictions, then true houses."""
     first = 1
-    for one in outcomes:
-        count = len(one.polygons)
+    for outcome in outcomes:
+        count = len(outcome.polygons)
         columns = {
             "id": np.arange(first, first + count),
-            "side": np.full(count, one.side, dtype=object),
-            "outcome": np.where(one.matched, "tp", one.unmatched).astype(object),
-            "iou": one.iou,
-            "area_m2": one.areas,
+            "side": np.full(count, outcome.side, dtype=object),
+            "outcome": np.where(outcome.matched, "tp", outcome.unmatched).astype(object),
+            "iou": outcome.iou,
+            "area_m2": outcome.areas,
         }
         first += count
-        yield FeatureBatch(one.polygons, columns)
+        yield FeatureBatch(outcome.polygons, columns)

@@ -15,7 +15,13 @@ NAMES = {"f1": "F1", "iou": "IoU", "mean_iou": "mean IoU", "polis_m": "PoLiS"}
 
 @dataclass(frozen=True)
 class PixelScores:
-    """Scores over the pixels that neither side leaves blank: fractions of 1, NaN if undefined."""
+    """Scores over the pixels that neither side leaves blank.
+
+    Attributes
+    ----------
+    precision, recall, f1, accuracy, iou : float
+        Fractions of 1, NaN if undefined.
+    """
 
     precision: float
     recall: float
@@ -26,7 +32,13 @@ class PixelScores:
 
 @dataclass(frozen=True)
 class Counts:
-    """True positives, false positives and false negatives."""
+    """Counts of houses.
+
+    Attributes
+    ----------
+    tp, fp, fn : int
+        True positives, false positives and false negatives.
+    """
 
     tp: int
     fp: int
@@ -35,7 +47,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class ObjectScores:
-    """Scores over houses.
+    """Scores over houses, matched one to one.
 
     Attributes
     ----------
@@ -44,9 +56,9 @@ class ObjectScores:
     tp, fp, fn : int
         Houses found, false alarms, houses missed.
     mean_iou : float
-        Mean intersection over union of the matches.
+        Mean intersection over union of the matches, NaN without any.
     polis_m : float
-        Mean PoLiS distance of the matches, in metres.
+        Mean PoLiS distance of the matches, in metres, NaN without any.
     by_size : dict
         Counts in the size classes small, medium and large (see SIZES); a match counts in that of
         its truth.
@@ -65,13 +77,21 @@ class ObjectScores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a prediction against labels; `pixels` is None where no side is a raster."""
+    """Scores of a prediction against labels; it prints itself as a table.
+
+    Attributes
+    ----------
+    pixels : PixelScores or None
+        None where no side is a raster.
+    objects : ObjectScores
+        Over houses.
+    """
 
     pixels: PixelScores | None
     objects: ObjectScores
 
     def to_dict(self) -> dict[str, Any]:
-        """All scores as plain dicts, by name; NaN where undefined."""
+        """All scores as nested dicts, by the names of the attributes; NaN where undefined."""
         return asdict(self)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Variations of training tiles: how a tile lies on the scene, and what light it is seen in.
+"""Data augmentation of training tiles: rotation, zoom, mirroring, light and colours.
 
 All draws come from the generator that is handed in; arrays in, arrays out.
 """
@@ -25,17 +25,33 @@ SATURATION, GREY = 0.8, 0.3
 
 
 def random_hflip(arrays: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
-    """All arrays (..., rows, columns) as they are, or with their columns backwards."""
+    """Arrays (..., rows, columns), all mirrored left to right or none, with equal chances."""
     return [array[..., ::-1] for array in arrays] if random.integers(2) else arrays
 
 
 @dataclass(frozen=True)
 class AffineSample:
-    """How a tile lies on the scene, about its middle.
+    """A tile turned, zoomed and mirrored about its middle, by the nearest pixels of the scene.
 
-    angle     radians, from the scene's columns towards its rows
-    zoom      scene pixels that a pixel of the tile is apart from the next
-    mirrored  columns run backwards
+    Attributes
+    ----------
+    angle : float
+        Radians, from the scene's columns towards its rows.
+    zoom : float
+        Distance of two neighbouring pixels of the tile, in pixels of the scene.
+    mirrored : bool
+        Whether the columns run backwards.
+
+    Examples
+    --------
+    Every second pixel, from right to left:
+
+    >>> sample = AffineSample(angle=0.0, zoom=2.0, mirrored=True)
+    >>> sample.side(2)
+    3
+    >>> sample.take([np.arange(9).reshape(3, 3)], 2)[0]
+    array([[2, 0],
+           [8, 6]])
     """
 
     angle: float
@@ -43,12 +59,20 @@ class AffineSample:
     mirrored: bool
 
     def side(self, size: int) -> int:
-        """Side of the window of the scene that a tile of `size` x `size` pixels needs."""
+        """Side, in pixels, of the window of the scene that a tile of `size` x `size` needs."""
         across = abs(math.cos(self.angle)) + abs(math.sin(self.angle))
         return math.ceil(self.zoom * across * (size - 1) - ROUNDING) + 1
 
     def take(self, arrays: list[np.ndarray], size: int) -> list[np.ndarray]:
-        """The tile (..., size, size) of each array (..., side, side); nearest neighbours."""
+        """Cut the tile (..., size, size) out of each array (..., side, side).
+
+        Parameters
+        ----------
+        arrays : list of array
+            Arrays of the window whose side `side(size)` says; any dtypes, which are kept.
+        size : int
+            Side of the tile, in pixels.
+        """
         side = self.side(size)
         along = np.arange(size) - (size - 1) / 2
         down, right = self.zoom * along, self.zoom * (-along if self.mirrored else along)
@@ -68,15 +92,26 @@ def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
 
 
 def random_affine(random: np.random.Generator) -> AffineSample:
-    """Angles within TILT, sizes within ZOOM, mirrored or not."""
+    """Draw an angle within TILT, a logarithm of the zoom within ZOOM, and whether to mirror."""
     angle, zoom = random.uniform(-TILT, TILT), math.exp(random.uniform(-ZOOM, ZOOM))
     return AffineSample(angle, zoom, bool(random.integers(2)))
 
 
 def colour_jitter(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """A normalised image (bands, rows, columns) in another light: contrast, brightness, colours.
+    """Change brightness, contrast and saturation of a normalised image at random.
 
-    Pixels that are 0 in every band stay so: blank remains blank.
+    One affine map of the bands, drawn anew for each call, is applied to all pixels.
+
+    Parameters
+    ----------
+    image : (bands, rows, columns) float32 array
+        Left as it is. Pixels that are 0 in every band stay so: blank remains blank.
+    random : numpy.random.Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    (bands, rows, columns) float32 array
     """
     bands = len(image)
     colour = 0.0 if random.random() < GREY else 1 + random.uniform(-SATURATION, SATURATION)

@@ -1,4 +1,4 @@
-"""A training's state on disk: one `.safetensors` file, replaced in one step; it cannot run code."""
+"""Checkpoint of a training: one `.safetensors` file, replaced in one step; it cannot run code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,23 +20,40 @@ HEADER = "geofcn-training"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """tensors  by name; state  plain JSON types"""
+    """State of a training, as it is kept.
+
+    Attributes
+    ----------
+    tensors : dict
+        Weights, the optimizer's moments and the like, by name.
+    state : dict
+        All else, in plain JSON types.
+    """
 
     tensors: dict[str, torch.Tensor]
-    state: dict
+    state: dict[str, Any]
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write under a temporary name, then replace what is at `path`.
+    """Write a checkpoint under a temporary name, then replace what is at `path`.
 
-    Raises OutputError where the file cannot be written.
+    Raises
+    ------
+    OutputError
+        Where the file cannot be written.
     """
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
     write_whole(path, save(tensors, {HEADER: json.dumps(checkpoint.state)}))
 
 
-def load_checkpoint(path: str | os.PathLike) -> Checkpoint | None:
-    """The checkpoint at `path`, or None where there is none. Raises TrainingError if damaged."""
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
+    """Read the checkpoint at `path`; None where there is none.
+
+    Raises
+    ------
+    TrainingError
+        Where it is damaged, or something else.
+    """
     if not Path(path).exists():
         return None
     try:

@@ -1,14 +1,14 @@
-"""Batches for the optimiser, read and prepared by threads ahead of it.
+"""Data loader: batches of shuffled, augmented tiles, prepared by threads ahead of the optimiser.
 
-Order and variations depend on the seed, the epoch and the tile alone: they are the same for any
-number of threads, and for a training that goes on in the middle of an epoch.
+Order and augmentation depend on the random seed, the epoch and the tile alone: they are the same
+for any number of threads, and for a training that goes on in the middle of an epoch.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -31,11 +31,26 @@ AHEAD_BATCHES, AHEAD_TILES = 4, 16
 def normalised_arrays(
     tile: TrainingTile, normalisation: Normalisation, block: int
 ) -> list[np.ndarray]:
-    """A tile's normalised image, house share and labelled share, as means of blocks."""
+    """Normalised image, share of houses and labelled share of a tile, as means of blocks.
+
+    Parameters
+    ----------
+    tile : TrainingTile
+        Of n x n pixels.
+    normalisation : Normalisation
+        Of the net's input.
+    block : int
+        Side of a block in pixels; it divides n.
+
+    Returns
+    -------
+    list of float32 array
+        (bands, n / block, n / block), and twice (n / block, n / block).
+    """
     image = normalisation.block_means(tile.image, tile.valid, block)
     houses, known = (
-        block_sum(where, block, np.uint16) / np.float32(block**2)
-        for where in houses_and_known(tile.labels)
+        block_sum(mask, block, np.uint16) / np.float32(block**2)
+        for mask in houses_and_known(tile.labels)
     )
     return [image, houses, known]
 
@@ -43,13 +58,24 @@ def normalised_arrays(
 def jitter_window(
     window: Window, side: int, stride: int, height: int, width: int, random: np.random.Generator
 ) -> Window:
-    """Another window near `window`, of `side` pixels a side.
+    """Draw a window of `side` x `side` pixels near `window`.
 
-    Its middle is off by up to half a stride along each axis. It lies on the scene of `height` x
-    `width` pixels where that is large enough, else it starts at its corner.
+    Its middle is off by up to half a stride along each axis.
+
+    Parameters
+    ----------
+    window : Window
+        A tile's.
+    side, stride : int
+        Pixels.
+    height, width : int
+        Of the scene, in pixels. The new window lies on it where it is large enough; else the
+        window starts at its first row or column.
+    random : numpy.random.Generator
+        Where the draws come from.
     """
-    off = random.integers(-(stride // 2), stride // 2 + 1, size=2)
-    rows, cols = (window.height - side) // 2 + off
+    shift = random.integers(-(stride // 2), stride // 2 + 1, size=2)
+    rows, cols = (window.height - side) // 2 + shift
     row = max(0, min(window.row + int(rows), height - side))
     col = max(0, min(window.col + int(cols), width - side))
     return Window(row, col, side, side)
@@ -58,8 +84,22 @@ def jitter_window(
 class BatchLoader:
     """All batches of a training, epoch by epoch.
 
-    windows   of the tiles, in column order
-    held_out  windows to stay a tile's distance away from, wherever tiles are moved
+    Parameters
+    ----------
+    tiles : TileCache
+        Where tiles are read.
+    windows : sequence of SourceWindow
+        Of the tiles, in column order.
+    normalisation : Normalisation
+        Of the net's input.
+    recipe : Recipe
+        Batch size, order and augmentation.
+    held_out : sequence of SourceWindow
+        Windows to stay a tile's distance away from, wherever tiles are moved.
+    threads : int, optional
+        That prepare batches; default: one for each core.
+    region_cells : int
+        Side of the regions in which tiles are shuffled, in cells of `tiles`.
     """
 
     def __init__(
@@ -88,14 +128,14 @@ class BatchLoader:
         return ceil_div(len(self.windows), self.recipe.batch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch` (from 1), from number `start` (from 0) on."""
+        """Iterate over the batches of `epoch` (from 1), from number `start` (from 0) on."""
         size = self.recipe.batch
         groups = self.order(epoch)
         order = [number for group in groups for number in group]
         ahead = max(AHEAD_BATCHES, AHEAD_TILES // size)
         prefetch = self._prefetch([*groups, *self._start_of(epoch + 1)])
         with ThreadPoolExecutor(self.threads) as pool:
-            pending: deque = deque()
+            pending: deque[Future[Batch]] = deque()
             try:
                 for first in range(start * size, len(order), size):
                     numbers = order[first : first + size]
@@ -111,7 +151,7 @@ class BatchLoader:
                 pool.shutdown(cancel_futures=True)
 
     def order(self, epoch: int) -> list[list[int]]:
-        """Numbers of the tiles in the order of an epoch, in groups that fit in memory.
+        """Order of the tiles' numbers in `epoch` (from 1), in groups that fit in memory.
 
         Tiles are shuffled within a group. Where the cache does not hold all, a group is as many
         regions, drawn at random, as a third of it holds: with the group before and the one to come
@@ -125,14 +165,15 @@ class BatchLoader:
         numbers = sorted(range(len(self.windows)), key=self._region)
         regions = [list(members) for _, members in groupby(numbers, key=self._region)]
         groups: list[list[int]] = []
-        room = 0
+        free_bytes = 0
         for index in random.permutation(len(regions)):
-            taken = self.region_cells**2 * self.tiles.cell_bytes(self.windows[regions[index][0]][0])
-            if not groups or taken > room:
+            source = self.windows[regions[index][0]].source
+            region_bytes = self.region_cells**2 * self.tiles.cell_bytes(source)
+            if not groups or region_bytes > free_bytes:
                 groups.append([])
-                room = self.tiles.budget // 3
+                free_bytes = self.tiles.budget // 3
             groups[-1] += regions[index]
-            room -= taken
+            free_bytes -= region_bytes
         return [random.permutation(group).tolist() for group in groups]
 
     def _start_of(self, epoch: int) -> list[list[int]]:
@@ -147,7 +188,7 @@ class BatchLoader:
         return source, window.row // side, window.col // side
 
     def _prefetch(self, groups: list[list[int]]) -> dict[int, list[SourceWindow]]:
-        """For a tile, the windows of the next group to decode while it is trained on."""
+        """The windows of the next group to decode while a tile is trained on, by its number."""
         return {
             current: [self.windows[number] for number in following[i :: len(group)]]
             for group, following in pairwise(groups)
@@ -155,10 +196,11 @@ class BatchLoader:
         }
 
     def _batch(self, epoch: int, numbers: list[int]) -> Batch:
-        samples = [self._sample(epoch, number) for number in numbers]
-        return Batch(*(np.stack(arrays) for arrays in zip(*samples, strict=True)))
+        tiles = [self._augmented(epoch, number) for number in numbers]
+        return Batch(*(np.stack(arrays) for arrays in zip(*tiles, strict=True)))
 
-    def _sample(self, epoch: int, number: int) -> list[np.ndarray]:
+    def _augmented(self, epoch: int, number: int) -> list[np.ndarray]:
+        """Image, houses and known of a tile as it is seen in an epoch."""
         source_window, recipe = self.windows[number], self.recipe
         if recipe.augment == "none":
             return self._normalised(self.tiles.read(source_window))
@@ -192,6 +234,6 @@ class BatchLoader:
         source, window = source_window
         whole = self.tiles.sources[source].scene.window
         moved = jitter_window(window, side, self.recipe.stride, *whole.shape, random)
-        if any(n == source and moved.intersect(w).pixels for n, w in self._blocked):
+        if any(n == source and moved.intersect(blocked).pixels for n, blocked in self._blocked):
             return None
         return SourceWindow(source, moved)

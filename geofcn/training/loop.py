@@ -1,4 +1,4 @@
-"""Training loop: steps over batches, validation after each epoch, checkpoints on the way."""
+"""Training loop: steps over batches, validation after each epoch, checkpoints in between."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from geofcn.training.tensorboard import EventWriter
 from geofcn.training.trainer import Trainer, learning_rate
 from geofcn.training.validation import Validator
 
+# Least time between two checkpoints.
 CHECKPOINT_SECONDS = 30
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,12 @@ class TrainingLoop:
     events: EventWriter
 
     def fit(self, progress: Progress) -> None:
-        """Train to the end of the recipe; after each epoch score, and keep the best weights so far.
+        """Train to the end of the recipe; score after each epoch, and keep the best weights.
+
+        Parameters
+        ----------
+        progress : callable
+            Told of the tiles that are learnt from.
 
         Raises
         ------
@@ -64,27 +70,27 @@ class TrainingLoop:
         total = recipe.epochs * len(self.batches.windows)
         with progress("training", total, "tiles") as bar:
             bar.advance(min(recipe.batch * len(state.losses), total))
-            saved = time.monotonic()
+            checkpoint_time = time.monotonic()
             while not state.is_finished(recipe):
-                saved = self._train_epoch(bar, saved)
+                checkpoint_time = self._train_epoch(bar, checkpoint_time)
                 self._end_epoch()
         self.run.save(self.trainer, state)
 
-    def _train_epoch(self, bar: ProgressBar, saved: float) -> float:
-        """Learn from the batches of an epoch that are left; returns when the state was saved."""
+    def _train_epoch(self, bar: ProgressBar, checkpoint_time: float) -> float:
+        """Learn from the batches of an epoch that are left; the time of the last checkpoint."""
         state, steps = self.state, len(self.batches)
-        shown = {"F1": state.history[-1].f1} if state.history else {}
+        figures = {"F1": state.history[-1].f1} if state.history else {}
         for batch in self.batches.epoch(state.epoch, state.step):
             result = self.trainer.step(batch, state.epoch, state.step / steps)
             state.step += 1
             state.losses.append(result.loss)
             state.confusion += result.confusion
             self.events.step(len(state.losses), result.loss)
-            bar.advance(len(batch.images), loss=result.loss, **shown)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
+            bar.advance(len(batch.images), loss=result.loss, **figures)
+            if time.monotonic() - checkpoint_time > CHECKPOINT_SECONDS:
                 self.run.save(self.trainer, state)
-                saved = time.monotonic()
-        return saved
+                checkpoint_time = time.monotonic()
+        return checkpoint_time
 
     def _end_epoch(self) -> None:
         recipe, state, steps = self.trainer.recipe, self.state, len(self.batches)

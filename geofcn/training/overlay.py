@@ -1,4 +1,4 @@
-"""Overlay of hits, misses and false alarms over a training scene."""
+"""Overlay of hits, misses and false alarms over a training scene, as a picture."""
 
 from __future__ import annotations
 
@@ -17,11 +17,24 @@ from geofcn.progress import Progress
 from geofcn.training import plots
 from geofcn.training.validation import VALIDATION_WINDOW
 
+# The longer side of the picture, at the most.
 OVERLAY_PIXELS = 2048
 
 
 def write_overlay(source: LabelledScene, folder: Path, progress: Progress) -> None:
-    """Paint what the best model finds and misses over the scene, reduced to OVERLAY_PIXELS."""
+    """Write `overlay.png`: hits, misses and false alarms of the best model, painted on the scene.
+
+    A scene larger than OVERLAY_PIXELS is shown by every second, third, ... pixel.
+
+    Parameters
+    ----------
+    source : LabelledScene
+        What is shown.
+    folder : Path
+        The run's, which holds the model with the best F1.
+    progress : callable
+        Told of the pixels that are predicted.
+    """
     scene = source.scene
     model = load_model(folder / BEST_F1)
     predictor = Predictor(model)

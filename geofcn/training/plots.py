@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn from plain arrays."""
+"""Plots of a training's loss, scores and overlay, drawn from plain arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,17 @@ LEGEND_ROWS = 36
 
 
 def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
-    """The loss of every iteration, with its running mean over an epoch."""
+    """Plot the loss of every iteration, with its running mean over an epoch, as a PNG.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        Of every step.
+    epochs : int
+        In which they were taken.
+    path : Path
+        File to write.
+    """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     values = np.asarray(losses, float)
     steps = np.arange(1, len(values) + 1)
@@ -50,8 +60,17 @@ def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
 
 
 def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Precision, recall, F1, accuracy and IoU after every epoch, the best F1 marked; the F1 of
-    training, on tiles as they were learnt from, is dashed.
+    """Plot the validation scores after every epoch, the best F1 marked, as a PNG.
+
+    The F1 of training, on tiles as they were learnt from, is dashed.
+
+    Parameters
+    ----------
+    history : sequence of mapping
+        One row an epoch: its number `epoch`, and `precision`, `recall`, `f1`, `accuracy`, `iou`
+        and `train_f1` as fractions of 1, NaN if undefined.
+    path : Path
+        File to write.
     """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
@@ -61,9 +80,9 @@ def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
         width = 2.2 if name == "f1" else 1.3
         label = NAMES.get(name, name)
         axes.plot(epochs, scores, color=colour, linewidth=width, label=label, marker=marker)
-    learnt = [100 * row["train_f1"] for row in history]
+    train_f1 = [100 * row["train_f1"] for row in history]
     axes.plot(
-        epochs, learnt, color=COLOURS["f1"], linestyle="--", linewidth=1, label="F1, training"
+        epochs, train_f1, color=COLOURS["f1"], linestyle="--", linewidth=1, label="F1, training"
     )
     f1 = np.array([row["f1"] for row in history], float)
     if np.isfinite(f1).any():
@@ -84,24 +103,33 @@ def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
 
 
 def overlay_plot(
-    image: np.ndarray, found: np.ndarray, houses: np.ndarray, known: np.ndarray, path: Path
+    image: np.ndarray, predicted: np.ndarray, houses: np.ndarray, known: np.ndarray, path: Path
 ) -> None:
-    """Hits, misses and false alarms painted over the scene, one picture pixel per array pixel.
+    """Paint hits, misses and false alarms over the scene, as a PNG.
 
-    image (bands, rows, columns) of any dtype; boolean (rows, columns): `found` by the net, `houses`
-    of the labels, `known` where labels say something. A strip with the legend is added below.
+    A pixel of the arrays is one of the picture; a strip of LEGEND_ROWS with the legend is added
+    below.
+
+    Parameters
+    ----------
+    image : (bands, rows, columns) array
+        The scene, of any dtype.
+    predicted, houses, known : (rows, columns) bool array
+        Houses of the net, those of the labels, and where the labels say anything.
+    path : Path
+        File to write.
     """
-    kinds = {
-        "hit": found & houses & known,
-        "missed": ~found & houses & known,
-        "false alarm": found & ~houses & known,
-        "found, not labelled": found & ~known,
+    masks = {
+        "hit": predicted & houses & known,
+        "missed": ~predicted & houses & known,
+        "false alarm": predicted & ~houses & known,
+        "found, not labelled": predicted & ~known,
     }
-    kinds = {name: where for name, where in kinds.items() if known.any() and where.any()}
+    masks = {name: mask for name, mask in masks.items() if known.any() and mask.any()}
     picture = picture_of(image).astype(np.float32)
-    for name, where in kinds.items():
-        picture[where] = 0.45 * picture[where] + 0.55 * np.array(OVERLAY[name], np.float32)
-    strip = _legend_strip({name: OVERLAY[name] for name in kinds}, picture.shape[1])
+    for name, mask in masks.items():
+        picture[mask] = 0.45 * picture[mask] + 0.55 * np.array(OVERLAY[name], np.float32)
+    strip = _legend_strip({name: OVERLAY[name] for name in masks}, picture.shape[1])
     save_picture(np.concatenate([picture.astype(np.uint8), strip]), path)
 
 
@@ -119,9 +147,15 @@ def _legend_strip(entries: Mapping[str, tuple[int, int, int]], width: int) -> np
 
 
 def picture_of(image: np.ndarray) -> np.ndarray:
-    """(bands, rows, columns) of any dtype to (rows, columns, 3) uint8; one band becomes grey.
+    """Image (bands, rows, columns) of any dtype as a picture (rows, columns, 3) of uint8.
 
-    What is not uint8 is stretched between its 2nd and 98th percentile.
+    The first three bands are shown, or the first one in grey where there are fewer. What is not
+    uint8 is stretched between its 2nd and 98th percentile.
+
+    Examples
+    --------
+    >>> picture_of(np.array([[[7, 8]]], np.uint8)).tolist()
+    [[[7, 7, 7], [8, 8, 8]]]
     """
     bands = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
     if bands.dtype != np.uint8:
@@ -133,7 +167,7 @@ def picture_of(image: np.ndarray) -> np.ndarray:
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
-    """Write (rows, columns, 3) uint8 as a PNG, in one step."""
+    """Write a picture (rows, columns, 3) of uint8 as a PNG, in one step."""
     partial = path.with_name(f".{path.name}.partial")
     plt.imsave(partial, picture, format="png")
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""What a training returns: the history, the best epoch, and the paths of its files."""
+"""Result of a training: its history, best epoch and files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What one training made.
+    """History, best epoch and files of a training; it prints itself.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Run folder of a training: its state, models, history and plots on disk."""
+"""Run folder of a training: its checkpoint, models, history and plots on disk."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,15 +40,24 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """A training's folder.
+    """A training's folder, made if need be.
 
-    fingerprint  everything that decides a weight, as plain JSON types
-    request      the arguments the training was started with, as plain JSON types
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    fingerprint : mapping
+        Everything that decides a weight, in plain JSON types.
+    request : mapping
+        Arguments the training was started with, in plain JSON types.
 
-    The folder is made if need be. Raises OutputError where it cannot be used.
+    Raises
+    ------
+    OutputError
+        Where the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, fingerprint: Mapping, request: Mapping):
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any], request: Mapping[str, Any]):
         self.folder = folder
         self.fingerprint = fingerprint
         self.request = request
@@ -64,9 +74,19 @@ class Run:
             ) from error
 
     def unfinished(self, overwrite: bool) -> Checkpoint | None:
-        """The state of this very training, if it was left unfinished.
+        """Load the checkpoint of this very training, if it was left unfinished; else None.
 
-        Raises OutputError where the folder holds another training and must not be overwritten.
+        Parameters
+        ----------
+        overwrite : bool
+            Whether another training may be replaced.
+
+        Raises
+        ------
+        OutputError
+            Where the folder holds another training and must not be overwritten.
+        TrainingError
+            Where it holds a damaged checkpoint and must not be overwritten.
         """
         folder = self.folder
         try:
@@ -89,12 +109,12 @@ class Run:
         return None
 
     def empty(self) -> None:
-        """Remove an older run's files: none of them must be taken for this run's."""
+        """Remove the files of an older run: none of them must be taken for this run's."""
         for name in (*RUN_FILES, CHECKPOINT):
             (self.folder / name).unlink(missing_ok=True)
 
     def save(self, trainer: Trainer, state: TrainingState) -> None:
-        """Keep everything the next step depends on; `restore` brings it back."""
+        """Write a checkpoint: everything the next step depends on; `restore` brings it back."""
         tensors = trainer.state() | {"losses": torch.tensor(state.losses, dtype=torch.float64)}
         facts = {
             "fingerprint": self.fingerprint,
@@ -108,8 +128,16 @@ class Run:
         save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, facts))
 
     def keep(self, model: Model, history: Sequence[Epoch]) -> None:
-        """Keep the history, the last weights, and those with the best F1 or accuracy; the first of
-        equals stays.
+        """Write the history, the last weights, and those with the best F1 and accuracy so far.
+
+        Of epochs that are equally good the first one's weights stay.
+
+        Parameters
+        ----------
+        model : Model
+            With the weights of the last epoch.
+        history : sequence of Epoch
+            All epochs, at least one.
         """
         row = history[-1]
         metadata = replace(model.metadata, threshold=row.threshold, scores=_plain(row))
@@ -121,13 +149,13 @@ class Run:
         self._write_history(history)
 
     def plot(self, state: TrainingState) -> None:
-        """Draw the loss of every step and the scores of every epoch."""
+        """Plot the loss of every step and the scores of every epoch."""
         history = state.history
         plots.loss_plot(state.losses, len(history), self.folder / "loss.png")
         plots.scores_plot([asdict(row) for row in history], self.folder / "scores.png")
 
     def finish(self) -> None:
-        """From here on the folder holds a finished run."""
+        """Remove the checkpoint: from here on the folder holds a finished run."""
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def _write_history(self, history: Sequence[Epoch]) -> None:
@@ -135,14 +163,19 @@ class Run:
         writer = csv.writer(text)
         writer.writerow(field.name for field in fields(Epoch))
         for row in history:
-            writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row))
+            writer.writerow(
+                f"{value:.6g}" if isinstance(value, float) else value for value in astuple(row)
+            )
         write_whole(self.folder / "history.csv", text.getvalue().encode())
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
-    """Bring the trainer back to the checkpoint, and say how far it had come."""
+    """Bring the trainer back to a checkpoint; returns how far the training had come.
+
+    The number of torch's threads becomes that of the training, too.
+    """
     state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
-    # Sums round otherwise in other numbers of threads.
+    # In another number of threads sums would round in another way.
     torch.set_num_threads(state["threads"])
     trainer.restore(checkpoint.tensors, len(losses))
     return TrainingState(
@@ -154,6 +187,6 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
     )
 
 
-def _plain(row: Epoch) -> dict:
+def _plain(row: Epoch) -> dict[str, float | None]:
     """The row as JSON takes it: a score that is undefined is null."""
     return {key: None if isnan(value) else value for key, value in asdict(row).items()}

@@ -1,4 +1,4 @@
-"""Which tiles a training learns from, and which parts of its scenes it is scored on.
+"""Sampling: which tiles a training learns from, and which blocks it is validated on.
 
 One streamed pass, the survey, counts in cells what the choice needs and takes the statistics; the
 rest is arithmetic on the counts, however large the scene.
@@ -31,13 +31,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Selection:
-    """The tiles to train on, and what to score on.
+    """The tiles to train on, and the windows to validate on.
 
-    windows        of the tiles to train on, in column order
-    candidates     how many tiles there were
-    house_share    houses among the labelled pixels of the kept tiles, 0 to 1
-    normalisation  of the net's input
-    held_out       windows kept from training, to score on
+    Attributes
+    ----------
+    windows : tuple of SourceWindow
+        Of the tiles to train on, in column order.
+    candidates : int
+        How many tiles there were.
+    house_share : float
+        Houses among the labelled pixels of the chosen tiles, 0 to 1.
+    normalisation : Normalisation
+        Of the net's input.
+    held_out : tuple of SourceWindow
+        Windows kept from training, to score on.
     """
 
     windows: tuple[SourceWindow, ...]
@@ -57,8 +64,25 @@ def select(
     """Choose the training tiles.
 
     A tile is thrown away when it is more than half blank and holds no house, when nothing in it is
-    labelled, or when it comes within a tile of a `held_out` window of its source. Raises
-    LabelsError where that leaves nothing to learn.
+    labelled, or when it comes within a tile of a `held_out` window of its source.
+
+    Parameters
+    ----------
+    tiles : TileCache
+        Where tiles are read, for the mean image.
+    recipe : Recipe
+        Tile, stride and normalisation.
+    statistics : Survey
+        Of the sources of `tiles`.
+    held_out : sequence of SourceWindow
+        See `held_out_blocks`.
+    progress : callable
+        Told of the tiles that are read.
+
+    Raises
+    ------
+    LabelsError
+        Where no tile, or only one class, is left to learn.
     """
     blocked = _cells_near(held_out, recipe.tile)
     bands = len(tiles.sources[0].scene.bands)
@@ -128,11 +152,25 @@ def _refuse_one_class(sources: Sequence[LabelledScene], share: float, labelled: 
 def held_out_blocks(
     sources: Sequence[LabelledScene], statistics: Survey, recipe: Recipe
 ) -> list[SourceWindow]:
-    """Blocks to validate on: about recipe.validate_fraction of each scene, few and square.
+    """Choose the blocks to validate on: about recipe.validate_fraction of each scene.
 
-    A scene is cut into parts of up to 16 x 16 tiles. Each gives up one of its corners: the one
-    whose share of houses is nearest to the whole part's, for scores that stand for the scene.
-    Blocks start on multiples of the tile's side.
+    A scene is cut into parts of up to PART_TILES x PART_TILES tiles. Each gives up one of its
+    corners: the one whose share of houses is nearest to the whole part's, for scores that stand
+    for the scene. Parts that are too small, or without a house in any corner, give up none.
+
+    Parameters
+    ----------
+    sources : sequence of LabelledScene
+        The scenes.
+    statistics : Survey
+        Of these.
+    recipe : Recipe
+        Tile and fraction.
+
+    Returns
+    -------
+    list of SourceWindow
+        Blocks that start on multiples of the tile's side; empty where the fraction is 0.
     """
     if recipe.validate_fraction == 0:
         return []
@@ -155,11 +193,11 @@ def _corner(part: Window, counts: Counts, recipe: Recipe) -> list[Window]:
         for row in (part.row, _last_start(part.row, part.height, height, tile))
         for col in (part.col, _last_start(part.col, part.width, width, tile))
     ]
-    wanted = counts.house_share(part)
+    part_share = counts.house_share(part)
     shares = [counts.house_share(corner) for corner in corners]
     if max(shares) == 0:
         return []
-    return [corners[int(np.argmin([abs(share - wanted) for share in shares]))]]
+    return [corners[int(np.argmin([abs(share - part_share) for share in shares]))]]
 
 
 def _side(length: int, tile: int, fraction: float) -> int:

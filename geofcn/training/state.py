@@ -1,4 +1,4 @@
-"""State of a training: its history of epochs, and how far it has come."""
+"""State of a training: its history of epochs, losses, and the step it has come to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geofcn.training.validation import ValidationScores
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history: what the epoch learnt, and the scores after it.
+    """Row of the history: loss and F1 of an epoch's training, and validation scores after it.
 
     Attributes
     ----------
@@ -70,7 +70,20 @@ class TrainingState:
     history: list[Epoch] = field(default_factory=list)
 
     def end_epoch(self, lr: float, scores: ValidationScores) -> Epoch:
-        """Add a row to the history, and stand at the start of the next epoch."""
+        """Add a row to the history, and go to the start of the next epoch.
+
+        Parameters
+        ----------
+        lr : float
+            Learning rate of the last step.
+        scores : ValidationScores
+            Of the model after it.
+
+        Returns
+        -------
+        Epoch
+            The new row.
+        """
         losses = self.losses[-self.step :]
         row = Epoch(
             epoch=self.epoch,
@@ -92,12 +105,12 @@ class TrainingState:
         return bool(recipe.patience and self.epochs_without_gain() >= recipe.patience)
 
     def epochs_without_gain(self) -> int:
-        """Epochs since the one with the best F1."""
+        """Epochs since the one with the best F1; 0 before the first."""
         return len(self.history) - best_of([row.f1 for row in self.history]) if self.history else 0
 
 
 def best_of(values: Sequence[float]) -> int:
-    """Number (from 1) of the first of the largest values; NaN counts as below all.
+    """Number (from 1) of the first of the largest values, scores from 0 up; NaN is below all.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Statistics that are streamed: exact, mergeable, of a size that the scene does not change."""
+"""Streamed statistics: mean and deviation of each band, and the mean image of tiles.
+
+Those of a whole are the sum of those of its parts.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,26 @@ from geofcn.core.pixels import Normalisation
 class BandMoments:
     """Count, mean and sum of squared deviations of each band, over the pixels that are valid.
 
-    Parts are merged by the update of Chan, Golub and LeVeque (1979), which loses no digits.
+    Parts are added by the numerically stable update of Chan, Golub and LeVeque (1979).
+
+    Attributes
+    ----------
+    count : int
+        Pixels.
+    mean : (bands,) array
+        In units of the raster's values.
+    squares : (bands,) array
+        Sums of squared deviations from the mean.
+
+    Examples
+    --------
+    >>> left, right = (
+    ...     BandMoments.of(np.array([[values]], np.uint8), np.ones((1, 2), bool))
+    ...     for values in ([1, 3], [5, 7])
+    ... )
+    >>> whole = left + right
+    >>> whole.count, whole.mean, whole.squares
+    (4, array([4.]), array([20.]))
     """
 
     count: int
@@ -27,7 +49,7 @@ class BandMoments:
 
     @classmethod
     def of(cls, image: np.ndarray, valid: np.ndarray) -> BandMoments:
-        """Moments of an image (bands, rows, columns) where `valid` (rows, columns)."""
+        """Moments of an image (bands, rows, columns) where `valid` (rows, columns) is true."""
         values = image.reshape(len(image), -1) if valid.all() else image[:, valid]
         if image.dtype == np.uint8:
             return cls._of_bytes(values)
@@ -38,27 +60,27 @@ class BandMoments:
 
     @classmethod
     def _of_bytes(cls, values: np.ndarray) -> BandMoments:
-        """The same from how often each of 256 values occurs, in a tenth of the time."""
+        """The same from how often each of 256 values occurs: no image of floats is made."""
         counts = np.stack([np.bincount(band, minlength=256) for band in values])
         count = values.shape[1]
-        steps = np.arange(256)
-        mean = counts @ steps / max(1, count)
-        return cls(count, mean, (counts * (steps - mean[:, None]) ** 2).sum(axis=1))
+        levels = np.arange(256)
+        mean = counts @ levels / max(1, count)
+        return cls(count, mean, (counts * (levels - mean[:, None]) ** 2).sum(axis=1))
 
     def __add__(self, other: BandMoments) -> BandMoments:
         count = self.count + other.count
         if count == 0:
             return self
-        step = other.mean - self.mean
+        shift = other.mean - self.mean
         share = other.count / count
         return BandMoments(
             count,
-            self.mean + step * share,
-            self.squares + other.squares + step**2 * (self.count * share),
+            self.mean + shift * share,
+            self.squares + other.squares + shift**2 * (self.count * share),
         )
 
     def normalisation(self) -> Normalisation:
-        """Mean and standard deviation per band; a band that never varies is only shifted."""
+        """Normalise by mean and standard deviation; a band that never varies is only shifted."""
         deviation = np.sqrt(self.squares / max(1, self.count))
         scale = np.where(deviation > 0, deviation, 1)
         return Normalisation(self.mean.astype(np.float32)[:, None, None], scale.astype(np.float32))
@@ -66,20 +88,28 @@ class BandMoments:
 
 @dataclass(frozen=True)
 class MeanImage:
-    """The sum of tiles (bands, W, W), and how many they are."""
+    """Sum of tiles of one size, for their mean, pixel by pixel.
+
+    Attributes
+    ----------
+    count : int
+        Tiles.
+    total : (bands, n, n) array
+        Their sum, float64.
+    """
 
     count: int
     total: np.ndarray
 
     @classmethod
     def of(cls, image: np.ndarray) -> MeanImage:
-        """The sum that starts with one tile."""
+        """The sum of one tile (bands, n, n)."""
         return cls(1, image.astype(np.float64))
 
     def __add__(self, other: MeanImage) -> MeanImage:
         return MeanImage(self.count + other.count, self.total + other.total)
 
     def normalisation(self) -> Normalisation:
-        """The mean image is subtracted; values keep their units."""
+        """Normalise by subtracting the mean image; values keep their units."""
         mean = (self.total / self.count).astype(np.float32)
         return Normalisation(mean, np.ones(len(mean), np.float32))

@@ -20,18 +20,32 @@ from geofcn.recipes import Recipe
 from geofcn.training.statistics import BandMoments
 from geofcn.training.tiles import SourceWindow, TileCache
 
-# Pixels a side that a task of the survey reads.
+# Side of the windows that are read, in pixels.
 SURVEYED = 1024
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a scene's cells hold, arrays (rows, columns) of int64, one entry a cell.
+    """Counts of values, houses and labels in the square cells of a scene.
 
-    cell    side of a cell in pixels; those at the scene's edge reach beyond it
-    values  values that are neither blank nor 0, over all bands
-    houses  pixels labelled house
-    known   pixels labelled at all
+    Attributes
+    ----------
+    cell : int
+        Side of a cell in pixels; those at the scene's edge reach beyond it.
+    values : (rows, columns) int64 array
+        In each cell, values that are neither blank nor 0, over all bands.
+    houses : (rows, columns) int64 array
+        Pixels labelled house.
+    known : (rows, columns) int64 array
+        Pixels labelled at all.
+
+    Examples
+    --------
+    >>> counts = Counts(8, *np.array([[[60, 64]], [[0, 12]], [[64, 48]]]))
+    >>> counts.over(Window(0, 0, 8, 16))
+    (124, 12, 112)
+    >>> counts.house_share(Window(0, 8, 8, 8))
+    0.25
     """
 
     cell: int
@@ -40,34 +54,63 @@ class Counts:
     known: np.ndarray
 
     def over(self, window: Window) -> tuple[int, int, int]:
-        """values, houses and known of a window that starts and ends on multiples of `cell`."""
+        """Sums of `values`, `houses` and `known` over a window.
+
+        Parameters
+        ----------
+        window : Window
+            In pixels; it starts and ends on multiples of `cell`, or at the scene's edge.
+        """
         part = (
             slice(window.row // self.cell, ceil_div(window.bottom, self.cell)),
             slice(window.col // self.cell, ceil_div(window.right, self.cell)),
         )
-        return tuple(int(a[part].sum()) for a in (self.values, self.houses, self.known))
+        return (
+            int(self.values[part].sum()),
+            int(self.houses[part].sum()),
+            int(self.known[part].sum()),
+        )
 
     def house_share(self, window: Window) -> float:
-        """Houses among the labelled pixels of a window, 0 to 1."""
+        """Houses among the labelled pixels of a window, 0 to 1; 0 where nothing is labelled."""
         _, houses, known = self.over(window)
         return houses / known if known else 0.0
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over all sources found: counts of each, and moments of all their pixels."""
+    """Statistics of the training scenes.
+
+    Attributes
+    ----------
+    counts : tuple of Counts
+        Of each scene.
+    moments : BandMoments
+        Of the valid pixels of all scenes.
+    """
 
     counts: tuple[Counts, ...]
     moments: BandMoments
 
 
 def survey(tiles: TileCache, recipe: Recipe, progress: Progress = silent) -> Survey:
-    """Read every pixel of scenes and labels once; count cells, take the moments of each band."""
+    """Take the statistics of scenes and labels, each pixel of which is read once.
+
+    Parameters
+    ----------
+    tiles : TileCache
+        Of the scenes; nothing is kept in it.
+    recipe : Recipe
+        Tile and stride, whose greatest common divisor is the side of a cell.
+    progress : callable
+        Told of the pixels that are read.
+    """
     cell = gcd(recipe.tile, recipe.stride)
     side = round_up(SURVEYED, cell)
+    scenes = [source.scene for source in tiles.sources]
     extents = [
-        Window(0, 0, round_up(s.scene.height, recipe.tile), round_up(s.scene.width, recipe.tile))
-        for s in tiles.sources
+        Window(0, 0, round_up(scene.height, recipe.tile), round_up(scene.width, recipe.tile))
+        for scene in scenes
     ]
     windows = [
         SourceWindow(number, block)
@@ -78,8 +121,9 @@ def survey(tiles: TileCache, recipe: Recipe, progress: Progress = silent) -> Sur
         Counts(cell, *np.zeros((3, extent.height // cell, extent.width // cell), np.int64))
         for extent in extents
     ]
-    moments = BandMoments.none(len(tiles.sources[0].scene.bands))
-    with progress("looking at the scenes", sum(w.pixels for _, w in windows), "px") as bar:
+    moments = BandMoments.none(len(scenes[0].bands))
+    pixels = sum(window.pixels for _, window in windows)
+    with progress("looking at the scenes", pixels, "px") as bar:
         results = stream(partial(_count, tiles, cell), windows)
         for (number, window), (counted, added) in zip(windows, results, strict=True):
             part = Window(
@@ -93,7 +137,17 @@ def survey(tiles: TileCache, recipe: Recipe, progress: Progress = silent) -> Sur
 
 
 def save_survey(path: Path, key: str, statistics: Survey) -> None:
-    """Keep a survey for the next training on the same scenes; `key` says which these are."""
+    """Write a survey to an `.npz` file, for the next training on the same scenes.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    key : str
+        Says which scenes these are, and how they were counted.
+    statistics : Survey
+        To keep.
+    """
     moments = statistics.moments
     arrays = {"mean": moments.mean, "squares": moments.squares, "count": np.array(moments.count)}
     for number, counts in enumerate(statistics.counts):
@@ -105,7 +159,7 @@ def save_survey(path: Path, key: str, statistics: Survey) -> None:
 
 
 def load_survey(path: Path, key: str) -> Survey | None:
-    """The survey kept at `path`, or None where there is none, or not that of `key`."""
+    """Read the survey at `path`; None where there is none, a damaged one, or one of another key."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if str(arrays["key"]) != key:
@@ -127,7 +181,7 @@ def load_survey(path: Path, key: str) -> Survey | None:
 def _count(
     tiles: TileCache, cell: int, source_window: SourceWindow
 ) -> tuple[dict[str, np.ndarray], BandMoments]:
-    """What the cells of a window hold, and the moments of its pixels."""
+    """Counts of the cells of a window, by name, and the moments of its pixels."""
     tile = tiles.read_once(source_window)
     houses, known = houses_and_known(tile.labels)
     counted = {

@@ -1,23 +1,26 @@
-"""TensorBoard events of a training, where they are asked for."""
+"""TensorBoard events of a training: the loss of every step, the scores of every epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from geofcn.errors import UsageError
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 
 class EventWriter(Protocol):
-    """What a training tells; `number` counts its steps from 1."""
+    """Writes what a training reports; `number` counts its steps from 1."""
 
     def step(self, number: int, loss: float) -> None:
-        """The loss of a step."""
+        """Write the loss of a step."""
 
     def epoch(self, number: int, figures: Mapping[str, float]) -> None:
-        """The figures after an epoch, whose last step is `number`."""
+        """Write the figures after an epoch, by name; its last step is `number`."""
 
 
 class _NoEvents:
@@ -29,7 +32,7 @@ class _NoEvents:
 
 
 class _TensorBoardEvents:
-    def __init__(self, writer):
+    def __init__(self, writer: SummaryWriter):
         self._writer = writer
 
     def step(self, number: int, loss: float) -> None:
@@ -42,11 +45,19 @@ class _TensorBoardEvents:
 
 @contextmanager
 def open_event_writer(folder: Path | None, done: int = 0) -> Iterator[EventWriter]:
-    """Events go to `folder`/tensorboard; nowhere where it is None.
+    """Open a writer of TensorBoard events for a `with` block, which closes it.
 
-    done  steps an earlier, unfinished training has told of; what it told after them is forgotten
+    Parameters
+    ----------
+    folder : Path or None
+        Events go to its `tensorboard`; None: nowhere.
+    done : int
+        Steps of a training that goes on; the events after them are dropped.
 
-    Raises UsageError where TensorBoard is not installed.
+    Raises
+    ------
+    UsageError
+        Where TensorBoard is not installed.
     """
     if folder is None:
         yield _NoEvents()

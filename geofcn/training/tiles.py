@@ -1,4 +1,4 @@
-"""Training tiles from any number of scenes of any size, of bounded memory.
+"""Training tiles from any number of scenes of any size, in bounded memory.
 
 Scenes are decoded in square cells, each once for all the tiles that overlap it; as many cells as a
 stated budget holds are kept, the least recently used ones go.
@@ -19,13 +19,22 @@ from geofcn.core.pixels import BACKGROUND, BLANK
 from geofcn.core.windows import Window, blocks
 from geofcn.io.labels import LabelledScene
 
+# Decoded cells that are kept.
 CACHE_BYTES = 192 * 2**20
 # Side of a decoded cell, in pixels: a few of GDAL's blocks.
 CELL_SIZE = 512
 
 
 class SourceWindow(NamedTuple):
-    """A window of one of several labelled scenes, by the number of the scene."""
+    """A window of one of several labelled scenes.
+
+    Attributes
+    ----------
+    source : int
+        Number of the scene, from 0.
+    window : Window
+        In its pixels.
+    """
 
     source: int
     window: Window
@@ -33,7 +42,17 @@ class SourceWindow(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingTile:
-    """image (bands, H, W) raw, valid (H, W) boolean, labels (H, W) uint8 with 255 for unknown."""
+    """Pixels and labels of a window of a scene.
+
+    Attributes
+    ----------
+    image : (bands, rows, columns) array
+        Raw values, of the scene's dtype.
+    valid : (rows, columns) bool array
+        Where it is not blank.
+    labels : (rows, columns) uint8 array
+        0 background, 1 house, 255 unknown.
+    """
 
     image: np.ndarray
     valid: np.ndarray
@@ -41,23 +60,30 @@ class TrainingTile:
 
 
 def with_zero_padding(tile: TrainingTile) -> TrainingTile:
-    """The tile as the exercise sees it: blank pixels are raw zeros, and background."""
+    """The tile as in the exercise: blank pixels are valid zeros, and background if unlabelled."""
     image = np.where(tile.valid, tile.image, tile.image.dtype.type(0))
     labels = np.where(~tile.valid & (tile.labels == BLANK), np.uint8(BACKGROUND), tile.labels)
     return TrainingTile(image, np.ones_like(tile.valid), labels)
 
 
 def without_blank(tile: TrainingTile) -> TrainingTile:
-    """The tile with nothing to learn where it is blank."""
+    """The tile with labels unknown where it is blank: there is nothing to learn."""
     return TrainingTile(tile.image, tile.valid, np.where(tile.valid, tile.labels, np.uint8(BLANK)))
 
 
 class TileCache:
-    """Reads windows of `sources` as tiles; safe in threads.
+    """Reads windows of scenes as tiles, and keeps what it decoded; safe in threads.
 
-    zero_padding  see `with_zero_padding`; else `without_blank`
-    budget        bytes of decoded cells to keep
-    cell_size     side of a decoded cell, in pixels
+    Parameters
+    ----------
+    sources : sequence of LabelledScene
+        The scenes, with one number and dtype of bands.
+    zero_padding : bool
+        Whether blank pixels are as `with_zero_padding` says; else as `without_blank` does.
+    budget : int, optional
+        Bytes of decoded cells to keep; default: CACHE_BYTES.
+    cell_size : int
+        Side of a decoded cell, in pixels.
     """
 
     def __init__(
@@ -75,7 +101,7 @@ class TileCache:
         self._lock = Lock()
 
     def read(self, source_window: SourceWindow) -> TrainingTile:
-        """The tile at `source_window`, blank and unlabelled beyond the scene's edge."""
+        """Read the tile at `source_window`; beyond the scene's edge it is blank, unlabelled."""
         number, window = source_window
         tile = self._empty(source_window)
         for cell in self._cells_of(source_window):
@@ -83,7 +109,7 @@ class TileCache:
         return tile
 
     def read_once(self, source_window: SourceWindow) -> TrainingTile:
-        """The tile at `source_window`, with nothing kept of it."""
+        """Read the tile at `source_window`, with nothing kept of it."""
         number, window = source_window
         tile = self._empty(source_window)
         inside = window.clip(*self.sources[number].scene.window.shape)
@@ -138,12 +164,12 @@ class TileCache:
         """A cell, decoded by the first thread that asks for it; the others wait."""
         key = number, cell
         with self._lock:
-            future = self._cells.get(key)
-            mine = future is None
-            if mine:
-                future = self._cells[key] = Future()
+            is_first = key not in self._cells
+            if is_first:
+                self._cells[key] = Future()
+            future = self._cells[key]
             self._cells.move_to_end(key)
-        if mine:
+        if is_first:
             self._fill(key, future)
         return future.result()
 
@@ -156,9 +182,9 @@ class TileCache:
             future.set_exception(error)
             return
         with self._lock:
-            room = self.budget // self.cell_bytes(key[0])
+            capacity = max(1, self.budget // self.cell_bytes(key[0]))
             # One that is still being decoded may go, too: who waits for it has its future.
-            while len(self._cells) > max(1, room):
+            while len(self._cells) > capacity:
                 self._cells.popitem(last=False)
 
     def _decode(self, number: int, window: Window) -> TrainingTile:
@@ -168,8 +194,8 @@ class TileCache:
 
 def _copy(source: TrainingTile, at: Window, target: TrainingTile, window: Window) -> None:
     """Copy the pixels that a tile at `at` shares with one at `window`."""
-    part = at.intersect(window)
-    taken, filled = part.relative_to(at).slices, part.relative_to(window).slices
-    target.image[:, *filled] = source.image[:, *taken]
-    target.valid[filled] = source.valid[taken]
-    target.labels[filled] = source.labels[taken]
+    common = at.intersect(window)
+    in_source, in_target = common.relative_to(at).slices, common.relative_to(window).slices
+    target.image[:, *in_target] = source.image[:, *in_source]
+    target.valid[in_target] = source.valid[in_source]
+    target.labels[in_target] = source.labels[in_source]

@@ -1,4 +1,4 @@
-"""Train a net: a scene and its labels in, a run's folder with models, history and plots out."""
+"""Train a net: scenes and labels in, a run's folder with models, history and plots out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from geofcn.training.tiles import TileCache
 from geofcn.training.trainer import Trainer
 from geofcn.training.validation import make_validator
 
-# What a run keeps besides: the scenes' survey, for the next training on them.
+# The survey of the scenes, kept in the run's folder for the next training on them.
 SURVEY = "survey.npz"
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def train(
         "weight_decay": weight_decay, "class_weights": class_weights, "augment": augment,
         "validate_fraction": validate_fraction, "patience": patience, "seed": seed, **fields,
     }  # fmt: skip
-    plan = make_recipe(recipe, options)
+    settings = make_recipe(recipe, options)
     if validate and validate_fraction:
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
@@ -160,7 +160,7 @@ def train(
     sources = [open_labelled_scene(*pair, nodata, area) for pair in pairs]
     validation = [open_labelled_scene(*validate, nodata, area)] if validate else sources
     _refuse_unlike([*sources, *validation])
-    plan = _with_scale(plan, sources[0], stride is None)
+    settings = _with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
         "labels": absolute(labels),
@@ -173,34 +173,37 @@ def train(
         "log_tensorboard": log_tensorboard,
         **options,
     }
-    run = Run(Path(output), _fingerprint([*sources, *validation], plan, target), request)
-    earlier = run.unfinished(overwrite)
+    run = Run(Path(output), _fingerprint([*sources, *validation], settings, target), request)
+    checkpoint = run.unfinished(overwrite)
 
-    tiles = TileCache(sources, plan.normalise == "image")
-    statistics = _survey(tiles, plan, run.folder, progress)
-    selection = _select(tiles, plan, statistics, validate is not None, progress)
+    tiles = TileCache(sources, settings.normalise == "image")
+    statistics = _survey(tiles, settings, run.folder, progress)
+    selection = _select(tiles, settings, statistics, validate is not None, progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
-    plan = _with_class_weights(plan, selection.house_share)
-    if plan.epochs == 0:
-        plan = replace(plan, epochs=epochs_for(ceil_div(len(selection.windows), plan.batch)))
-        log.info("%d epochs", plan.epochs)
-    trainer = Trainer(_untrained(sources, plan, target), plan)
-    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, plan))
-    state = TrainingState() if earlier is None else restore(trainer, earlier)
-    if earlier is None:
+    settings = _with_class_weights(settings, selection.house_share)
+    if settings.epochs == 0:
+        steps = ceil_div(len(selection.windows), settings.batch)
+        settings = replace(settings, epochs=epochs_for(steps))
+        log.info("%d epochs", settings.epochs)
+    trainer = Trainer(_untrained(sources, settings, target), settings)
+    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, settings))
+    state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+    if checkpoint is None:
         # Only now, when a training can start: an older run outlives a refusal.
         run.empty()
         # From here on the folder tells an unfinished run from a finished one.
         run.save(trainer, state)
-    scored = tiles if validation is sources else TileCache(validation, plan.normalise == "image")
-    validator = make_validator(scored, selection.held_out, plan)
+    validation_tiles = tiles
+    if validation is not sources:
+        validation_tiles = TileCache(validation, settings.normalise == "image")
+    validator = make_validator(validation_tiles, selection.held_out, settings)
     batches = BatchLoader(
-        tiles, selection.windows, selection.normalisation, plan, selection.held_out
+        tiles, selection.windows, selection.normalisation, settings, selection.held_out
     )
     with open_event_writer(run.folder if log_tensorboard else None, len(state.losses)) as events:
         TrainingLoop(trainer, model, batches, validator, state, run, events).fit(progress)
     tiles.forget()
-    give_back_freed_memory()  # the overlay needs the room
+    give_back_freed_memory()  # before the overlay takes its own
     run.plot(state)
     write_overlay(sources[0], run.folder, progress)
     run.finish()
@@ -208,12 +211,26 @@ def train(
 
 
 def resume(run: StrPath, progress: Progress = silent) -> TrainingResult:
-    """Go on with the unfinished training in the folder `run`, as it was started.
+    """Go on with an unfinished training, as it was started, to the same weights, bit for bit.
+
+    Parameters
+    ----------
+    run : path
+        Folder of the unfinished training.
+    progress : callable, optional
+        See `geofcn.progress.Progress`.
+
+    Returns
+    -------
+    TrainingResult
+        As `train` returns it.
 
     Raises
     ------
     OutputError
-        Where there is none.
+        Where `run` holds no unfinished training, or its scenes or labels have changed.
+    GeofcnError
+        As `train` does.
     """
     if not Path(run).is_dir():
         raise OutputError(f"{run}: there is no such folder; give that of an unfinished training.")
@@ -224,7 +241,7 @@ def resume(run: StrPath, progress: Progress = silent) -> TrainingResult:
 
 
 def _fingerprint(
-    sources: Sequence[LabelledScene], plan: Recipe, device: torch.device
+    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device
 ) -> dict[str, Any]:
     """Everything that decides a weight, as JSON gives it back."""
     facts = {
@@ -232,7 +249,7 @@ def _fingerprint(
         "torch": torch.__version__,
         "device": device.type,
         "sources": [_identity(source) for source in sources],
-        "recipe": plan.to_json(),
+        "recipe": recipe.to_json(),
     }
     return dict(json.loads(json.dumps(facts, default=str)))
 
@@ -243,35 +260,36 @@ def _identity(source: LabelledScene) -> list[object]:
     return [absolute(scene.path), scene.identity, repr(scene.nodata), source.labels.identity]
 
 
-def _survey(tiles: TileCache, plan: Recipe, folder: Path, progress: Progress) -> Survey:
+def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) -> Survey:
     """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
     key = json.dumps(
         [
             [_identity(source) for source in tiles.sources],
-            [plan.tile, plan.stride, plan.normalise == "image"],
+            [recipe.tile, recipe.stride, recipe.normalise == "image"],
         ],
         default=str,
     )
     statistics = load_survey(folder / SURVEY, key)
     if statistics is None:
-        statistics = survey(tiles, plan, progress)
+        statistics = survey(tiles, recipe, progress)
         save_survey(folder / SURVEY, key, statistics)
     return statistics
 
 
 def _select(
-    tiles: TileCache, plan: Recipe, statistics: Survey, validated: bool, progress: Progress
+    tiles: TileCache, recipe: Recipe, statistics: Survey, validated: bool, progress: Progress
 ) -> Selection:
-    """The tiles to train on, and the windows kept for scores: none where the scene is too small.
+    """The tiles to train on, and the windows held out for validation.
 
-    validated  scores are taken on a scene of their own
+    None are held out where validation has a scene of its own (`validated`), or the scenes are too
+    small for it.
     """
-    if validated or not plan.validate_fraction:
-        return select(tiles, plan, statistics, (), progress)
-    held_out = held_out_blocks(tiles.sources, statistics, plan)
+    if validated or not recipe.validate_fraction:
+        return select(tiles, recipe, statistics, (), progress)
+    held_out = held_out_blocks(tiles.sources, statistics, recipe)
     if held_out:
         try:
-            return select(tiles, plan, statistics, held_out, progress)
+            return select(tiles, recipe, statistics, held_out, progress)
         except LabelsError as error:
             log.info("%s", error)
     log.warning(
@@ -279,14 +297,14 @@ def _select(
         "what it is trained on.",
         tiles.sources[0].scene.name,
     )
-    return select(tiles, plan, statistics, (), progress)
+    return select(tiles, recipe, statistics, (), progress)
 
 
 def _untrained(
-    sources: Sequence[LabelledScene], plan: Recipe, device: torch.device
+    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device
 ) -> torch.nn.Module:
-    torch.manual_seed(plan.seed)
-    net = make_net(plan.net, len(sources[0].scene.bands), plan.scale, plan.upsample)
+    torch.manual_seed(recipe.seed)
+    net = make_net(recipe.net, len(sources[0].scene.bands), recipe.scale, recipe.upsample)
     return net.to(device=device, memory_format=torch.channels_last)
 
 
@@ -303,43 +321,43 @@ def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
             )
 
 
-def _with_scale(plan: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
+def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
     """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
 
-    free_stride  the stride was not asked for: it becomes one that fits
+    A stride that nobody asked for (`free_stride`) becomes one that fits.
     """
-    if plan.scale == 0:
-        plan = replace(plan, scale=scale_for(ground_resolution(source.scene.grid)))
-        log.info("scale %d", plan.scale)
+    if recipe.scale == 0:
+        recipe = replace(recipe, scale=scale_for(ground_resolution(source.scene.grid)))
+        log.info("scale %d", recipe.scale)
     bands = len(source.scene.bands)
-    stride = net_geometry(plan.net, bands, plan.scale, plan.upsample).stride
+    stride = net_geometry(recipe.net, bands, recipe.scale, recipe.upsample).stride
     if free_stride:
-        plan = replace(plan, stride=min(plan.tile, round_up(plan.stride, stride)))
+        recipe = replace(recipe, stride=min(recipe.tile, round_up(recipe.stride, stride)))
     for name in ("tile", "stride"):
-        if getattr(plan, name) % stride:
+        if getattr(recipe, name) % stride:
             raise UsageError(
-                f"{name} {getattr(plan, name)}: {plan.net} at scale {plan.scale} needs a multiple "
-                f"of {stride}."
+                f"{name} {getattr(recipe, name)}: {recipe.net} at scale {recipe.scale} needs a "
+                f"multiple of {stride}."
             )
-    return plan
+    return recipe
 
 
-def _with_class_weights(plan: Recipe, house_share: float) -> Recipe:
+def _with_class_weights(recipe: Recipe, house_share: float) -> Recipe:
     """Settle `auto` class weights: the square root of the ratio of background to houses."""
-    if plan.class_weights is not None:
-        return plan
-    return replace(plan, class_weights=(1.0, round(math.sqrt(1 / house_share - 1), 3)))
+    if recipe.class_weights is not None:
+        return recipe
+    return replace(recipe, class_weights=(1.0, round(math.sqrt(1 / house_share - 1), 3)))
 
 
-def _metadata(sources: Sequence[LabelledScene], plan: Recipe) -> ModelMetadata:
+def _metadata(sources: Sequence[LabelledScene], recipe: Recipe) -> ModelMetadata:
     scene = sources[0].scene
     return ModelMetadata(
-        net=plan.net,
-        scale=plan.scale,
-        upsample=plan.upsample,
+        net=recipe.net,
+        scale=recipe.scale,
+        upsample=recipe.upsample,
         colours=scene.colours,
         dtype=scene.dtype,
-        recipe=plan.to_json(),
+        recipe=recipe.to_json(),
         scenes=tuple(source.scene.name for source in sources),
         crs=scene.crs.to_wkt() if scene.crs else None,
         resolution=ground_resolution(scene.grid),

@@ -21,21 +21,37 @@ WARM_UP, FIRST_RATE = 0.05, 0.05
 
 
 def learning_rate(recipe: Recipe, epoch: int, within: float) -> float:
-    """The rate in `epoch` (from 1), after the share `within` (0 to 1) of its steps.
+    """Learning rate of a step: halved every so many epochs, or a warm-up and a cosine.
 
-    Halved every recipe.lr_halved_every epochs; else a linear warm-up, then half a cosine down to 0
-    at the end of the training (Loshchilov and Hutter, SGDR, 2017).
+    It is halved every recipe.lr_halved_every epochs where that is not 0; else it rises linearly
+    over the share WARM_UP of the training, then falls to 0 along half a cosine (Loshchilov and
+    Hutter, SGDR, 2017).
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Highest rate, number of epochs, and rule.
+    epoch : int
+        From 1.
+    within : float
+        Share of the epoch's steps that are done, 0 to 1.
+
+    Examples
+    --------
+    >>> from geofcn.recipes import EXERCISE
+    >>> learning_rate(EXERCISE, 40, 0.5), learning_rate(EXERCISE, 41, 0.5)
+    (0.0001, 5e-05)
     """
     if recipe.lr_halved_every:
         return recipe.lr * 0.5 ** ((epoch - 1) // recipe.lr_halved_every)
-    done = (epoch - 1 + within) / recipe.epochs
-    if done < WARM_UP:
-        return recipe.lr * (FIRST_RATE + (1 - FIRST_RATE) * done / WARM_UP)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+    share = (epoch - 1 + within) / recipe.epochs
+    if share < WARM_UP:
+        return recipe.lr * (FIRST_RATE + (1 - FIRST_RATE) * share / WARM_UP)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (share - WARM_UP) / (1 - WARM_UP)))
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW whose first beta is the momentum; biases are decayed too."""
+    """SGD with momentum, or AdamW whose first beta is the momentum; biases decay, too."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             net.parameters(),
@@ -54,10 +70,22 @@ def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def weighted_loss(
     logits: Tensor, houses: Tensor, known: Tensor, weights: tuple[float, float]
 ) -> Tensor:
-    """Cross entropy, the mean over labelled pixels weighted by their class.
+    """Cross entropy of blocks of pixels, the mean over labelled pixels weighted by their class.
 
-    logits (batch, 2, n, n); houses and known (batch, n, n), shares of a block's pixels, of which
-    every one counts: at scale 1 they are 0 or 1. weights (background, house).
+    Parameters
+    ----------
+    logits : (batch, 2, n, n) tensor
+        Of background and house.
+    houses, known : (batch, n, n) tensor
+        Shares of a block's pixels that are houses, and that are labelled, of which every one
+        counts; in blocks of one pixel they are 0 or 1.
+    weights : (float, float)
+        Of background and house.
+
+    Returns
+    -------
+    tensor
+        The loss; 0 where nothing is labelled.
     """
     background, house = weights
     difference = class_difference(logits)[:, 0]
@@ -68,11 +96,16 @@ def weighted_loss(
 
 @dataclass(frozen=True)
 class Batch:
-    """What a step learns from, in blocks of scale x scale pixels, n of them a side.
+    """Tiles that a step learns from, in blocks of scale x scale pixels, n of them a side.
 
-    images  (batch, bands, n, n) float32, normalised
-    houses  (batch, n, n) float32, share of a block's pixels that are houses
-    known   (batch, n, n) float32, share of a block's pixels that are labelled
+    Attributes
+    ----------
+    images : (batch, bands, n, n) float32 array
+        Normalised.
+    houses : (batch, n, n) float32 array
+        Share of a block's pixels that are houses.
+    known : (batch, n, n) float32 array
+        Share of a block's pixels that are labelled.
     """
 
     images: np.ndarray
@@ -82,17 +115,37 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepResult:
-    """The loss of a step, and the scores of its blocks before it."""
+    """Loss and scores of a batch, with the weights before the step.
+
+    Attributes
+    ----------
+    loss : float
+        See `weighted_loss`.
+    confusion : Confusion
+        Of its labelled blocks, each by what most of its labelled pixels are.
+    """
 
     loss: float
     confusion: Confusion
 
 
 class Trainer:
-    """A net in training, on its own device; `net` changes with every step.
+    """A net in training, on the device it is on, with its optimizer and averaged weights.
 
-    The net to use is `averaged`: the running mean of the weights over the last steps
-    (Polyak and Juditsky, 1992), or the net itself where the recipe has none.
+    Parameters
+    ----------
+    net : torch.nn.Module
+        Changes with every step.
+    recipe : Recipe
+        Optimizer, learning rate, class weights and averaging.
+
+    Attributes
+    ----------
+    averaged : torch.nn.Module
+        The net to use: an exponential moving average of the weights (after Polyak and Juditsky,
+        1992), or `net` itself where the recipe has none.
+    steps : int
+        Steps that are done.
     """
 
     def __init__(self, net: nn.Module, recipe: Recipe):
@@ -106,9 +159,21 @@ class Trainer:
         self._device = next(net.parameters()).device
 
     def step(self, batch: Batch, epoch: int, within: float) -> StepResult:
-        """Learn from a batch, after the share `within` (0 to 1) of an epoch's steps.
+        """Learn from a batch.
 
-        Raises TrainingError when the loss is not finite.
+        Parameters
+        ----------
+        batch : Batch
+            To learn from.
+        epoch : int
+            From 1.
+        within : float
+            Share of the epoch's steps that are done, 0 to 1.
+
+        Raises
+        ------
+        TrainingError
+            When the loss is not finite; the weights are left as they are.
         """
         self.net.train()
         images, houses, known = (
@@ -145,7 +210,7 @@ class Trainer:
                 mean.lerp_(values[name], share)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything the next step depends on, by name."""
+        """Copies, on the CPU, of everything the next step depends on, by name."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         if self.averaged is not self.net:
             averaged = self.averaged.state_dict()
@@ -159,12 +224,12 @@ class Trainer:
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor], steps: int) -> None:
-        """Go back to what `state` gave after `steps` steps."""
+        """Go back to what `state` returned after `steps` steps."""
         self.steps = steps
         self.net.load_state_dict(_named(tensors, "net."))
         if self.averaged is not self.net:
             self.averaged.load_state_dict(_named(tensors, "averaged."))
-        state: dict[int, dict] = {}
+        state: dict[int, dict[str, Tensor]] = {}
         for name, value in _named(tensors, "optimizer.").items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
@@ -172,7 +237,12 @@ class Trainer:
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    """The tensors whose name starts with `prefix`, by the rest of it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _block_confusion(logits: Tensor, houses: Tensor, known: Tensor) -> Confusion:

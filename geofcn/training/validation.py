@@ -22,7 +22,17 @@ VALIDATION_WINDOW = 1024
 
 @dataclass(frozen=True)
 class ValidationScores:
-    """Scores, the threshold at which they were taken, and the expected calibration error."""
+    """Scores of a model.
+
+    Attributes
+    ----------
+    confusion : Confusion
+        Of the labelled pixels, at the threshold.
+    threshold : float
+        A pixel is a house where its probability reaches it.
+    ece : float
+        Expected calibration error of the probabilities (Naeini et al., 2015), 0 to 1.
+    """
 
     confusion: Confusion
     threshold: float
@@ -33,7 +43,18 @@ Validator = Callable[[Model], ValidationScores]
 
 
 def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
-    """As in the exercise: each padded tile is predicted by itself; a tie is background."""
+    """Make a validator that predicts each tile by itself, as in the exercise.
+
+    Parameters
+    ----------
+    tiles : callable
+        Returns an iterable of the tiles, anew for each validation.
+
+    Returns
+    -------
+    callable
+        From a Model to ValidationScores, at threshold 0.5; a tie is background.
+    """
 
     def validate_model(model: Model) -> ValidationScores:
         total, curve = Confusion(), ScoreCurve()
@@ -49,7 +70,18 @@ def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
 
 
 def score_windows(windows: Sequence[tuple[LabelledScene, Window]]) -> Validator:
-    """Windows of scenes, predicted as parts of the whole, at the best threshold for all of them."""
+    """Make a validator that predicts windows as parts of their whole scenes.
+
+    Parameters
+    ----------
+    windows : sequence of (LabelledScene, Window)
+        To score on.
+
+    Returns
+    -------
+    callable
+        From a Model to ValidationScores, at the threshold with the best F1, see `best_threshold`.
+    """
 
     def validate_model(model: Model) -> ValidationScores:
         curves: dict[str, ScoreCurve] = {}
@@ -67,21 +99,33 @@ def score_windows(windows: Sequence[tuple[LabelledScene, Window]]) -> Validator:
 
 
 def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], recipe: Recipe) -> Validator:
-    """How each epoch is scored: on held-out windows, else on the whole of the tiles' sources."""
+    """Make the validator of a training.
+
+    Parameters
+    ----------
+    tiles : TileCache
+        Of the scenes to score on.
+    held_out : sequence of SourceWindow
+        Windows to score on; if empty, the whole scenes.
+    recipe : Recipe
+        Whether tiles are scored, as in the exercise, or windows.
+    """
     sources = tiles.sources
-    scored = list(held_out) or [(n, source.scene.window) for n, source in enumerate(sources)]
+    extents = list(held_out) or [
+        SourceWindow(number, source.scene.window) for number, source in enumerate(sources)
+    ]
     if recipe.normalise == "image":
         padded = [
-            (number, piece)
-            for number, window in scored
-            for piece in _padded_tiles(window, recipe.tile)
+            SourceWindow(number, window)
+            for number, extent in extents
+            for window in _padded_tiles(extent, recipe.tile)
         ]
         return score_tiles(lambda: map(tiles.read, padded))
     return score_windows(
         [
-            (sources[number], piece)
-            for number, window in scored
-            for piece in blocks(window, VALIDATION_WINDOW)
+            (sources[number], window)
+            for number, extent in extents
+            for window in blocks(extent, VALIDATION_WINDOW)
         ]
     )
 
