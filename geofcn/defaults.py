@@ -11,7 +11,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PROBABILITY_DTYPES = ("uint8", "float32")
 # Pixels a task of an inference takes on along a row, at the least.
 TILE = 1024
-# Intersection over union from which two polygons are the same house.
+# The least intersection over union at which two polygons are the same house.
 IOU = 0.5
-# A synthetic scene's pixels a side, and the least that has room for a house.
+# A synthetic scene's pixels a side, and the fewest into which a house fits.
 SAMPLE_SIZE, LEAST_SAMPLE_SIZE = 2048, 128

@@ -1,8 +1,8 @@
-"""Tasks run by dask, their results delivered in order, a bounded number of them in flight.
+"""Run tasks on dask's threads or on a dask.distributed cluster, results in order.
 
-An executor runs `function(shared, item)` for many items. `ThreadExecutor` is dask's threaded
-scheduler in this process; `ClusterExecutor` any dask.distributed cluster, of processes on this
-machine or of others.
+An executor runs ``function(shared, item)`` for many items, a bounded number of them ahead of their
+consumer. `ThreadExecutor` is dask's threaded scheduler in this process; `ClusterExecutor` any
+dask.distributed cluster, of processes on this machine or of others.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import dask
+from dask.base import compute
+from dask.delayed import delayed
 
 from geofcn.errors import UsageError, WorkersError
 from geofcn.runtime import MALLOC_ENVIRONMENT, cores
@@ -34,8 +36,11 @@ Result = TypeVar("Result")
 
 # How long to wait for a scheduler's answer.
 CONNECT_SECONDS = 10
-# Own workers watch themselves less closely than dask's do: a worker has one processor for all. What
-# their activations free they keep from the start; dask would have it given back at once.
+# Groups of items that dask's threads have at once: one whose results are consumed, and the next.
+GROUPS = 2
+# dask's settings for own workers. They watch themselves less closely than dask's do: a worker has
+# one processor for all. What their activations free they keep from the start; dask would have it
+# given back at once.
 QUIET = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.monitor-interval": "1s",
@@ -49,17 +54,17 @@ QUIET = {
 log = logging.getLogger(__name__)
 
 
-def _nothing(shared: object) -> None:
+def _no_warm_up(shared: object) -> None:
     """For what needs no warming up."""
 
 
-def _as_it_is(result: object) -> object:
+def _unchanged(result: Any) -> Any:
     """For results that travel as they are."""
     return result
 
 
 class Executor(Protocol):
-    """Something that runs tasks."""
+    """Something that runs tasks: threads of this process, or a cluster's workers."""
 
     @property
     def processes(self) -> int:
@@ -72,19 +77,25 @@ class Executor(Protocol):
         items: Iterable[Item],
         ahead: int = 16,
         *,
-        warm_up: Callable[[Shared], object] = _nothing,
-        encode: Callable[[Result], Any] = _as_it_is,
-        decode: Callable[[Any], Result] = _as_it_is,
+        warm_up: Callable[[Shared], object] = _no_warm_up,
+        encode: Callable[[Result], Any] = _unchanged,
+        decode: Callable[[Any], Result] = _unchanged,
     ) -> Generator[Result]:
-        """Yield function(shared, item) for every item, in order.
+        """Yield ``function(shared, item)`` for every item, in order.
 
         Parameters
         ----------
+        function : callable
+            The task; for a cluster it and its arguments must pickle.
+        shared : object
+            What all tasks share; it goes to every process once.
+        items : iterable
+            One for each task; they are drawn in the caller's thread.
         ahead : int
             About so many items, twice as many at the most, are under way or wait to be consumed.
         warm_up : callable
-            Every process calls warm_up(shared) before its first task; those there are have done so
-            on return.
+            Every process calls ``warm_up(shared)`` before its first task; those that run already
+            have done so on return.
         encode, decode : callable
             How a result travels from one process to another, for instance compressed; results that
             stay in their process are never encoded.
@@ -98,11 +109,22 @@ class Executor(Protocol):
 
 
 class ThreadExecutor:
-    """dask's threaded scheduler, `count` threads of this process (default: one a processor)."""
+    """dask's threaded scheduler in this process.
+
+    Parameters
+    ----------
+    count : int, optional
+        Threads; default: one a processor.
+
+    Examples
+    --------
+    >>> list(ThreadExecutor(2).stream(pow, 2, range(5)))
+    [1, 2, 4, 8, 16]
+    """
 
     processes = 0
 
-    def __init__(self, count: int | None = None):
+    def __init__(self, count: int | None = None) -> None:
         self.count = count or cores()
 
     def stream(
@@ -112,50 +134,63 @@ class ThreadExecutor:
         items: Iterable[Item],
         ahead: int = 16,
         *,
-        warm_up: Callable[[Shared], object] = _nothing,
-        encode: Callable[[Result], Any] = _as_it_is,
-        decode: Callable[[Any], Result] = _as_it_is,
+        warm_up: Callable[[Shared], object] = _no_warm_up,
+        encode: Callable[[Result], Any] = _unchanged,
+        decode: Callable[[Any], Result] = _unchanged,
     ) -> Generator[Result]:
-        """See Executor. Items go to dask in groups of `ahead`, of which two are in flight: while
-        the results of one are consumed the next is computed, so that no thread waits at a group's
-        end.
-        """
+        """Yield ``function(shared, item)`` for every item, see `Executor.stream`."""
         warm_up(shared)
         return self.run(partial(function, shared), items, ahead)
 
     def run(
         self, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
     ) -> Generator[Result]:
-        """Yield function(item) for every item, likewise."""
+        """Yield ``function(item)`` for every item, in order.
+
+        Notes
+        -----
+        Items go to dask in groups of `ahead`, of which two are in flight: while the results of one
+        are consumed the next is computed, so that no thread waits at a group's end.
+        """
         stopped = Event()
 
         def unless_stopped(item: Item) -> Result | None:
             return None if stopped.is_set() else function(item)
 
-        task = dask.delayed(unless_stopped, pure=False, traverse=False)
+        task = delayed(unless_stopped, pure=False, traverse=False)
         items = iter(items)
-        with ThreadPool(self.count) as pool, ThreadPoolExecutor(2) as drivers:
+        # `pool` computes. dask.compute waits for a whole group; so that the caller need not, each
+        # group in flight has a thread of its own to wait in.
+        with ThreadPool(self.count) as pool, ThreadPoolExecutor(GROUPS) as waiting:
 
-            def run_group(group: list[Item]) -> list[Result]:
-                return dask.compute(*map(task, group), scheduler="threads", pool=pool)
+            def compute_group(group: list[Item]) -> tuple[Result, ...]:
+                return compute(*map(task, group), scheduler="threads", pool=pool)
 
-            pending: deque[Future[list[Result]]] = deque()
+            in_flight: deque[Future[tuple[Result, ...]]] = deque()
             try:
                 while group := list(islice(items, ahead)):
-                    pending.append(drivers.submit(run_group, group))
-                    if len(pending) == 2:
-                        yield from pending.popleft().result()
-                while pending:
-                    yield from pending.popleft().result()
+                    in_flight.append(waiting.submit(compute_group, group))
+                    if len(in_flight) == GROUPS:
+                        yield from in_flight.popleft().result()
+                while in_flight:
+                    yield from in_flight.popleft().result()
             finally:
                 # Left early, by an error or Ctrl-C: what waits in dask's queue is not computed.
                 stopped.set()
 
 
 class ClusterExecutor:
-    """The workers of a dask.distributed client, `processes` of them started for it alone."""
+    """The workers of a dask.distributed cluster.
 
-    def __init__(self, client: distributed.Client, processes: int = 0):
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the cluster's scheduler.
+    processes : int
+        How many of the workers are processes of this machine, started for this executor alone.
+    """
+
+    def __init__(self, client: distributed.Client, processes: int = 0) -> None:
         self.client = client
         self.processes = processes
 
@@ -166,11 +201,14 @@ class ClusterExecutor:
         items: Iterable[Item],
         ahead: int = 16,
         *,
-        warm_up: Callable[[Shared], object] = _nothing,
-        encode: Callable[[Result], Any] = _as_it_is,
-        decode: Callable[[Any], Result] = _as_it_is,
+        warm_up: Callable[[Shared], object] = _no_warm_up,
+        encode: Callable[[Result], Any] = _unchanged,
+        decode: Callable[[Any], Result] = _unchanged,
     ) -> Generator[Result]:
-        """See Executor. `shared` goes at once to every worker, and to one that joins later."""
+        """Yield ``function(shared, item)`` for every item, see `Executor.stream`.
+
+        `shared` goes at once to every worker, and to one that joins later.
+        """
         name = f"geofcn-{uuid.uuid4()}"
         self.client.register_plugin(_holder(shared, warm_up), name=name)
         run = partial(_on_worker, function, encode, name)
@@ -184,7 +222,7 @@ class ClusterExecutor:
         items: Iterable[Item],
         ahead: int,
     ) -> Generator[Result]:
-        pending: deque[tuple[Item, distributed.Future]] = deque()
+        pending: deque[tuple[Item, distributed.Future[Any]]] = deque()
         try:
             for item in items:
                 future = self.client.submit(run, item, pure=False)
@@ -204,8 +242,9 @@ class ClusterExecutor:
 
 
 def _holder(shared: Shared, warm_up: Callable[[Shared], object]) -> distributed.WorkerPlugin:
-    """A worker plugin that holds what all tasks share, warmed up; also a worker that takes the
-    place of a dead one gets it.
+    """A worker plugin that holds what all tasks share, warmed up.
+
+    A worker that takes the place of a dead one gets it as well.
     """
     from distributed import WorkerPlugin
 
@@ -230,13 +269,18 @@ def _interrupt_guard() -> distributed.WorkerPlugin:
     return InterruptGuard()
 
 
-def _on_worker(function: Callable, encode: Callable, name: str, item: object) -> object:
+def _on_worker(
+    function: Callable[[Any, Item], Result], encode: Callable[[Result], Any], name: str, item: Item
+) -> Any:
+    """One task, run on a worker; `name` is that of the plugin which holds what tasks share."""
     from distributed import get_worker
 
-    return encode(function(get_worker().plugins[name].shared, item))
+    holder: Any = get_worker().plugins[name]
+    return encode(function(holder.shared, item))
 
 
-def _result(item: object, future: distributed.Future) -> Any:
+def _result(item: object, future: distributed.Future[Any]) -> Any:
+    """What a future holds; where its workers or their scheduler are gone, the item is named."""
     from distributed import CancelledError, KilledWorker
 
     try:
@@ -255,9 +299,27 @@ def _result(item: object, future: distributed.Future) -> Any:
 
 @contextmanager
 def open_executor(workers: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
-    """Threads of this process; or `workers` processes; or the cluster at `scheduler`.
+    """Executor for the options of a verb: threads, processes of this machine, or a cluster.
 
-    Raises UsageError for both at once, WorkersError where the scheduler does not answer.
+    Parameters
+    ----------
+    workers : int, optional
+        Processes to start on this machine, of one thread each; they end with the block.
+    scheduler : str, optional
+        Address of a dask.distributed scheduler. Without both: threads of this process.
+
+    Raises
+    ------
+    UsageError
+        For both at once.
+    WorkersError
+        Where the scheduler does not answer.
+
+    Examples
+    --------
+    >>> with open_executor() as executor:
+    ...     list(executor.stream(pow, 2, range(3)))
+    [1, 2, 4]
     """
     if workers and scheduler:
         raise UsageError("workers: give --workers or --scheduler, not both.")
@@ -301,8 +363,20 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
 def stream(
     function: Callable[[Item], Result], items: Iterable[Item], ahead: int = 16
 ) -> Generator[Result]:
-    """Yield function(item) for every item, in order, computed by dask's threads in this process.
+    """Yield ``function(item)`` for every item, in order, computed by threads of this process.
 
-    `ahead` as in Executor. Items are drawn in the caller's thread.
+    Parameters
+    ----------
+    function : callable
+        The task.
+    items : iterable
+        One for each task; they are drawn in the caller's thread.
+    ahead : int
+        About so many items, twice as many at the most, are under way or wait to be consumed.
+
+    Examples
+    --------
+    >>> list(stream(abs, [-1, 2, -3]))
+    [1, 2, 3]
     """
     return ThreadExecutor().run(function, items, ahead)

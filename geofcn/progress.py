@@ -8,17 +8,35 @@ from typing import Protocol
 
 
 class ProgressBar(Protocol):
-    """One long step under way."""
+    """The progress of one long step."""
 
     def advance(self, amount: int, **figures: float) -> None:
-        """`amount` more units are done; `figures` are shown beside the rate."""
+        """Say that more is done.
+
+        Parameters
+        ----------
+        amount : int
+            Units done since the last call.
+        **figures : float
+            Shown beside the rate, by name.
+        """
 
 
 class Progress(Protocol):
-    """Called by a verb for each long step; `total` in `unit`s, for instance pixels or tiles."""
+    """What a verb calls for each long step: it gives a bar, as a context manager."""
 
     def __call__(self, what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
-        """Start a bar that ends with the block."""
+        """Start a bar that ends with the block.
+
+        Parameters
+        ----------
+        what : str
+            The step's name.
+        total : int
+            Units in all.
+        unit : str
+            What is counted, for instance pixels or tiles.
+        """
 
 
 class _SilentBar:
@@ -28,5 +46,11 @@ class _SilentBar:
 
 @contextmanager
 def silent(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
-    """Progress that nobody sees."""
+    """Progress that nobody sees, the verbs' default.
+
+    Examples
+    --------
+    >>> with silent("reading", 10, "pixels") as bar:
+    ...     bar.advance(10)
+    """
     yield _SilentBar()

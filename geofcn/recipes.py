@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
+from typing import Any
 
 from geofcn.core.windows import ceil_div
 from geofcn.errors import UsageError
@@ -23,21 +24,53 @@ UPSAMPLES = ("nearest", "bilinear")
 class Recipe:
     """Everything that decides what a training does; stored in the model.
 
-    net, scale, upsample    the net; scale 0 is `auto` (from the ground resolution)
-    tile, stride            pixels of the scene
-    lr_halved_every         epochs after which the learning rate is halved; 0: a cosine over the
-                            training, after a short warm-up
-    class_weights           (background, house), or None: from the labels' share of houses
-    normalise               "image": the mean image of the tiles is subtracted; "bands": mean and
-                            deviation of each band
-    epochs                  0 is `auto`: as many as make LEAST_STEPS, but at least LEAST_EPOCHS
-    shuffle                 tiles in a new order each epoch
-    augment                 none: tiles as they are; moves: from places near by; all: turned,
-                            mirrored, in other size, light and colours as well
-    averaging               the net to use is a running mean of the weights, which keeps this share
-                            of itself in a step; 0: the weights of the last step
-    patience                epochs without a better F1 after which training ends early; 0: never
-    validate_fraction       of the scene's blocks kept from training; 0: scored on the scene itself
+    Attributes
+    ----------
+    name : str
+        Of the recipe it was made from.
+    net : {"unet", "fcnn", "fcnn2"}
+        The net, see `geofcn.models.nets`.
+    scale : {0, 1, 2, 4, 8}
+        Side of the pixel means that are the net's input, in pixels of the scene; 0 is `auto`, see
+        `scale_for`.
+    upsample : {"nearest", "bilinear"}
+        How the net enlarges its features.
+    tile, stride : int
+        Side of a training tile, and steps from one to the next, in pixels of the scene.
+    epochs : int
+        How often the tiles are gone through; 0 is `auto`, see `epochs_for`.
+    batch : int
+        Tiles a step.
+    optimizer : {"adamw", "sgd"}
+        AdamW (Loshchilov and Hutter, 2019), or gradient descent with momentum.
+    lr : float
+        Learning rate, at its highest.
+    lr_halved_every : int
+        Epochs after which the learning rate is halved; 0: a cosine over the training, after a short
+        warm-up.
+    momentum : float
+        Of gradient descent; AdamW's first beta.
+    weight_decay : float
+        As the optimiser takes it.
+    class_weights : (float, float) or None
+        Weights of background and house in the loss; None: from the labels' share of houses.
+    normalise : {"bands", "image"}
+        bands: each band's mean and deviation; image: the mean image of the tiles is subtracted.
+    shuffle : bool
+        Whether tiles come in a new order each epoch.
+    augment : {"none", "moves", "all"}
+        none: tiles as they are; moves: from places near by; all: turned, mirrored, in other size,
+        light and colours as well.
+    validate_fraction : float
+        Share of the scene that is kept from training, in blocks, 0 to below 1; 0: scored on the
+        training tiles themselves.
+    averaging : float
+        The net to use is a running mean of the weights, which keeps this share of itself in a step,
+        0 to below 1; 0: the weights of the last step.
+    patience : int
+        Epochs without a better F1 after which training ends early; 0: never.
+    seed : int
+        Of all random numbers.
     """
 
     name: str
@@ -62,8 +95,8 @@ class Recipe:
     patience: int
     seed: int
 
-    def to_json(self) -> dict:
-        """Plain types only, as kept in the model file (and as they come back from it)."""
+    def to_json(self) -> dict[str, Any]:
+        """Every option by name, as plain JSON types: as kept in the model file."""
         plain = asdict(self)
         if self.class_weights is not None:
             plain["class_weights"] = list(self.class_weights)
@@ -130,32 +163,51 @@ RECIPES = {"default": DEFAULT, "exercise": EXERCISE}
 ALIASES = {"seed": "exercise"}
 
 
-def make_recipe(name: str, overrides: Mapping) -> Recipe:
-    """The recipe `name` with every override that is not None.
+def make_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
+    """A recipe with some of its options set otherwise.
 
-    A new `tile` without a `stride` keeps the recipe's ratio of the two. Raises UsageError for an
-    unknown recipe or option.
+    Parameters
+    ----------
+    name : str
+        Of RECIPES, or of ALIASES.
+    overrides : dict
+        Values by the names of `Recipe`; None: as in the recipe. `scale` and `class_weights` may be
+        "auto". A new `tile` without a `stride` keeps the recipe's ratio of the two.
+
+    Raises
+    ------
+    UsageError
+        For an unknown recipe or option, or a value that cannot be.
+
+    Examples
+    --------
+    >>> recipe = make_recipe("default", {"tile": 128, "epochs": None})
+    >>> recipe.tile, recipe.stride, recipe.epochs
+    (128, 64, 0)
+    >>> make_recipe("default", {"lr": 0})
+    Traceback (most recent call last):
+    geofcn.errors.UsageError: learning rate 0: give a number above 0.
     """
     name = ALIASES.get(name, name)
     if name not in RECIPES:
         raise UsageError(f"recipe {name}: there is none; choose one of {', '.join(RECIPES)}.")
     base = RECIPES[name]
     if name == "default":
-        base = SMALL_NETS.get(overrides.get("net"), base)
+        base = SMALL_NETS.get(overrides.get("net", ""), base)
     known = {field.name for field in fields(Recipe)}
-    given = {key: value for key, value in overrides.items() if value is not None}
-    if unknown := given.keys() - known:
+    options = {key: value for key, value in overrides.items() if value is not None}
+    if unknown := options.keys() - known:
         raise UsageError(f"option {sorted(unknown)[0]}: training takes no such option.")
-    if "tile" in given and "stride" not in given:
-        given["stride"] = max(1, given["tile"] * base.stride // base.tile)
+    if "tile" in options and "stride" not in options:
+        options["stride"] = max(1, options["tile"] * base.stride // base.tile)
     # `auto` is a value like any other; None means "not given" and cannot stand for it.
-    if given.get("class_weights") == "auto":
-        given["class_weights"] = None
-    if given.get("scale") == "auto":
-        given["scale"] = 0
-    if given.get("epochs", 1) < 1:
-        raise UsageError(f"epochs {given['epochs']}: give a whole number from 1 up.")
-    recipe = replace(base, **given)
+    if options.get("class_weights") == "auto":
+        options["class_weights"] = None
+    if options.get("scale") == "auto":
+        options["scale"] = 0
+    if options.get("epochs", 1) < 1:
+        raise UsageError(f"epochs {options['epochs']}: give a whole number from 1 up.")
+    recipe = replace(base, **options)
     _check(recipe)
     return recipe
 
@@ -202,14 +254,33 @@ def _check_class_weights(weights: tuple[float, float] | None) -> None:
 
 
 def epochs_for(steps: int) -> int:
-    """How many epochs of `steps` steps `auto` is."""
+    """How many epochs `auto` is: as many as make LEAST_STEPS steps, but at least LEAST_EPOCHS.
+
+    Parameters
+    ----------
+    steps : int
+        Of an epoch.
+
+    Examples
+    --------
+    >>> epochs_for(10), epochs_for(1000)
+    (150, 80)
+    """
     return max(LEAST_EPOCHS, ceil_div(LEAST_STEPS, steps))
 
 
 def scale_for(ground_resolution: float | None) -> int:
-    """The scale whose net pixel is nearest to NET_RESOLUTION on the ground (by ratio).
+    """The scale that `auto` is: its net pixel is nearest to NET_RESOLUTION on the ground, by ratio.
 
-    `ground_resolution`: metres per scene pixel; 1 where it is unknown.
+    Parameters
+    ----------
+    ground_resolution : float or None
+        Metres per pixel of the scene; None where it is unknown: the scale is 1.
+
+    Examples
+    --------
+    >>> scale_for(0.2), scale_for(0.5), scale_for(None)
+    (4, 1, 1)
     """
     if ground_resolution is None:
         return 1

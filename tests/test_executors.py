@@ -1,3 +1,5 @@
+"""geofcn.executors: every result once and in order, whoever computes it, and bounded work."""
+
 import logging
 import os
 import signal
@@ -64,11 +66,11 @@ def test_an_error_reaches_the_consumer_after_the_groups_before_it():
             raise OSError("the ninth")
         return number
 
-    seen = []
+    results = []
     with pytest.raises(OSError, match="the ninth"):
         for number in ThreadExecutor(2).stream(fail_at_nine, None, range(100), 4):
-            seen.append(number)
-    assert seen == list(range(8))
+            results.append(number)
+    assert results == list(range(8))
 
 
 def test_a_consumer_that_leaves_early_stops_the_work():
@@ -85,11 +87,12 @@ def test_a_consumer_that_leaves_early_stops_the_work():
     assert threading.active_count() <= threads + 2, "no thread is left behind"
 
 
-def test_cores_is_a_positive_number():
+def test_there_is_a_thread_for_every_processor_unless_told():
     assert cores() == ThreadExecutor().count >= 1
+    assert ThreadExecutor(3).count == 3
 
 
-def test_an_engine_is_of_one_kind():
+def test_an_executor_is_of_one_kind():
     with open_executor() as executor:
         assert isinstance(executor, ThreadExecutor)
     with pytest.raises(UsageError, match="not both"), open_executor(2, "tcp://localhost:1"):
@@ -103,11 +106,11 @@ def test_an_engine_is_of_one_kind():
 def cluster():
     """A scheduler with two worker processes, which gives a task up when two workers died of it."""
     with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
-        made = LocalCluster(
+        cluster = LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
         )
-    with made:
-        yield made
+    with cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -173,12 +176,12 @@ def test_an_error_on_a_worker_reaches_the_consumer(executor):
 
 def test_a_worker_killed_in_the_middle_changes_no_result(executor, cluster):
     victim = next(iter(cluster.workers.values())).pid
-    seen = []
+    results = []
     for number in executor.stream(lambda _, n: (time.sleep(0.02), n)[1], None, range(60), 12):
         if number == 5:
             os.kill(victim, signal.SIGKILL)
-        seen.append(number)
-    assert seen == list(range(60))
+        results.append(number)
+    assert results == list(range(60))
 
 
 def test_a_worker_that_dies_at_the_very_end_is_no_error(executor, monkeypatch):
@@ -196,21 +199,21 @@ def test_a_task_that_kills_its_workers_is_named(executor):
         return window.row
 
     windows = [Window(row, 0, 16, 32) for row in range(0, 128, 16)]
-    seen = []
+    rows = []
     with pytest.raises(WorkersError, match=r"rows 64-79, columns 0-31.*kept.*same command"):
         for row in executor.stream(deadly, None, windows, 4):
-            seen.append(row)
-    assert seen == [0, 16, 32, 48]
+            rows.append(row)
+    assert rows == [0, 16, 32, 48]
 
 
 def test_a_scheduler_that_goes_away_is_one_sentence():
     with (
-        LocalCluster(n_workers=1, dashboard_address=":0", silence_logs=logging.CRITICAL) as made,
-        open_executor(scheduler=made.scheduler_address) as executor,
+        LocalCluster(n_workers=1, dashboard_address=":0", silence_logs=logging.CRITICAL) as cluster,
+        open_executor(scheduler=cluster.scheduler_address) as executor,
     ):
         results = executor.stream(pow, 2, range(1000), 4)
         next(results)
-        made.close()
+        cluster.close()
         with pytest.raises(WorkersError, match=r"scheduler is gone.*kept.*same command"):
             list(results)
 
@@ -225,7 +228,7 @@ def test_an_unreachable_scheduler_is_one_sentence(monkeypatch, address):
         pass
 
 
-def test_processes_of_this_machine_end_with_the_engine():
+def test_processes_of_this_machine_end_with_the_executor():
     with open_executor(workers=2) as executor:
         pids = set(executor.stream(lambda *_: os.getpid(), None, range(40), 8))
     assert os.getpid() not in pids

@@ -1,3 +1,5 @@
+"""geofcn.progress"""
+
 import pytest
 
 from geofcn.progress import silent

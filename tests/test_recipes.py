@@ -1,5 +1,8 @@
+"""geofcn.recipes: the recipes, their options, and what is refused."""
+
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 
 from geofcn.errors import UsageError
 from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.models.model_file import load_model, save_model
 from geofcn.recipes import (
     DEFAULT,
     EXERCISE,
@@ -19,10 +23,10 @@ from geofcn.recipes import (
 )
 
 
-def test_the_seed_recipe_is_the_seeds_to_the_letter():
+def test_the_exercise_recipe_is_the_exercises_to_the_letter():
     assert (
         Recipe(
-            name="seed",
+            name="exercise",
             net="fcnn2",
             scale=1,
             upsample="nearest",
@@ -49,6 +53,18 @@ def test_the_seed_recipe_is_the_seeds_to_the_letter():
     )
 
 
+def test_the_exercise_is_still_taken_by_the_name_it_had_in_the_first_version():
+    assert make_recipe("seed", {}) == EXERCISE
+    assert make_recipe("seed", {"epochs": 3}) == make_recipe("exercise", {"epochs": 3})
+    assert make_recipe("seed", {}).name == "exercise"
+
+
+def test_a_model_of_the_first_version_loads_and_its_recipe_keeps_its_name(tmp_path, make_model):
+    old = EXERCISE.to_json() | {"name": "seed"}
+    save_model(make_model("fcnn2", recipe=old), tmp_path / "model.safetensors")
+    assert load_model(tmp_path / "model.safetensors").metadata.recipe == old
+
+
 def test_the_default_recipe_keeps_a_tenth_for_validation():
     recipe = make_recipe("default", {})
     assert recipe == DEFAULT
@@ -73,6 +89,13 @@ def test_a_tile_without_a_stride_keeps_the_recipes_ratio():
 def test_auto_is_a_value_of_its_own():
     recipe = make_recipe("exercise", {"scale": "auto", "class_weights": "auto"})
     assert (recipe.scale, recipe.class_weights) == (0, None)
+
+
+@pytest.mark.parametrize("net", ["fcnn", "fcnn2"])
+def test_the_default_recipe_suits_the_exercises_nets(net):
+    recipe = make_recipe("default", {"net": net, "batch": 4})
+    assert recipe == replace(DEFAULT, net=net, augment="moves", batch=4, lr=8e-3)
+    assert make_recipe("default", {"net": "unet"}) == DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -104,14 +127,13 @@ def test_auto_is_a_value_of_its_own():
     ],
 )
 def test_a_bad_option_is_refused_in_one_sentence_that_names_it(options, message):
-    with pytest.raises(UsageError, match=message) as caught:
+    with pytest.raises(UsageError, match=message) as refusal:
         make_recipe("exercise", options)
-    assert caught.value.exit_code == 2
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_an_unknown_recipe_is_refused_and_the_known_ones_named():
-    with pytest.raises(UsageError, match="default, seed"):
+    with pytest.raises(UsageError, match=r"recipe sead: .*default, exercise"):
         make_recipe("sead", {})
 
 
