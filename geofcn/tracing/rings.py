@@ -1,4 +1,4 @@
-"""Finished polygons: rings linked from segments, split where they touch themselves, in order."""
+"""Polygons of finished outlines: segments linked to rings, split at saddles, put in order."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geofcn.tracing.column_sums import FIXED_POINT
+from geofcn.tracing.column_sums import FIXED_POINT, SumType
 from geofcn.tracing.permutations import Cycles, exchange, offsets, spans
-from geofcn.tracing.segments import COORDINATE, ROW_SHIFT, Segments
+from geofcn.tracing.segments import COORDINATE, ROW_SHIFT, Segments, is_saddle, unmark_saddle
 
 
 @dataclass(frozen=True)
 class Polygons:
     """Polygons as ragged arrays, the way shapely.from_ragged_array takes them.
 
-    coords    (n, 2) int32, (column, row) of pixel corners; each ring is closed (first == last)
-    rings     (r + 1,) offsets of the rings in `coords`
-    polygons  (p + 1,) offsets of the polygons in `rings`; an exterior, then its holes
-    pixels    (p,) int64, number of pixels
-    sums      (p,) int64 or float64, sum of the valid values (0 without values)
-    counts    (p,) int64, number of valid values (0 without values)
+    Attributes
+    ----------
+    coords : (n, 2) array of int32
+        (column, row) of pixel corners; each ring is closed, its last corner the first again.
+    rings : (r + 1,) array of int
+        Where each ring begins in `coords`, and the number of all corners.
+    polygons : (p + 1,) array of int
+        Where each polygon begins among the rings, an exterior, then its holes; and the number of
+        all rings.
+    pixels : (p,) array of int64
+        Number of pixels.
+    sums : (p,) array of int64 or float64
+        Sum of the valid values; 0 without values.
+    counts : (p,) array of int64
+        Number of valid values; 0 without values.
 
+    Notes
+    -----
     As seen on screen (rows downwards) exteriors run counter-clockwise and holes clockwise. A ring
     starts at its topmost, then leftmost corner. Holes come in the order of their starts, polygons
     in that of their last rows, then first columns, then starts.
@@ -39,15 +50,15 @@ class Polygons:
         return len(self.pixels)
 
     @classmethod
-    def nothing(cls, sum_type: type | None) -> Polygons:
-        """No polygons, with sums of this type."""
+    def nothing(cls, sum_type: SumType | None) -> Polygons:
+        """No polygons, with sums of this type; None: without values."""
         none = np.zeros(0, np.int64)
-        sums = none.astype(sum_type or np.int64)
+        sums = np.zeros(0, sum_type or np.int64)
         return cls(np.zeros((0, 2), COORDINATE), offsets(none), offsets(none), none, sums, none)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Polygons]) -> Polygons:
-        """All polygons of one or more parts of a sweep, in order."""
+        """All polygons of one or more parts of a sweep, in order; one alone as it is."""
         if len(parts) == 1:
             return parts[0]
         return cls(
@@ -60,8 +71,18 @@ class Polygons:
         )
 
 
-def assemble(segments: Segments, totals: np.ndarray, sum_type: type | None) -> Polygons:
-    """The polygons of finished components, in order; `totals` as from `sum_by_component`."""
+def assemble(segments: Segments, totals: np.ndarray, sum_type: SumType | None) -> Polygons:
+    """The polygons of finished components, in order.
+
+    Parameters
+    ----------
+    segments : Segments
+        All of theirs; the components are numbered from 0. Marks of saddles are taken off in place.
+    totals : (p, 4) array of int64
+        Of each component, see `geofcn.tracing.strip.sum_by_component`.
+    sum_type : type or None
+        Of the sums that are returned; None: without values.
+    """
     if not len(totals):
         return Polygons.nothing(sum_type)
     corners, size, component = _link_rings(_split_at_saddles(segments))
@@ -96,8 +117,8 @@ def _split_at_saddles(segments: Segments) -> Segments:
     corners = segments.corners
     end = np.cumsum(segments.size)
     begin = end - segments.size
-    marked = np.flatnonzero(corners < 0)
-    corners[marked] ^= -1
+    marked = np.flatnonzero(is_saddle(corners))
+    corners[marked] = unmark_saddle(corners[marked])
     owner = segments.component[np.searchsorted(end, marked, side="right")]
     order = np.lexsort((owner, corners[marked]))
     marked, owner = marked[order], owner[order]

@@ -1,4 +1,4 @@
-"""What a sweep holds of outlines that are not finished, or not taken out yet."""
+"""Outlines that a sweep has not finished, or not handed out yet: stored segments and frontier."""
 
 from __future__ import annotations
 
@@ -9,23 +9,45 @@ import numpy as np
 from geofcn.tracing.permutations import find_roots
 
 # A corner is the integer row << 32 | column, so corners compare by row, then column. In memory it
-# is the pair (column, row) of int32. ~corner (negative) is one of a saddle that may need a split.
+# is the pair (column, row) of int32.
 CORNER = np.dtype("<i8")
 COORDINATE = np.dtype("<i4")
 ROW_SHIFT = 32
+
+
+def mark_saddle(corners: np.ndarray) -> np.ndarray:
+    """Mark corners as those of saddles that may need a split: the complement, which is negative."""
+    return ~corners
+
+
+def is_saddle(corners: np.ndarray) -> np.ndarray:
+    """Whether corners are marked."""
+    return corners < 0
+
+
+def unmark_saddle(corners: np.ndarray) -> np.ndarray:
+    """The corners that were marked."""
+    return ~corners
 
 
 @dataclass(frozen=True)
 class Frontier:
     """What is open at the lower border of the rows swept so far.
 
-    crossing   (2c,) columns of the vertical edges over the border; even ones run south, odd north
-    chain      (2c,) the chain that crosses there, with its head (even) or its tail (odd)
-    first      (c,) the first segment of each chain, a number in the store
-    last       (c,) its last segment
-    owner      (c,) its component, an index into the arrays that follow
-    component  (k,) the components' numbers in the store
-    totals     (k, 4) int64, see `sum_by_component`
+    Attributes
+    ----------
+    crossing : (2c,) array of int
+        Columns of the vertical edges over the border; even ones run south, odd ones north.
+    chain : (2c,) array of int
+        The chain that crosses there, with its head (even) or its tail (odd).
+    first, last : (c,) array of int
+        The first and last segment of each chain, numbers in the store.
+    owner : (c,) array of int
+        Its component, an index into the arrays that follow.
+    component : (k,) array of int
+        The components' numbers in the store.
+    totals : (k, 4) array of int64
+        See `geofcn.tracing.strip.sum_by_component`.
     """
 
     crossing: np.ndarray
@@ -45,12 +67,18 @@ class Frontier:
 
 @dataclass(frozen=True)
 class Segments:
-    """Stretches of outlines.
+    """Stretches of outlines, as a ragged array of their corners.
 
-    corners    all corners: of each edge the tail, then the head; segment after segment
-    size       (s,) number of corners of each segment
-    successor  (s,) the segment that follows on its outline (itself, as long as none does)
-    component  (s,) the component it belongs to
+    Attributes
+    ----------
+    corners : (n,) array of CORNER
+        Of each edge the tail, then the head; segment after segment.
+    size : (s,) array of int
+        Number of corners of each segment.
+    successor : (s,) array of int
+        The segment that follows on its outline; itself, as long as none does.
+    component : (s,) array of int
+        The component it belongs to.
     """
 
     corners: np.ndarray
@@ -59,7 +87,7 @@ class Segments:
     component: np.ndarray
 
     def select(self, chosen: np.ndarray) -> Segments:
-        """The segments marked in `chosen`, renumbered; their successors must be chosen too."""
+        """The segments chosen by (s,) bool, renumbered; their successors must be chosen too."""
         number = np.cumsum(chosen) - 1
         return Segments(
             self.corners[np.repeat(chosen, self.size)],
@@ -74,13 +102,17 @@ class SegmentStore:
 
     A log: a strip appends what it adds, and only `take_finished` goes through all there is.
 
-    segments    number of segments
-    components  number of components
-    held        number of corners
-    ripe        number of corners of finished components
+    Attributes
+    ----------
+    segments, components : int
+        How many there are; they are numbered from 0.
+    held : int
+        Number of corners.
+    ripe : int
+        Number of corners of finished components.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         none = np.zeros(0, np.int64)
         self._begin(Segments(np.zeros(0, CORNER), none, none, none), 0)
 
@@ -95,9 +127,19 @@ class SegmentStore:
         self._totals = [np.zeros((0, 4), np.int64)]
 
     def add_components(self, known: np.ndarray, label: np.ndarray) -> np.ndarray:
-        """The number of the component of each label; components of one label are united.
+        """Take in a strip's components; those of one label are united.
 
-        known  (k,) numbers of the components that the first k labels stand for
+        Parameters
+        ----------
+        known : (k,) array of int
+            Numbers of the components that the first k labels stand for.
+        label : (l,) array of int
+            Labels that are equal within a component: the index of its first one.
+
+        Returns
+        -------
+        (l,) array of int
+            The number of each one's component in the store.
         """
         roots = np.flatnonzero(label == np.arange(len(label)))
         fresh = roots[roots >= len(known)]
@@ -112,7 +154,7 @@ class SegmentStore:
         return number
 
     def finish_components(self, component: np.ndarray, totals: np.ndarray) -> None:
-        """Note that components are finished, with these totals, (f, 4)."""
+        """Note that components, (f,) numbers, are finished, with these totals, (f, 4)."""
         if len(component):
             self._finished.append(component)
             self._totals.append(totals)
@@ -125,7 +167,15 @@ class SegmentStore:
         component: np.ndarray,
         links: tuple[np.ndarray, np.ndarray],
     ) -> None:
-        """Append segments, and links between any that are held: (segments, their successors)."""
+        """Append segments, and links between any that are held.
+
+        Parameters
+        ----------
+        corners, size, component : array
+            As in `Segments`.
+        links : pair of (m,) arrays of int
+            Segments, and the successor of each.
+        """
         if len(size):
             self.segments += len(size)
             self.held += len(corners)
@@ -135,10 +185,16 @@ class SegmentStore:
             self._links.append(links)
 
     def take_finished(self, frontier: Frontier) -> tuple[Segments, np.ndarray, Frontier]:
-        """Take out the finished components: their segments, their totals (p, 4).
+        """Take out the finished components.
 
-        The components of those segments are numbered 0 to p - 1. What stays gets new numbers too,
-        so the frontier is returned with these.
+        Returns
+        -------
+        segments : Segments
+            Theirs; the components are numbered 0 to p - 1.
+        totals : (p, 4) array of int64
+            Theirs.
+        frontier : Frontier
+            `frontier` with the new numbers of what stays.
         """
         successor = np.arange(self.segments)
         for segment, after in self._links:
@@ -147,10 +203,10 @@ class SegmentStore:
         for component, united in self._unions:
             root[component] = united
         root = find_roots(root)
-        finished, kept = np.concatenate(self._finished), frontier.component
+        finished, unfinished = np.concatenate(self._finished), frontier.component
         number = np.empty(self.components, np.int64)
         number[finished] = np.arange(len(finished))
-        number[kept] = np.arange(len(kept))
+        number[unfinished] = np.arange(len(unfinished))
         is_finished = np.zeros(self.components, bool)
         is_finished[finished] = True
         owner = root[np.concatenate(self._owners)]
@@ -158,12 +214,12 @@ class SegmentStore:
             np.concatenate(self._corners), np.concatenate(self._sizes), successor, number[owner]
         )
         taken, totals = is_finished[owner], np.concatenate(self._totals)
-        self._begin(segments.select(~taken), len(kept))
+        self._begin(segments.select(~taken), len(unfinished))
         renumbered = np.cumsum(~taken) - 1
         frontier = replace(
             frontier,
             first=renumbered[frontier.first],
             last=renumbered[frontier.last],
-            component=np.arange(len(kept)),
+            component=np.arange(len(unfinished)),
         )
         return segments.select(taken), totals, frontier

@@ -12,7 +12,7 @@ import numpy as np
 
 from geofcn.tracing.column_sums import sums_along
 from geofcn.tracing.permutations import Cycles, followers, interleave, stable_argsort, unite
-from geofcn.tracing.segments import CORNER, ROW_SHIFT, Frontier
+from geofcn.tracing.segments import CORNER, ROW_SHIFT, Frontier, mark_saddle
 
 # -------------------------------------------------------------------------------------------- edges
 
@@ -21,11 +21,16 @@ from geofcn.tracing.segments import CORNER, ROW_SHIFT, Frontier
 class Edges:
     """The horizontal edges of a strip, in reading order.
 
-    line    (e,) lattice line, 0 on the strip's upper border
-    left    (e,) column of the left end
-    right   (e,) column of the right end
-    east    (e,) bool, foreground above: it runs east, so its head is on the right
-    saddle  (s,) the edges whose right end is the next edge's left end
+    Attributes
+    ----------
+    line : (e,) array of int
+        Lattice line, 0 on the strip's upper border.
+    left, right : (e,) array of int
+        Columns of the ends.
+    east : (e,) array of bool
+        Foreground above: it runs east, so its head is on the right.
+    saddle : (s,) array of int
+        The edges whose right end is the next edge's left end.
     """
 
     line: np.ndarray
@@ -49,10 +54,24 @@ class Edges:
 
 
 def find_edges(above: np.ndarray, strip: np.ndarray) -> Edges:
-    """The edges on every lattice line of a strip but its lower border; `above` is the row before.
+    """The edges on every lattice line of a strip but its lower border.
 
-    Where the difference of the pixels above and below changes along a line, an edge ends or begins.
+    Parameters
+    ----------
+    above : (width,) array of int8
+        The row of pixels before it.
+    strip : (rows, width) array of int8
+        Its pixels, 0 and 1.
+
+    Examples
+    --------
+    >>> above, strip = np.int8([0, 0, 0]), np.int8([[1, 1, 0], [0, 1, 0]])
+    >>> edges = find_edges(above, strip)
+    >>> edges.line, edges.tail, edges.head
+    (array([0, 1]), array([2, 0]), array([0, 1]))
     """
+    # Where the difference of the pixels above and below changes along a line, an edge ends or
+    # begins.
     height, width = strip.shape
     stride = width + 1  # a zero after each line, and one before the first
     side = np.zeros(height * stride + 1, np.int8)
@@ -69,7 +88,13 @@ def find_edges(above: np.ndarray, strip: np.ndarray) -> Edges:
 
 
 def changes(row: np.ndarray) -> np.ndarray:
-    """The columns where a row's foreground runs begin, end, begin, end ..."""
+    """The columns where a row's foreground runs begin, end, begin, end ...
+
+    Examples
+    --------
+    >>> changes(np.int8([0, 1, 1, 0, 1]))
+    array([1, 3, 4, 5])
+    """
     padded = np.zeros(len(row) + 2, np.int8)
     padded[1:-1] = row
     return np.flatnonzero(padded[1:] != padded[:-1])
@@ -82,13 +107,22 @@ def changes(row: np.ndarray) -> np.ndarray:
 class Strip:
     """A strip of pixels and the items its cycles are made of: gates, chains from above, edges.
 
-    above       (width,) the row of pixels before it
-    pixels      (rows, width) int8 of 0 and 1
-    frontier    what is open on its upper border
-    border      (2g,) columns where its last row changes; gate i runs from 2i to 2i + 1
-    edges       its horizontal edges
-    tail, head  (n,) columns where each item begins and ends
-    line        (n,) its lattice line; all three are 0 for chains, whose ends lie on the border
+    Attributes
+    ----------
+    above : (width,) array of int8
+        The row of pixels before it.
+    pixels : (rows, width) array of int8
+        0 and 1.
+    frontier : Frontier
+        What is open on its upper border.
+    border : (2g,) array of int
+        Columns where its last row changes; gate i runs from 2i to 2i + 1.
+    edges : Edges
+        Its horizontal edges.
+    tail, head : (n,) array of int
+        Columns where each item begins and ends; 0 for chains, whose ends lie on the upper border.
+    line : (n,) array of int
+        Lattice line of each item; 0 for chains.
     """
 
     above: np.ndarray
@@ -102,7 +136,7 @@ class Strip:
 
     @classmethod
     def open(cls, above: np.ndarray, pixels: np.ndarray, frontier: Frontier) -> Strip:
-        """The strip `pixels`, and its items."""
+        """The strip `pixels` below the row `above`, and its items."""
         edges, border = find_edges(above, pixels), changes(pixels[-1])
         chains = np.zeros(len(frontier.first), np.int64)
         bottom = np.full(len(border) // 2, len(pixels))
@@ -135,10 +169,16 @@ class Strip:
 class Verticals:
     """The vertical edges of a strip, in the order of their columns, then rows.
 
-    column     (v,)
-    top        (v,) lattice line of the upper end, -1 for one that crosses the upper border
-    item       (v,) the item at its upper end
-    successor  (items,) the item that follows each, by way of the vertical edge at its head
+    Attributes
+    ----------
+    column : (v,) array of int
+        Where each lies.
+    top : (v,) array of int
+        Lattice line of the upper end, -1 for one that crosses the upper border.
+    item : (v,) array of int
+        The item at its upper end.
+    successor : (n,) array of int
+        The item that follows each of the strip's items, by the vertical edge at its head.
     """
 
     column: np.ndarray
@@ -147,21 +187,31 @@ class Verticals:
     successor: np.ndarray
 
 
-def find_verticals(strip: Strip) -> Verticals:
-    """Pair up, column by column, all that ends there: crossings from above, edges, gates.
+# An end of an item is one integer: the item for its tail, the item's complement, which is negative,
+# for its head.
 
-    An end is the number of its item, complemented if it is the head: a pair is a head and a tail,
-    so the lesser leads to the greater.
-    """
+
+def _head_of(item: np.ndarray) -> np.ndarray:
+    return ~item
+
+
+def _item_at(end: np.ndarray) -> np.ndarray:
+    return np.maximum(end, ~end)
+
+
+def find_verticals(strip: Strip) -> Verticals:
+    """Pair up, column by column, all that ends there: crossings from above, edges, gates."""
     edges, chain = strip.edges, strip.gates + strip.frontier.chain
-    chain[0::2] = ~chain[0::2]
-    item = np.arange(strip.first_edge, len(strip))
-    edge = interleave(np.where(edges.east, item, ~item), np.where(edges.east, ~item, item))
+    chain[0::2] = _head_of(chain[0::2])
+    tail = np.arange(strip.first_edge, len(strip))
+    head = _head_of(tail)
+    edge = interleave(np.where(edges.east, tail, head), np.where(edges.east, head, tail))
     # Of two ends on one point, that whose vertical edge goes up must come first. It is the second
     # one in reading order where a saddle's left edge runs west, along the top of the lower pixel.
     later = 2 * edges.saddle[~edges.east[edges.saddle]] + 1
     edge[later], edge[later + 1] = edge[later + 1], edge[later]
-    gate = interleave(np.arange(strip.gates), ~np.arange(strip.gates))
+    gate = np.arange(strip.gates)
+    gate = interleave(gate, _head_of(gate))
     ends = np.concatenate([chain, edge, gate])
     columns = np.concatenate(
         [strip.frontier.crossing, interleave(edges.left, edges.right), strip.border]
@@ -169,8 +219,9 @@ def find_verticals(strip: Strip) -> Verticals:
     order = stable_argsort(columns)
     upper, lower = ends[order[0::2]], ends[order[1::2]]
     successor = np.empty(len(strip), np.int64)
-    successor[~np.minimum(upper, lower)] = np.maximum(upper, lower)
-    item = np.maximum(upper, ~upper)
+    # Every pair is a head, which is the lesser, and the tail that it leads to.
+    successor[_item_at(np.minimum(upper, lower))] = np.maximum(upper, lower)
+    item = _item_at(upper)
     top = np.where(item < strip.first_edge, -1, strip.line[item])
     return Verticals(columns[order[0::2]], top, item, successor)
 
@@ -179,9 +230,13 @@ def find_verticals(strip: Strip) -> Verticals:
 
 
 def find_components(strip: Strip, verticals: Verticals, cycles: Cycles) -> np.ndarray:
-    """(k + cycles,) labels of the k components on the frontier, and of the strip's cycles.
+    """Label the components on the frontier and the strip's cycles: one label, one component.
 
-    Those of one component share a label, the index of the first of them.
+    Returns
+    -------
+    (k + c,) array of int
+        Labels of the k components on the frontier, then of the c cycles: the index of the first
+        of those that belong together.
     """
     frontier, edges = strip.frontier, strip.edges
     known = len(frontier.component)
@@ -202,7 +257,7 @@ def _owners_on_the_left(
 ) -> np.ndarray:
     """The items that own the left side of the foreground run above each lattice point.
 
-    line, column  points with foreground at their upper left
+    The points (line, column) have foreground at their upper left.
     """
     height, width = strip.pixels.shape
     needed = np.zeros(height + 1, bool)
@@ -217,16 +272,31 @@ def _owners_on_the_left(
     offset = (np.cumsum(needed) - 1)[line] * (width + 1)
     begin = runs[np.searchsorted(runs, offset + column) - 1] - offset
     keys = verticals.column * (height + 1) + verticals.top + 1
-    found = np.searchsorted(keys, begin * (height + 1) + line, side="right") - 1
-    return verticals.item[found]
+    vertical = np.searchsorted(keys, begin * (height + 1) + line, side="right") - 1
+    return verticals.item[vertical]
 
 
 def sum_by_component(
     strip: Strip, cycles: Cycles, label: np.ndarray, tables: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """(labels, 4) int64: corners, pixels, sum of values, valid values; 0 but for roots.
+    """Sum the items of each component, by the edges alone (Green's theorem).
 
-    tables  none, or that of the values, or those of the values and of the valid ones
+    Parameters
+    ----------
+    strip : Strip
+    cycles : Cycles
+        Of its items.
+    label : (k + c,) array of int
+        See `find_components`.
+    tables : sequence of arrays
+        None, or that of the values, or those of the values and of the valid ones; see
+        `geofcn.tracing.column_sums.column_sums`.
+
+    Returns
+    -------
+    (k + c, 4) array of int64
+        Corners, pixels, sum of values, number of valid values; of all so far, where an index is
+        its own label, else 0.
     """
     line, head, tail = strip.line, strip.head, strip.tail
     corners = np.where(np.arange(len(strip)) < strip.first_edge, 0, 2)
@@ -246,38 +316,50 @@ def sum_by_component(
 
 def corners_of(edges: Edges, row: int) -> np.ndarray:
     """(e, 2) tail and head of the edges of a strip whose first row is `row`."""
-    row = (edges.line + row).astype(CORNER) << ROW_SHIFT
-    return np.column_stack([row + edges.tail, row + edges.head])
+    row_part = (edges.line + row).astype(CORNER) << ROW_SHIFT
+    return np.column_stack([row_part + edges.tail, row_part + edges.head])
 
 
 def mark_saddles(corners: np.ndarray, edges: Edges, label: np.ndarray, is_open: np.ndarray) -> None:
-    """Complement the two corners of each saddle that belong to one component, now or perhaps later.
+    """Mark, in place, the two corners of each saddle within a component, now or perhaps later.
 
-    label    (e,) of the component of each edge
-    is_open  (labels,) the components that may yet unite
+    Parameters
+    ----------
+    corners : (e, 2) array of CORNER
+        See `corners_of`.
+    edges : Edges
+    label : (e,) array of int
+        Of the component of each edge.
+    is_open : (l,) array of bool
+        Whether the component of each label may yet unite with another.
     """
-    one, other = label[edges.saddle], label[edges.saddle + 1]
-    edge = edges.saddle[(one == other) | (is_open[one] & is_open[other])]
+    left, right = label[edges.saddle], label[edges.saddle + 1]
+    edge = edges.saddle[(left == right) | (is_open[left] & is_open[right])]
     side = edges.east[edge].astype(np.int64)  # east of west: heads meet; west of east: tails
-    corners[edge, side] ^= -1
-    corners[edge + 1, side] ^= -1
+    for either in (edge, edge + 1):
+        corners[either, side] = mark_saddle(corners[either, side])
 
 
 @dataclass(frozen=True)
 class Parts:
     """The cycles of a strip as sequences of parts: gates, chains from above, and runs of edges.
 
-    A run of edges is a new segment. One value per part, in the cycles' order:
+    A run of edges is a new segment. Parts are in the cycles' order.
 
-    item      its first item
-    length    number of its items
-    is_gate   bool
-    is_run    bool
-    follower  the part after it in its cycle
-    first     its first segment, a number in the store (no meaning for gates)
-    last      its last segment
-
-    start     (c,) the first part of each cycle
+    Attributes
+    ----------
+    item : (p,) array of int
+        The first item of each part.
+    length : (p,) array of int
+        Number of its items.
+    is_gate, is_run : (p,) array of bool
+        What it is; a chain is neither.
+    follower : (p,) array of int
+        The part after it in its cycle.
+    first, last : (p,) array of int
+        Its first and last segment, numbers in the store; no meaning for gates.
+    start : (c,) array of int
+        The first part of each cycle.
     """
 
     item: np.ndarray
@@ -295,8 +377,8 @@ class Parts:
         is_edge = cycles.order >= strip.first_edge
         begins = np.append(True, ~(is_edge[1:] & is_edge[:-1]))
         begins[cycles.start] = True
-        place = np.flatnonzero(begins)
-        item, is_run = cycles.order[place], is_edge[place]
+        begin = np.flatnonzero(begins)
+        item, is_run = cycles.order[begin], is_edge[begin]
         is_gate = item < strip.gates
         first = segments - 1 + np.cumsum(is_run)
         last = first.copy()
@@ -305,8 +387,8 @@ class Parts:
         first[is_chain] = strip.frontier.first[chain]
         last[is_chain] = strip.frontier.last[chain]
         start = (np.cumsum(begins) - 1)[cycles.start]
-        follower = followers(start, len(place))
-        length = np.diff(np.append(place, len(begins)))
+        follower = followers(start, len(begin))
+        length = np.diff(np.append(begin, len(begins)))
         return cls(item, length, is_gate, is_run, follower, first, last, start)
 
     def links(self) -> tuple[np.ndarray, np.ndarray]:
@@ -316,9 +398,15 @@ class Parts:
         return self.last[meet], self.first[self.follower[meet]]
 
     def chains(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The chain at each crossing of the lower border; the first and last segment of each chain.
+        """The chains that go on below: a chain leads from a gate to the next one of its cycle.
 
-        A chain has the number of the gate it comes from; it leads to the next gate of its cycle.
+        Returns
+        -------
+        chain : (2g,) array of int
+            The chain at each crossing of the lower border; it has the number of the gate that it
+            comes from.
+        first, last : (g,) array of int
+            The first and last segment of each chain.
         """
         gates = np.flatnonzero(self.is_gate)
         leading = (np.cumsum(self.is_gate) - 1)[self.start[self.is_gate[self.start]]]

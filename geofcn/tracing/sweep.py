@@ -1,8 +1,8 @@
-"""The polygons of a 0/1 mask pushed in row bands: exact, and only what is open is kept.
+"""Polygons of a 0/1 mask that comes in row bands: exact, and only what is open is kept.
 
 The mask is swept in strips of full-width rows. On a lattice line between two rows of pixels, an
 EDGE is a stretch with foreground on one side only. It runs with the foreground on its left: west
-along the top of a house, east along its bottom. Sorted by column, the ends of all edges pair up
+along the top of a polygon, east along its bottom. Sorted by column, the ends of all edges pair up
 into the vertical edges, which lead each edge to its successor:
 
         o<----------------o
@@ -43,7 +43,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geofcn.tracing.column_sums import column_sums, sum_tables, sum_type
+from geofcn.tracing.column_sums import SumType, column_sums, sum_tables, sum_type
 from geofcn.tracing.permutations import Cycles
 from geofcn.tracing.rings import Polygons, assemble
 from geofcn.tracing.segments import Frontier, SegmentStore
@@ -57,6 +57,8 @@ from geofcn.tracing.strip import (
     sum_by_component,
 )
 
+__all__ = ["Polygons", "Sweep"]
+
 STRIP_PIXELS = 1 << 21
 """A band is swept in even strips of about so many pixels: bounded memory that suits the cache."""
 
@@ -65,12 +67,35 @@ HELD_PER_RIPE = 4
 
 
 class Sweep:
-    """Turns a mask of `width` columns, pushed from its first row to its last, into polygons.
+    """Turns a mask, pushed from its first row to its last, into polygons.
 
     What `push` and `finish` return, concatenated, does not depend on the heights of the bands.
+
+    Parameters
+    ----------
+    width : int
+        Columns of the mask.
+
+    Raises
+    ------
+    ValueError
+        For a mask without columns.
+
+    Examples
+    --------
+    >>> sweep = Sweep(3)
+    >>> len(sweep.push(np.array([[1, 1, 0]], np.uint8)))
+    0
+    >>> polygons = sweep.push(np.array([[1, 0, 0], [0, 0, 0]], np.uint8))
+    >>> polygons.coords.tolist()
+    [[0, 0], [0, 2], [1, 2], [1, 1], [2, 1], [2, 0], [0, 0]]
+    >>> polygons.pixels
+    array([3])
+    >>> len(sweep.finish())
+    0
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         if width < 1:
             raise ValueError(f"a mask needs at least one column, not {width}")
         self._width = width
@@ -78,32 +103,45 @@ class Sweep:
         self._above = np.zeros(width, np.int8)
         self._frontier = Frontier.nothing()
         self._store = SegmentStore()
-        self._sum_type: type | None = None
+        self._sum_type: SumType | None = None
 
     def push(
         self, band: np.ndarray, values: np.ndarray | None = None, valid: np.ndarray | None = None
     ) -> Polygons:
         """Sweep the next rows; return polygons that are finished.
 
-        band    (rows, width) bool, or uint8 of 0 and 1
-        values  (rows, width) to be summed: integers, or floats between 0 and 1 (rounded to
-                multiples of 2**-30); given with every band or with none, always of one kind
-        valid   (rows, width) bool, which values count; default all
+        Parameters
+        ----------
+        band : (rows, width) array
+            Bool, or uint8 of 0 and 1.
+        values : (rows, width) array, optional
+            Summed over each polygon: integers, or floats between 0 and 1 (rounded to multiples of
+            2**-30); given with every band or with none, always of one kind.
+        valid : (rows, width) array of bool, optional
+            Which values count; default: all.
 
-        Finished polygons may be held back for a later call as long as they are less than a quarter
-        of the corners in memory. Raises ValueError for arrays that are not as described.
+        Returns
+        -------
+        Polygons
+            Finished ones may be held back for a later call as long as they are less than a quarter
+            of the corners in memory.
+
+        Raises
+        ------
+        ValueError
+            For arrays that are not as described.
         """
         self._check(band, values, valid)
         band = band.view(np.int8)
-        found = []
+        parts = []
         rows = _even_strips(*band.shape)
         for top in range(0, len(band), rows):
             strip = slice(top, top + rows)
             tables = [] if values is None else sum_tables(values, valid, strip)
             self._sweep(band[strip], tables)
             if 0 < self._store.held <= HELD_PER_RIPE * self._store.ripe:
-                found.append(self._harvest())
-        return Polygons.concatenate(found or [Polygons.nothing(self._sum_type)])
+                parts.append(self._harvest())
+        return Polygons.concatenate(parts or [Polygons.nothing(self._sum_type)])
 
     def finish(self) -> Polygons:
         """The polygons that are left, after the last row; nothing may be pushed after it."""
