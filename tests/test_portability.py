@@ -1,0 +1,101 @@
+"""Nothing needs what only POSIX systems have: the verbs run with it taken away.
+
+Windows itself was not there to try: support/without_posix.py takes away what it lacks.
+"""
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import geopandas
+import pytest
+import rasterio
+
+import geofcn
+import geofcn_cli
+
+SCRIPT = Path(__file__).parent / "support" / "without_posix.py"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is open")
+
+
+def run(code: str, *arguments: object) -> str:
+    """What Python code prints, run after the script has taken things away."""
+    prelude = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import without_posix as w\n"
+    command = [sys.executable, "-c", prelude + code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def command(*arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_script_takes_away_what_it_says(tmp_path):
+    (tmp_path / "a").write_text("a")
+    (tmp_path / "b").write_text("b")
+    code = """
+import os, pathlib, mmap
+w.hide_posix(); w.refuse_odd_syncs(); w.refuse_to_touch_open_files()
+a, b = map(pathlib.Path, sys.argv[1:])
+def refused(action):
+    try:
+        action()
+    except PermissionError:
+        return True
+from geofcn import runtime
+print(hasattr(runtime.os, "sched_getaffinity"), runtime.cores() > 0)
+with open(a) as file:
+    print(refused(lambda: a.replace(b)), refused(lambda: b.replace(a)), refused(a.unlink))
+    print(refused(lambda: os.fsync(file.fileno())))
+    held = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+print(refused(a.unlink))
+held.close()
+a.replace(b)
+print(b.read_text())
+"""
+    printed = run(code, tmp_path / "a", tmp_path / "b").split()
+    assert printed == ["False", "True", "True", "True", "True", "True", "True", "a"]
+
+
+def test_every_module_is_imported():
+    names = [
+        module.name
+        for package in (geofcn, geofcn_cli)
+        for module in pkgutil.walk_packages(package.__path__, prefix=f"{package.__name__}.")
+        if not module.name.endswith("__main__")
+    ]
+    code = "w.hide_posix()\nfrom importlib import import_module\n"
+    code += "for name in sys.argv[1:]: import_module(name)\nprint('all')"
+    assert run(code, *names).split() == ["all"]
+
+
+def test_the_verbs_run_and_replace_what_they_wrote(tmp_path):
+    scene, labels, mask = tmp_path / "s" / "scene.tif", tmp_path / "s" / "labels.tif", "mask.tif"
+    training = ("train", scene, labels, "-o", tmp_path / "run", "--tile", 64, "--scale", 1)
+    inference = (
+        "infer", scene, tmp_path / mask, "--model", tmp_path / "run" / "best-f1.safetensors",
+        "--probability", tmp_path / "p.tif", "--polygons", tmp_path / "h.gpkg", "--verify", 2,
+    )  # fmt: skip
+    for again in ((), ("--overwrite",)):
+        command("sample", tmp_path / "s", "--size", 256, *again)
+        assert "EPSG:32632" in command("info", scene)
+        assert "best F1" in command(*training, "--epochs", 2, *again)
+        assert " 0 differ" in command(*inference, *again)
+        assert "polygons" in command(
+            "polygonize", tmp_path / mask, tmp_path / "again.gpkg",
+            "--probability", tmp_path / "p.tif", *again,
+        )  # fmt: skip
+        assert "accuracy" in command(
+            "evaluate", tmp_path / mask, labels, "--matches", tmp_path / "m.shp", *again
+        )
+    with rasterio.open(tmp_path / mask) as written:
+        assert written.shape == (256, 256)
+    houses = geopandas.read_file(tmp_path / "h.gpkg", layer="houses")
+    assert len(houses) == len(geopandas.read_file(tmp_path / "again.gpkg", layer="houses"))
