@@ -17,7 +17,8 @@ from geofcn.errors import LabelsError
 from geofcn.io.scene import Scene
 from geofcn.io.vector_reader import AREAL, no_crs, read_vectors
 from geofcn.polygons.convert import to_map, to_shapely
-from geofcn.tracing.sweep import Polygons, Sweep
+from geofcn.tracing.rings import Polygons
+from geofcn.tracing.sweep import Sweep
 
 
 @dataclass(frozen=True)

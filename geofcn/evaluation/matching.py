@@ -147,7 +147,7 @@ def polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Examples
     --------
     >>> polis(np.array([shapely.box(0, 0, 1, 1)]), np.array([shapely.box(0, 0, 2, 1)]))
-    array([0.5])
+    array([0.25])
     """
     return _in_threads(_polis, first, second)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from math import inf, isnan
@@ -143,6 +143,6 @@ def _text(name: str, value: float) -> str:
     return f"{value:6.2f} m" if name == "polis_m" else f"{100 * value:6.2f} %"
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     cells = ("".join(f"<td>{escape(text)}</td>" for text in row) for row in rows)
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"

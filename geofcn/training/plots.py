@@ -11,6 +11,8 @@ import numpy as np
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 COLOURS = {
@@ -137,11 +139,15 @@ def _legend_strip(entries: Mapping[str, tuple[int, int, int]], width: int) -> np
     """A white strip (LEGEND_ROWS, width, 3) that names colours, as far as it is wide enough."""
     dpi = 100
     figure = plt.figure(figsize=(max(width, 420) / dpi, LEGEND_ROWS / dpi), dpi=dpi)
-    handles = [Patch(color=np.array(colour) / 255, label=name) for name, colour in entries.items()]
+    handles = [
+        Patch(color="#{:02x}{:02x}{:02x}".format(*colour), label=name)
+        for name, colour in entries.items()
+    ]
     if handles:
         figure.legend(handles=handles, loc="center left", ncols=4, frameon=False, fontsize=9)
-    figure.canvas.draw()
-    strip = np.asarray(figure.canvas.buffer_rgba())[:LEGEND_ROWS, :width, :3].copy()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    strip = np.asarray(canvas.buffer_rgba())[:LEGEND_ROWS, :width, :3].copy()
     plt.close(figure)
     return strip
 
@@ -173,7 +179,7 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
     partial.replace(path)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     partial = path.with_name(f".{path.name}.partial")
     figure.savefig(partial, format="png", dpi=120)
     plt.close(figure)

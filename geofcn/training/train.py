@@ -305,7 +305,8 @@ def _untrained(
 ) -> torch.nn.Module:
     torch.manual_seed(recipe.seed)
     net = make_net(recipe.net, len(sources[0].scene.bands), recipe.scale, recipe.upsample)
-    return net.to(device=device, memory_format=torch.channels_last)
+    # The stubs know memory_format with a tensor only.
+    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:

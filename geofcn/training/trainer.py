@@ -146,9 +146,17 @@ class Trainer:
         1992), or `net` itself where the recipe has none.
     steps : int
         Steps that are done.
+
+    Raises
+    ------
+    ValueError
+        For a recipe whose class weights are still to be settled.
     """
 
     def __init__(self, net: nn.Module, recipe: Recipe):
+        if recipe.class_weights is None:
+            raise ValueError("the recipe's class weights are still to be settled")
+        self._class_weights = recipe.class_weights
         self.net = net
         self.averaged = copy.deepcopy(net).eval() if recipe.averaging else net
         self.recipe = recipe
@@ -181,7 +189,7 @@ class Trainer:
             for array in (batch.images, batch.houses, batch.known)
         )
         logits = self._core(images)
-        loss = weighted_loss(logits, houses, known, self.recipe.class_weights)
+        loss = weighted_loss(logits, houses, known, self._class_weights)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
