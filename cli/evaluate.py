@@ -1,4 +1,4 @@
-"""geofcn evaluate"""
+"""The command `geofcn evaluate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""geofcn infer"""
+"""The command `geofcn infer`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class CreationOption(click.ParamType):
     name = "NAME=VALUE"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        """What was typed as a value, or a usage error."""
         option, equals, setting = value.partition("=")
         if not (option and equals):
             self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
@@ -111,7 +112,9 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.allow_no_crs
 @options.overwrite
 @options.verb
-def infer(progress: Progress, scene: str, mask: str, co: tuple, **given: Any) -> None:
+def infer(
+    progress: Progress, scene: str, mask: str, co: tuple[tuple[str, str], ...], **given: Any
+) -> None:
     """Find the houses of SCENE with a trained model; write them to MASK.
 
     MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of

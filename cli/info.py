@@ -1,4 +1,4 @@
-"""geofcn info"""
+"""The command `geofcn info`."""
 
 from __future__ import annotations
 

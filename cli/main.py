@@ -14,13 +14,15 @@ VERBS = ("sample", "info", "train", "infer", "polygonize", "evaluate")
 class Verbs(click.Group):
     """A group whose commands live in modules of their own name."""
 
-    def list_commands(self, context: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all verbs, in the order of their use."""
         return list(VERBS)
 
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in VERBS:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb, from its module."""
+        if cmd_name not in VERBS:
             return None
-        return getattr(import_module(f"geofcn_cli.{name}"), name)
+        return getattr(import_module(f"geofcn_cli.{cmd_name}"), cmd_name)
 
 
 @click.command(
@@ -35,4 +37,4 @@ def main() -> None:
     geofcn train scene.tif labels.tif          a model, in geofcn-run/
     geofcn infer scene.tif mask.tif            a georeferenced mask
     geofcn polygonize mask.tif houses.gpkg     polygons for a GIS
-    """
+    """  # noqa: D301

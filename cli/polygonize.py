@@ -1,4 +1,4 @@
-"""geofcn polygonize"""
+"""The command `geofcn polygonize`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""geofcn sample"""
+"""The command `geofcn sample`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""geofcn train"""
+"""The command `geofcn train`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class ClassWeights(click.ParamType):
     name = "B,H|auto"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float] | str:
+        """What was typed as a value, or a usage error."""
         if value == "auto" or not isinstance(value, str):
             return value
         try:
@@ -48,6 +49,7 @@ class Scale(click.ParamType):
     name = "|".join(map(str, [*SCALES, "auto"]))
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """What was typed as a value, or a usage error."""
         if value not in self.name.split("|"):
             self.fail(f"{value!r} is none of {', '.join(map(str, SCALES))} and auto.")
         return str(value) if value == "auto" else int(value)
@@ -60,6 +62,7 @@ class RecipeName(click.Choice):
         super().__init__(list(RECIPES))
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """What was typed as a value, or a usage error."""
         return str(super().convert(ALIASES.get(value, value), param, ctx))
 
 
