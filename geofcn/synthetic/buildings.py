@@ -1,7 +1,7 @@
-"""Made-up houses and what surrounds them, as plain geometry.
+"""Synthetic houses, gardens, cars and courts, as plain geometry.
 
-Everything but a tree is a `Surface`: a polygon of some material, with a height. How a material
-looks is not known here.
+Everything but a tree is a `Surface`: a polygon of some material, with a height. A material is no
+more than its name here; how it looks is said in `geofcn.synthetic.render`.
 
 Coordinates are pixels, x to the right (columns) and y down (rows); heights are in pixels as well.
 """
@@ -16,6 +16,7 @@ import numpy as np
 import shapely
 from shapely import Polygon
 
+# Names of materials that one is drawn from.
 LAWNS = ("lawn", "dark lawn", "long grass", "dry lawn", "straw lawn")
 DRIVES = ("gravel", "paving", "concrete")
 ROOFS = ("red tiles", "brown tiles", "dark tiles", "slate", "grey tiles", "blue metal")
@@ -27,19 +28,32 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Axes:
-    """Axes of its own: u along `angle` (radians, clockwise as y points down), v to its right."""
+    """Local coordinate axes: an origin, u along a direction, v to its right.
+
+    Attributes
+    ----------
+    x, y : float
+        The origin.
+    angle : float
+        The direction of u, in radians, clockwise from x as y points down.
+
+    Examples
+    --------
+    >>> Axes(10, 20, 0).point(3, 2)
+    (13.0, 22.0)
+    """
 
     x: float
     y: float
     angle: float
 
     def vector(self, u: float, v: float) -> tuple[float, float]:
-        """A direction as (x, y)."""
+        """A direction (u, v) as (x, y)."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return u * cos - v * sin, u * sin + v * cos
 
     def point(self, u: float, v: float) -> tuple[float, float]:
-        """A point as (x, y)."""
+        """A point (u, v) as (x, y)."""
         x, y = self.vector(u, v)
         return self.x + x, self.y + y
 
@@ -52,15 +66,28 @@ class Axes:
         return self.polygon([(u0, v0), (u1, v0), (u1, v1), (u0, v1)])
 
     def at(self, u: float, v: float, turn: float = 0) -> Axes:
-        """The axes moved to (u, v), and turned."""
+        """The axes moved to (u, v), and turned by `turn` radians."""
         return Axes(*self.point(u, v), self.angle + turn)
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A polygon of some material, `height + rise * v` high, v being that of `place`.
+    """A polygon of some material, ``height + rise * v`` high.
 
-    v also counts the material's rows; `tint` multiplies its colours.
+    Attributes
+    ----------
+    material : str
+        Name of the material, a key of `geofcn.synthetic.render.APPEARANCES`.
+    shape : Polygon
+        What it covers, in pixels of the scene.
+    place : Axes
+        Its v is that of the height, and counts the material's rows.
+    tint : (float, float, float)
+        Multiplies the material's red, green and blue.
+    height : float
+        Where v is 0, in pixels.
+    rise : float
+        Pixels up per pixel along v.
     """
 
     material: str
@@ -73,7 +100,19 @@ class Surface:
 
 @dataclass(frozen=True)
 class Tree:
-    """A crown: round where the material is "leaves", a cone where it is "needles"."""
+    """A tree's crown.
+
+    Attributes
+    ----------
+    material : {"leaves", "needles"}
+        Name of the material; a crown of leaves is round, one of needles a cone.
+    x, y : float
+        Its middle.
+    radius, height : float
+        In pixels.
+    tint : (float, float, float)
+        Multiplies the material's red, green and blue.
+    """
 
     material: str
     x: float
@@ -91,9 +130,20 @@ class Tree:
 
 @dataclass(frozen=True)
 class House:
-    """A house, 2 half[0] wide along its street and 2 half[1] deep, `setback` from the street.
+    """A house beside a street.
 
-    `place` is its middle, with u along the street and v away from it.
+    Attributes
+    ----------
+    place : Axes
+        Its middle, with u along the street and v away from it.
+    half : (float, float)
+        Half its width along the street, and half its depth, in pixels.
+    setback : float
+        From the street to its front, in pixels.
+    footprint : Polygon
+        What the roof covers: the label.
+    surfaces : list of Surface
+        Roofs, chimneys and the like.
     """
 
     place: Axes
@@ -104,17 +154,19 @@ class House:
 
 
 def draw_tint(rng: np.random.Generator) -> Colour:
-    """A little lighter or darker, warmer or colder."""
+    """A random tint: a little lighter or darker, warmer or colder."""
     return tuple(1 + rng.normal(0, 0.06) + rng.normal(0, 0.015, 3))
 
 
-def _slab(material: str, place: Axes, *box: float, tint=(1, 1, 1), height: float = 0) -> Surface:
+def _slab(
+    material: str, place: Axes, *box: float, tint: Colour = (1, 1, 1), height: float = 0
+) -> Surface:
     """A level rectangle (u0, v0, u1, v1) at a place."""
     return Surface(material, place.box(*box), place, tint, height)
 
 
 def draw_house(street: Axes, rng: np.random.Generator) -> House:
-    """A house of any kind beside a street."""
+    """A random house beside a street, whose edge is the u axis of `street`."""
     a, b, setback = rng.uniform(32, 54), rng.uniform(25, 38), rng.uniform(22, 44)
     place = street.at(0, setback + b, rng.normal(0, 0.06))
     # The ridge along the street, or at right angles to it.
@@ -129,7 +181,9 @@ def _outline(place: Axes, *boxes: tuple[float, float, float, float]) -> Polygon:
     return place.polygon(union.simplify(1e-6).exterior.coords[:-1])
 
 
-def _pitched_house(place: Axes, a: float, b: float, rng) -> tuple[Polygon, list[Surface]]:
+def _pitched_house(
+    place: Axes, a: float, b: float, rng: np.random.Generator
+) -> tuple[Polygon, list[Surface]]:
     """A gabled or hipped roof over 2a x 2b, its ridge along u; maybe with a lower wing."""
     tiles, tint = rng.choice(ROOFS, p=(0.28, 0.18, 0.1, 0.18, 0.18, 0.08)), draw_tint(rng)
     eave, rise = rng.uniform(22, 34), rng.uniform(0.35, 0.62)
@@ -163,7 +217,9 @@ def _pitched_house(place: Axes, a: float, b: float, rng) -> tuple[Polygon, list[
     return _outline(place, *boxes), surfaces
 
 
-def _flat_house(place: Axes, a: float, b: float, rng) -> tuple[Polygon, list[Surface]]:
+def _flat_house(
+    place: Axes, a: float, b: float, rng: np.random.Generator
+) -> tuple[Polygon, list[Surface]]:
     """A flat roof with a parapet, chimneys and the like; sometimes an L."""
     boxes, top = [(-a, -b, a, b)], rng.uniform(26, 48)
     if rng.random() < 0.5:
@@ -177,7 +233,10 @@ def _flat_house(place: Axes, a: float, b: float, rng) -> tuple[Polygon, list[Sur
     ]
 
 
-def _chimneys(place: Axes, a: float, b: float, top: float, rng) -> Iterator[Surface]:
+def _chimneys(
+    place: Axes, a: float, b: float, top: float, rng: np.random.Generator
+) -> Iterator[Surface]:
+    """Up to four chimneys on a roof of height `top`, within a of the middle along u, b along v."""
     for _ in range(rng.integers(1, 5)):
         spot, (u, v) = place.at(rng.uniform(-a, a), rng.uniform(-b, b)), rng.uniform(1.5, 4, 2)
         yield _slab("chimney", spot, -u, -v, u, v, tint=draw_tint(rng), height=top + 4)
@@ -187,7 +246,7 @@ def _chimneys(place: Axes, a: float, b: float, top: float, rng) -> Iterator[Surf
 
 
 def draw_plot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
-    """Lawn, drive, car, terrace, hedges, and now and then a pool or bare ground."""
+    """The plot around a house: lawn, drive, car, terrace, hedges, maybe a pool or bare ground."""
     place, (a, b), front = house.place, house.half, -house.half[1] - house.setback
     side, back = a + rng.uniform(14, 24), b + rng.uniform(26, 64)
     yield _slab(rng.choice(LAWNS), place, -side, front, side, back, tint=draw_tint(rng))
@@ -227,7 +286,7 @@ def _car(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
 
 
 def bare_patch(place: Axes, radius: float, rng: np.random.Generator) -> Surface:
-    """A patch of bare ground: the colours of a tiled roof, but no house."""
+    """A patch of bare ground, about `radius` pixels wide: a tiled roof's colours, but no house."""
     angles = np.linspace(0, 2 * math.pi, 14, endpoint=False)
     reach = radius * rng.uniform(0.75, 1.2, 14)
     points = zip(1.3 * reach * np.cos(angles), reach * np.sin(angles), strict=True)
@@ -235,9 +294,10 @@ def bare_patch(place: Axes, radius: float, rng: np.random.Generator) -> Surface:
 
 
 def car_park(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
+    """A car park of 170 x 96 pixels with two rows of bays, about half of them taken by cars."""
     yield _slab("tarmac", place, -85, -48, 85, 48)
     yield _slab("asphalt", place, -10, -68, 10, -47)
-    for u in np.arange(-77, 78, 14):
+    for u in range(-77, 78, 14):
         for v in (-32, 32):
             yield _slab("marking", place, u - 7.5, v - 14, u - 6.7, v + 14)
             if rng.random() < 0.55:
@@ -245,6 +305,7 @@ def car_park(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
 
 
 def tennis_court(place: Axes) -> Iterator[Surface]:
+    """A tennis court with its lines and its net, 180 x 92 pixels."""
     yield _slab("clay", place, -90, -46, 90, 46)
     for u, v in ((59, 27), (59, 20), (32, 20)):
         yield Surface("marking", place.box(-u, -v, u, v).boundary.buffer(0.8, quad_segs=1))

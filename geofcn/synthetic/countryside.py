@@ -1,4 +1,4 @@
-"""What stands where in a made-up countryside: villages among fields, as plain geometry.
+"""Layout of the synthetic countryside: villages among fields, as plain geometry.
 
 The world is cut into cells. A cell is a pure function of (size, seed, row, col): it draws its
 roads, houses, fields and trees from random streams of its own, so a window of any scene needs no
@@ -51,7 +51,19 @@ Spot = tuple[float, float, float]  # x, y and radius of what may become a tree
 
 @dataclass(frozen=True)
 class Cell:
-    """Everything that is drawn together; `bounds` are the surfaces' (n, 4)."""
+    """Everything in one cell of the countryside, drawn together.
+
+    Attributes
+    ----------
+    houses : list of Polygon
+        Footprints.
+    surfaces : list of Surface
+        All that has an area, the houses' roofs among them.
+    bounds : (n, 4) array
+        Of the surfaces: x0, y0, x1, y1.
+    trees : list of Tree
+        Their crowns.
+    """
 
     houses: list[Polygon]
     surfaces: list[Surface]
@@ -60,24 +72,50 @@ class Cell:
 
 
 def count_of_cells(size: int) -> int:
-    """How many rows, and columns, of cells with houses a scene of `size` pixels a side has."""
+    """How many rows, and columns, of cells with houses a scene of `size` pixels a side has.
+
+    Examples
+    --------
+    >>> count_of_cells(600), count_of_cells(2048), count_of_cells(2100)
+    (1, 2, 2)
+    """
     return max(1, size // LEAST_CELL)
 
 
 def pitch(size: int) -> float:
-    """The side of a scene's cells: a whole number of them, or a part of one, makes the scene."""
+    """The side of a scene's cells in pixels: a whole number of them, or a part of one, makes it.
+
+    Examples
+    --------
+    >>> pitch(2100), pitch(600)
+    (1050.0, 1024.0)
+    """
     return max(size, LEAST_CELL) / count_of_cells(size)
 
 
 def ground_corners(size: int) -> list[tuple[float, float]]:
-    """The slanted quadrilateral outside which a scene is blank, clockwise on the screen."""
+    """Corners (x, y) of the slanted quadrilateral outside which a scene is blank, clockwise.
+
+    Examples
+    --------
+    >>> ground_corners(1000)
+    [(35.0, 0), (1000, 35.0), (965.0, 1000), (0, 965.0)]
+    """
     slide = SLANT * size
     return [(slide, 0), (size, slide), (size - slide, size), (0, size - slide)]
 
 
 @lru_cache(maxsize=64)
 def cell(size: int, seed: int, row: int, col: int) -> Cell:
-    """One cell of the scene of `size` pixels a side; only those inside the scene have houses."""
+    """One cell of the scene of `size` pixels a side; only those inside the scene have houses.
+
+    Parameters
+    ----------
+    size, seed : int
+        Of the scene.
+    row, col : int
+        Of the cell, from 0 inside the scene; cells beside it have other numbers.
+    """
     rng = _rng(seed, 0, row, col)
     plan = _plan(size, seed, row, col)
     inside = 0 <= min(row, col) <= max(row, col) < count_of_cells(size)
@@ -96,23 +134,35 @@ def cell(size: int, seed: int, row: int, col: int) -> Cell:
 
 
 def cells_near(size: int, seed: int, x0: float, y0: float, x1: float, y1: float) -> Iterator[Cell]:
-    """The cells that may have something in a rectangle of the scene, by rows."""
-    side, overhang = pitch(size), STRAY * pitch(size) + 130
-    cols, rows = (
-        range(math.floor((start - overhang) / side), math.floor((stop + overhang) / side) + 1)
-        for start, stop in zip(*np.add([(x0, y0), (x1, y1)], _origin(size, seed)), strict=True)
-    )
-    for row in rows:
+    """The cells that may have something in a rectangle of the scene, row by row.
+
+    Parameters
+    ----------
+    size, seed : int
+        Of the scene.
+    x0, y0, x1, y1 : float
+        The rectangle, in pixels.
+    """
+    dx, dy = _origin(size, seed)
+    cols = _cells_between(size, x0 + dx, x1 + dx)
+    for row in _cells_between(size, y0 + dy, y1 + dy):
         for col in cols:
             yield cell(size, seed, row, col)
+
+
+def _cells_between(size: int, start: float, stop: float) -> range:
+    """The rows, or columns, of cells that may reach between two coordinates of their world."""
+    side, overhang = pitch(size), STRAY * pitch(size) + 130
+    return range(math.floor((start - overhang) / side), math.floor((stop + overhang) / side) + 1)
 
 
 def _rng(*key: int) -> np.random.Generator:
     return np.random.default_rng([part % 2**32 for part in key])
 
 
-def _distance(one: Axes, other: Axes) -> float:
-    return math.hypot(one.x - other.x, one.y - other.y)
+def _distance(a: Axes, b: Axes) -> float:
+    """Between two origins."""
+    return math.hypot(a.x - b.x, a.y - b.y)
 
 
 # --- roads ------------------------------------------------------------------------------------
@@ -122,9 +172,14 @@ def _distance(one: Axes, other: Axes) -> float:
 class Plan:
     """Where a cell lies and where its roads run.
 
-    quad    the cell's ground; the quads of all cells cover the world without overlap
-    centre  of the village, its u axis along the main street
-    roads   (line, half width): main street, lane, then the village's side streets
+    Attributes
+    ----------
+    quad : Polygon
+        The cell's ground; the quads of all cells cover the world without overlap.
+    centre : Axes
+        Of the village, its u axis along the main street.
+    roads : list of (LineString, float)
+        Lines with half their widths: main street, lane, then the village's side streets.
     """
 
     quad: Polygon
@@ -169,7 +224,8 @@ def _centre(size: int, origin: tuple[float, float], seed: int, row: int, col: in
 
 def _crossing(a: np.ndarray, b: np.ndarray, heading: float, rng: np.random.Generator) -> Axes:
     """Where, and in which direction, a road crosses the edge a-b."""
-    return Axes(*(a + rng.uniform(0.35, 0.65) * (b - a)), heading + rng.uniform(-0.3, 0.3))
+    x, y = a + rng.uniform(0.35, 0.65) * (b - a)
+    return Axes(x, y, heading + rng.uniform(-0.3, 0.3))
 
 
 def _road(*stops: Axes) -> LineString:
@@ -183,7 +239,9 @@ def _road(*stops: Axes) -> LineString:
     return LineString([*points, stops[-1].point(0, 0), stops[-1].point(4, 0)])
 
 
-def _side_streets(main: LineString, centre: Axes, radius: float, rng) -> Iterator[Road]:
+def _side_streets(
+    main: LineString, centre: Axes, radius: float, rng: np.random.Generator
+) -> Iterator[Road]:
     """Copies of the main street beside it, as far as the village reaches."""
     count = int(radius // STREET_SPACING)
     for number in [n for n in range(-count, count + 1) if n]:
@@ -251,22 +309,24 @@ def _houses(plan: Plan, size: int, rng: np.random.Generator) -> list[House]:
         for front in sorted(fronts, key=lambda front: _distance(front, centre)):
             if budget < 1500:
                 return houses
-            if any(_distance(front, other.place) < 58 for other in houses):
+            if any(_distance(front, neighbour.place) < 58 for neighbour in houses):
                 continue
             house, gap = draw_house(front.at(0, -62), rng), rng.uniform(9, 26)
             if (
                 house.footprint.area < budget + 2000
                 and ground.contains(house.footprint)
                 and not streets.intersects(house.footprint)
-                and not any(house.footprint.dwithin(other.footprint, gap) for other in houses)
+                and not any(house.footprint.dwithin(built.footprint, gap) for built in houses)
             ):
                 houses.append(house)
                 budget -= house.footprint.area
     return houses
 
 
-def _extras(plan: Plan, houses: list[House], radius: float, rng) -> Iterator[Surface]:
-    """A car park at a road, a tennis court and bare patches, where there is room."""
+def _extras(
+    plan: Plan, houses: list[House], radius: float, rng: np.random.Generator
+) -> Iterator[Surface]:
+    """A car park at a road, a tennis court and bare patches, where the ground is free."""
     taken = [house.footprint.buffer(16) for house in houses]
     taken += [line.buffer(half + 14) for line, half in plan.roads]
 
@@ -319,7 +379,8 @@ def _long_side(piece: Polygon) -> tuple[Axes, float, float]:
     lengths = np.hypot(*sides.T)
     longer = int(np.argmax(lengths))
     x, y = sides[longer]
-    return Axes(*corners[longer], math.atan2(y, x)), lengths[longer], lengths[1 - longer]
+    x0, y0 = corners[longer]
+    return Axes(x0, y0, math.atan2(y, x)), lengths[longer], lengths[1 - longer]
 
 
 def _field(parcel: Polygon, rng: np.random.Generator) -> Surface:
@@ -328,18 +389,20 @@ def _field(parcel: Polygon, rng: np.random.Generator) -> Surface:
     return Surface(crop, parcel.buffer(-rng.uniform(2, 5)), _long_side(parcel)[0], draw_tint(rng))
 
 
-def _trees(plan: Plan, houses: list[House], parcels: list[Polygon], rng) -> list[Tree]:
+def _trees(
+    plan: Plan, houses: list[House], parcels: list[Polygon], rng: np.random.Generator
+) -> list[Tree]:
     """Garden trees, trees along a road and parcels, lone trees and small woods."""
     spots = np.array([*_garden_spots(houses, rng), *_parcel_spots(parcels, rng)]).reshape(-1, 3)
-    x, y, radius = spots.T
-    points = shapely.points(x, y)
+    radii = spots[:, 2]
+    points = shapely.points(spots[:, :2])
     free = shapely.distance(points, plan.quad) == 0
     if houses:
         built = shapely.union_all([house.footprint for house in houses])
-        free &= shapely.distance(points, built) > 0.8 * radius + 2
+        free &= shapely.distance(points, built) > 0.8 * radii + 2
     for line, half in plan.roads:
-        free &= shapely.distance(points, line) > half + 0.45 * radius + 3
-    return [_tree(*spot, rng) for spot in spots[free]]
+        free &= shapely.distance(points, line) > half + 0.45 * radii + 3
+    return [_tree(x, y, radius, rng) for x, y, radius in spots[free]]
 
 
 def _tree(x: float, y: float, radius: float, rng: np.random.Generator) -> Tree:
@@ -348,7 +411,7 @@ def _tree(x: float, y: float, radius: float, rng: np.random.Generator) -> Tree:
     return Tree("leaves", x, y, radius, rng.uniform(1.5, 2.2) * radius, draw_tint(rng))
 
 
-def _garden_spots(houses: list[House], rng) -> Iterator[Spot]:
+def _garden_spots(houses: list[House], rng: np.random.Generator) -> Iterator[Spot]:
     """Bushes and trees around the houses."""
     for house in houses:
         (a, b), front = house.half, -house.half[1] - house.setback
@@ -357,7 +420,7 @@ def _garden_spots(houses: list[House], rng) -> Iterator[Spot]:
             yield *house.place.point(u, v), rng.choice((rng.uniform(4, 8), rng.uniform(10, 25)))
 
 
-def _parcel_spots(parcels: list[Polygon], rng) -> Iterator[Spot]:
+def _parcel_spots(parcels: list[Polygon], rng: np.random.Generator) -> Iterator[Spot]:
     """A hedgerow, a small wood or lone trees in some of the parcels."""
     for parcel in parcels:
         kind, rim = rng.random(), parcel.exterior

@@ -1,4 +1,4 @@
-"""How a made-up countryside looks from above: an aerial photograph of surfaces and trees.
+"""Render the synthetic countryside: an aerial photograph of surfaces and trees.
 
 A window is painted in five steps: burn the surfaces' numbers, look up colours and heights, raise
 the trees, cast the sun's shadows over the height field, and pass the result through a camera.
@@ -28,13 +28,23 @@ SHADOW_TINT = (0.27, 0.34, 0.41)
 
 
 @dataclass(frozen=True)
-class Material:
+class Appearance:
     """How a material looks in full sun on level ground.
 
-    mottle  strength of the patches of several metres
-    grain   strength of the texture of a few pixels
-    rows    what crosses `colour` every `period` pixels
-    crest   height of the rows (of the whole surface where it has none); vegetation if > 0
+    Attributes
+    ----------
+    colour : (float, float, float)
+        Red, green and blue, 0-255.
+    mottle : float
+        Strength of the patches of several metres.
+    grain : float
+        Strength of the texture of a few pixels.
+    rows : (float, float, float), optional
+        Colour of the rows that cross the surface.
+    period : float
+        From one row to the next, in pixels.
+    crest : float
+        Height of the rows (of the whole surface where it has none), in pixels; vegetation if > 0.
     """
 
     colour: Colour
@@ -45,62 +55,70 @@ class Material:
     crest: float = 0
 
 
-# From the ground up: a material hides those above it in this table.
-MATERIALS = {
-    "rough grass": Material((124, 136, 82), 0.2, 0.14),
-    "meadow": Material((114, 144, 80), 0.15, 0.1),
-    "dark meadow": Material((102, 132, 76), 0.15, 0.11),
-    "mown meadow": Material((124, 146, 86), 0.16, 0.1, (136, 154, 94), 34),
-    "hay": Material((160, 160, 106), 0.18, 0.09, (142, 150, 92), 22),
-    "wheat": Material((194, 180, 136), 0.1, 0.08, (182, 166, 120), 6),
-    "soil": Material((150, 122, 94), 0.16, 0.1, (132, 104, 80), 7),
-    "potatoes": Material((110, 90, 68), 0.12, 0.1, (72, 108, 54), 8, 3),
-    "vineyard": Material((138, 126, 88), 0.15, 0.14, (84, 116, 62), 17, 14),
-    "lawn": Material((122, 144, 84), 0.18, 0.12),
-    "dark lawn": Material((110, 134, 80), 0.18, 0.12),
-    "long grass": Material((104, 126, 76), 0.16, 0.14),
-    "dry lawn": Material((138, 146, 92), 0.26, 0.13),
-    "straw lawn": Material((156, 148, 106), 0.26, 0.13),
-    "bare ground": Material((160, 126, 100), 0.14, 0.08),
-    "gravel": Material((190, 180, 160), 0.12, 0.06),
-    "concrete": Material((186, 183, 174), 0.06, 0.05),
-    "paving": Material((182, 168, 152), 0.08, 0.04, (170, 156, 142), 4),
-    "water": Material((56, 176, 206), 0.04, 0.02, (66, 188, 214), 9),
-    "clay": Material((178, 112, 86), 0.05, 0.02),
-    "tarmac": Material((156, 156, 154), 0.05, 0.03),
-    "hedge": Material((78, 98, 60), 0.15, 0.2, crest=9),
-    "verge": Material((132, 138, 88), 0.22, 0.16),
-    "kerb": Material((186, 183, 174), 0.06, 0.05),
-    "asphalt": Material((152, 152, 150), 0.05, 0.03),
-    "marking": Material((228, 228, 224), 0.02, 0.02),
-    "red tiles": Material((176, 116, 90), 0.12, 0.08, (162, 104, 80), 4),
-    "brown tiles": Material((160, 128, 104), 0.16, 0.1, (146, 115, 93), 4),
-    "dark tiles": Material((128, 98, 84), 0.12, 0.08, (116, 88, 76), 4),
-    "slate": Material((88, 88, 92), 0.08, 0.06, (80, 80, 85), 4),
-    "grey tiles": Material((176, 170, 158), 0.09, 0.05, (168, 161, 149), 5),
-    "blue metal": Material((128, 148, 164), 0.06, 0.03, (116, 136, 152), 5),
-    "parapet": Material((200, 197, 190), 0.1, 0.05),
-    "pale deck": Material((170, 166, 158), 0.12, 0.06),
-    "dark deck": Material((122, 120, 118), 0.12, 0.06),
-    "white deck": Material((200, 198, 190), 0.1, 0.04),
-    "green deck": Material((128, 130, 96), 0.22, 0.1),
-    "chimney": Material((156, 144, 136), 0.1, 0.06),
-    "solar panel": Material((40, 58, 96), 0.02, 0.02, (70, 88, 124), 8),
-    "white car": Material((216, 216, 214), 0.02, 0.03),
-    "black car": Material((62, 64, 70), 0.02, 0.03),
-    "silver car": Material((158, 162, 168), 0.02, 0.03),
-    "red car": Material((136, 44, 40), 0.02, 0.03),
-    "blue car": Material((52, 74, 118), 0.02, 0.03),
-    "glass": Material((38, 46, 58), 0.02, 0.02),
-    "leaves": Material((86, 106, 63), 0.12, 0.15, crest=1),
-    "needles": Material((52, 76, 53), 0.12, 0.15, crest=1),
+# By the material's name, from the ground up: a material hides those above it in this table.
+APPEARANCES = {
+    "rough grass": Appearance((124, 136, 82), 0.2, 0.14),
+    "meadow": Appearance((114, 144, 80), 0.15, 0.1),
+    "dark meadow": Appearance((102, 132, 76), 0.15, 0.11),
+    "mown meadow": Appearance((124, 146, 86), 0.16, 0.1, (136, 154, 94), 34),
+    "hay": Appearance((160, 160, 106), 0.18, 0.09, (142, 150, 92), 22),
+    "wheat": Appearance((194, 180, 136), 0.1, 0.08, (182, 166, 120), 6),
+    "soil": Appearance((150, 122, 94), 0.16, 0.1, (132, 104, 80), 7),
+    "potatoes": Appearance((110, 90, 68), 0.12, 0.1, (72, 108, 54), 8, 3),
+    "vineyard": Appearance((138, 126, 88), 0.15, 0.14, (84, 116, 62), 17, 14),
+    "lawn": Appearance((122, 144, 84), 0.18, 0.12),
+    "dark lawn": Appearance((110, 134, 80), 0.18, 0.12),
+    "long grass": Appearance((104, 126, 76), 0.16, 0.14),
+    "dry lawn": Appearance((138, 146, 92), 0.26, 0.13),
+    "straw lawn": Appearance((156, 148, 106), 0.26, 0.13),
+    "bare ground": Appearance((160, 126, 100), 0.14, 0.08),
+    "gravel": Appearance((190, 180, 160), 0.12, 0.06),
+    "concrete": Appearance((186, 183, 174), 0.06, 0.05),
+    "paving": Appearance((182, 168, 152), 0.08, 0.04, (170, 156, 142), 4),
+    "water": Appearance((56, 176, 206), 0.04, 0.02, (66, 188, 214), 9),
+    "clay": Appearance((178, 112, 86), 0.05, 0.02),
+    "tarmac": Appearance((156, 156, 154), 0.05, 0.03),
+    "hedge": Appearance((78, 98, 60), 0.15, 0.2, crest=9),
+    "verge": Appearance((132, 138, 88), 0.22, 0.16),
+    "kerb": Appearance((186, 183, 174), 0.06, 0.05),
+    "asphalt": Appearance((152, 152, 150), 0.05, 0.03),
+    "marking": Appearance((228, 228, 224), 0.02, 0.02),
+    "red tiles": Appearance((176, 116, 90), 0.12, 0.08, (162, 104, 80), 4),
+    "brown tiles": Appearance((160, 128, 104), 0.16, 0.1, (146, 115, 93), 4),
+    "dark tiles": Appearance((128, 98, 84), 0.12, 0.08, (116, 88, 76), 4),
+    "slate": Appearance((88, 88, 92), 0.08, 0.06, (80, 80, 85), 4),
+    "grey tiles": Appearance((176, 170, 158), 0.09, 0.05, (168, 161, 149), 5),
+    "blue metal": Appearance((128, 148, 164), 0.06, 0.03, (116, 136, 152), 5),
+    "parapet": Appearance((200, 197, 190), 0.1, 0.05),
+    "pale deck": Appearance((170, 166, 158), 0.12, 0.06),
+    "dark deck": Appearance((122, 120, 118), 0.12, 0.06),
+    "white deck": Appearance((200, 198, 190), 0.1, 0.04),
+    "green deck": Appearance((128, 130, 96), 0.22, 0.1),
+    "chimney": Appearance((156, 144, 136), 0.1, 0.06),
+    "solar panel": Appearance((40, 58, 96), 0.02, 0.02, (70, 88, 124), 8),
+    "white car": Appearance((216, 216, 214), 0.02, 0.03),
+    "black car": Appearance((62, 64, 70), 0.02, 0.03),
+    "silver car": Appearance((158, 162, 168), 0.02, 0.03),
+    "red car": Appearance((136, 44, 40), 0.02, 0.03),
+    "blue car": Appearance((52, 74, 118), 0.02, 0.03),
+    "glass": Appearance((38, 46, 58), 0.02, 0.02),
+    "leaves": Appearance((86, 106, 63), 0.12, 0.15, crest=1),
+    "needles": Appearance((52, 76, 53), 0.12, 0.15, crest=1),
 }
 GROUND = Surface("rough grass", Polygon())  # what lies where nothing else does
-RANK = {material: rank for rank, material in enumerate(MATERIALS)}
+# Name -> float32 (n, ...), a value for each of n things, which an array of their ids looks up.
+Looks = dict[str, np.ndarray]
+RANK = {material: rank for rank, material in enumerate(APPEARANCES)}
 
 
 def scope(window: Window) -> Window:
-    """Where the things stand that show in a window, or throw their shadow into it."""
+    """The window in which things stand that show in a window, or throw their shadow into it.
+
+    Examples
+    --------
+    >>> scope(Window(100, 200, 10, 10))
+    Window(row=99, col=199, height=75, width=43)
+    """
     reach, near = sum(SHADOW_STEPS), window.grow(1)
     return Window(near.row, near.col, near.height + reach, near.width + reach // 2)
 
@@ -108,10 +126,22 @@ def scope(window: Window) -> Window:
 def paint(
     surfaces: Sequence[Surface], trees: Sequence[Tree], window: Window, seed: int
 ) -> np.ndarray:
-    """A window of the photograph: (3, rows, columns) uint8, never 0.
+    """A window of the photograph.
 
-    `surfaces` and `trees` are at least those that touch `scope(window)`, in an order that does not
-    depend on the window; later ones of the same material lie on top. `seed` is the textures'.
+    Parameters
+    ----------
+    surfaces, trees : sequence
+        At least those that touch ``scope(window)``, in an order that does not depend on the window;
+        later surfaces of the same material lie on top.
+    window : Window
+        What is rendered.
+    seed : int
+        Of the textures.
+
+    Returns
+    -------
+    (3, rows, columns) array
+        uint8 red, green and blue, never 0.
     """
     wide, near = scope(window), window.grow(1)
     surfaces = sorted(surfaces, key=lambda surface: RANK[surface.material])
@@ -128,46 +158,77 @@ def paint(
 
 
 def burn(shapes: Sequence[Polygon], window: Window, numbered: bool = False) -> np.ndarray:
-    """Where shapes cover a pixel's centre, (rows, columns); 0 elsewhere.
+    """Which pixels' centres shapes cover, 0 where none does.
 
-    uint8 1, or if `numbered` int32: the shape's number from 1, later ones on top.
+    Parameters
+    ----------
+    shapes : sequence of Polygon
+        In pixels of the scene, as (column, row).
+    window : Window
+        What is burned.
+    numbered : bool
+        Give the number of the shape, from 1, the last one's where several cover a pixel.
+
+    Returns
+    -------
+    (rows, columns) array
+        uint8 1, or int32 numbers.
+
+    Examples
+    --------
+    >>> import shapely
+    >>> burn([shapely.box(0, 0, 2, 1), shapely.box(1, 0, 3, 2)], Window(0, 0, 2, 3), numbered=True)
+    array([[1, 2, 2],
+           [0, 2, 2]], dtype=int32)
     """
     dtype = np.int32 if numbered else np.uint8
     if not shapes:
         return np.zeros(window.shape, dtype)
     values = [(shape, number if numbered else 1) for number, shape in enumerate(shapes, 1)]
-    place = Affine.translation(window.col, window.row)
-    return rasterize(values, window.shape, transform=place, dtype=dtype)
+    to_scene = Affine.translation(window.col, window.row)
+    return rasterize(values, window.shape, transform=to_scene, dtype=dtype)
 
 
-def _looks(surfaces: Sequence[Surface], trees: Sequence[Tree]) -> dict[str, np.ndarray]:
-    """Name -> float32 (n, ...), a value for every surface and then for every tree."""
-    things = [*surfaces, *trees]
-    materials = [MATERIALS[thing.material] for thing in things]
+def _looks(surfaces: Sequence[Surface], trees: Sequence[Tree]) -> Looks:
+    """How every surface, and then every tree, looks and lies; see Looks."""
+    things: list[Surface | Tree] = [*surfaces, *trees]
+    appearances = [APPEARANCES[thing.material] for thing in things]
     # Trees are raised later: here they are as level as the ground.
-    levels = [*surfaces, *[GROUND] * len(trees)]
-    axes = np.array([level.place.vector(0, 1) for level in levels])
-    origins = np.array([(level.place.x, level.place.y) for level in levels])
-    shade = [lambert(axis, level.rise) for axis, level in zip(axes, levels, strict=True)]
+    planes = [*surfaces, *[GROUND] * len(trees)]
+    axes = np.array([plane.place.vector(0, 1) for plane in planes])
+    origins = np.array([(plane.place.x, plane.place.y) for plane in planes])
+    shade = [lambert(axis, plane.rise) for axis, plane in zip(axes, planes, strict=True)]
     tint = np.array([thing.tint for thing in things]) * np.array(shade)[:, None]
     looks = {
-        "colour": tint * [material.colour for material in materials],
-        "rows": tint * [material.rows or material.colour for material in materials],
-        "frequency": [1 / material.period if material.period else 0 for material in materials],
-        **{
-            name: [getattr(material, name) for material in materials]
-            for name in ("mottle", "grain", "crest")
-        },
+        "colour": tint * [look.colour for look in appearances],
+        "rows": tint * [look.rows or look.colour for look in appearances],
+        "frequency": [1 / look.period if look.period else 0 for look in appearances],
+        "mottle": [look.mottle for look in appearances],
+        "grain": [look.grain for look in appearances],
+        "crest": [look.crest for look in appearances],
         "axis": axes,
         "offset": -(axes * origins).sum(axis=1),
-        "height": [level.height for level in levels],
-        "rise": [level.rise for level in levels],
+        "height": [plane.height for plane in planes],
+        "rise": [plane.rise for plane in planes],
     }
     return {name: np.asarray(values, np.float32) for name, values in looks.items()}
 
 
-def lambert(axis: Sequence[float], rise: float) -> float:
-    """Light on a plane that rises along `axis`, relative to level ground; a third is sky light."""
+def lambert(axis: Sequence[float] | np.ndarray, rise: float) -> float:
+    """Light on a plane (Lambert's cosine law), relative to level ground; some is sky light.
+
+    Parameters
+    ----------
+    axis : (float, float)
+        Unit vector (x, y) along which the plane rises.
+    rise : float
+        Pixels up per pixel along it.
+
+    Examples
+    --------
+    >>> lambert((0, -1), 0)
+    1.0
+    """
     direct = max(0, 1 - rise * float(np.dot(axis, SUN)) / SUN_SLOPE) / math.hypot(1, rise)
     return 0.3 + 0.7 * direct
 
@@ -175,7 +236,9 @@ def lambert(axis: Sequence[float], rise: float) -> float:
 # --- relief -----------------------------------------------------------------------------------
 
 
-def _relief(ids, looks, foliage, window: Window) -> tuple[np.ndarray, np.ndarray]:
+def _relief(
+    ids: np.ndarray, looks: Looks, foliage: np.ndarray, window: Window
+) -> tuple[np.ndarray, np.ndarray]:
     """Row pattern (0 between two rows, 1 on a row) and height of the surfaces."""
     x = np.arange(window.col, window.right, dtype=np.float32)
     y = np.arange(window.row, window.bottom, dtype=np.float32)[:, None]
@@ -191,7 +254,14 @@ def _relief(ids, looks, foliage, window: Window) -> tuple[np.ndarray, np.ndarray
     return rows, t
 
 
-def _raise(tree: Tree, number: int, ids, height, foliage, window: Window) -> None:
+def _raise(
+    tree: Tree,
+    number: int,
+    ids: np.ndarray,
+    height: np.ndarray,
+    foliage: np.ndarray,
+    window: Window,
+) -> None:
     """Let a tree's crown stand out of the height field, in place."""
     x0, y0, x1, y1 = tree.bounds
     crown = Window(math.floor(y0), math.floor(x0), math.ceil(y1 - y0) + 1, math.ceil(x1 - x0) + 1)
@@ -228,7 +298,9 @@ def _shadow(height: np.ndarray, window: Window) -> np.ndarray:
     return np.clip((ray[inner] - height[inner] - 0.4) * np.float32(0.5), 0, 1)
 
 
-def _facing(height, is_foliage, ids, window: Window) -> np.ndarray:
+def _facing(
+    height: np.ndarray, is_foliage: np.ndarray, ids: np.ndarray, window: Window
+) -> np.ndarray:
     """Light on foliage: brighter where it slopes towards the sun; 1 elsewhere."""
     rows, cols = window.shape
     slope = height[:rows, :cols] - height[2 : rows + 2, 1 : cols + 1]
@@ -268,7 +340,9 @@ def _noise(window: Window, wavelength: int, key: int) -> np.ndarray:
     return rows[:, x] + wx * steps[:, x]
 
 
-def _colours(ids, rows, looks, light, window: Window, seed: int) -> np.ndarray:
+def _colours(
+    ids: np.ndarray, rows: np.ndarray, looks: Looks, light: np.ndarray, window: Window, seed: int
+) -> np.ndarray:
     """The surfaces' colours with their textures, (3, rows, columns) float32."""
     patches = 0.6 * _noise(window, 97, 16 * seed + 1) + 0.4 * _noise(window, 29, 16 * seed + 2)
     grain = 0.6 * _noise(window, 3, 16 * seed + 3) + 0.5 * _noise(window, 7, 16 * seed + 4)
@@ -289,7 +363,10 @@ def _camera(image: np.ndarray, shadow: np.ndarray, window: Window, seed: int) ->
     """
     rows, cols = np.arange(window.row, window.bottom), np.arange(window.col, window.right)
     speckle = _hashed(rows, cols, 16 * seed + 5)
-    common = sum((speckle >> np.uint32(shift)) & np.uint32(255) for shift in (0, 8, 16, 24))
+    # The sum of four bytes, each uniform, is nearly a normal distribution.
+    common = np.zeros(window.shape, np.uint32)
+    for shift in (0, 8, 16, 24):
+        common += (speckle >> np.uint32(shift)) & np.uint32(255)
     noise = common.astype(np.float32) * np.float32(3 / 148) - np.float32(3 * 510 / 148)
     out = np.empty((3, *window.shape), np.uint8)
     for band, tint in enumerate(SHADOW_TINT):

@@ -126,6 +126,6 @@ def _footprints(scene: SyntheticScene) -> Iterator[FeatureBatch]:
     to_map = scene.transform
     scale, origin = np.array([to_map.a, to_map.e]), np.array([to_map.c, to_map.f])
     while houses := list(islice(footprints, 4096)):
-        geometry = shapely.transform(np.array(houses), lambda corner: corner * scale + origin)
+        geometry = shapely.transform(np.array(houses), lambda corners: corners * scale + origin)
         yield FeatureBatch(geometry, {"id": np.arange(first, first + len(houses))})
         first += len(houses)

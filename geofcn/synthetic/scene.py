@@ -26,15 +26,25 @@ GROUND_RESOLUTION = 0.2  # metres
 
 @dataclass(frozen=True)
 class SyntheticScene:
-    """A square scene of `size` pixels a side, the same for the same seed; see the module.
+    """A square synthetic scene, painted and labelled window by window.
 
-    Raises UsageError for a size that is too small.
+    Parameters
+    ----------
+    size : int
+        Pixels a side.
+    seed : int
+        Which scene; the same one for the same number.
+
+    Raises
+    ------
+    UsageError
+        For a size that is too small.
     """
 
     size: int
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.size < LEAST_SAMPLE_SIZE:
             raise UsageError(
                 f"size {self.size}: a synthetic scene needs at least {LEAST_SAMPLE_SIZE} pixels a "
@@ -52,9 +62,14 @@ class SyntheticScene:
         return Affine(GROUND_RESOLUTION, 0, 677_000, 0, -GROUND_RESOLUTION, 5_152_000)
 
     def paint(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """The image (3, rows, columns) uint8 and `valid` (rows, columns) bool of a window.
+        """The image of a window, and which of its pixels are not blank.
 
-        A pixel of the blank collar is 0 in all bands, a valid one never.
+        Returns
+        -------
+        image : (3, rows, columns) array
+            uint8; 0 in all bands in the blank collar, and nowhere else.
+        valid : (rows, columns) array
+            bool, false in the collar.
         """
         valid = self._valid(window)
         if not valid.any():
@@ -68,7 +83,7 @@ class SyntheticScene:
         return render.paint(surfaces, trees, window, self.seed) * valid, valid
 
     def labels(self, window: Window) -> np.ndarray:
-        """1 where a pixel's centre is inside a house, else 0: (rows, columns) uint8."""
+        """House labels (rows, columns) uint8: 1 if a pixel's centre is inside a house, else 0."""
         houses = [house for cell in self._cells(window) for house in cell.houses]
         near = _touch(shapely.bounds(houses).reshape(-1, 4), window)
         return render.burn([houses[index] for index in np.flatnonzero(near)], window)

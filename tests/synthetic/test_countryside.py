@@ -1,8 +1,12 @@
-"""The made-up countryside: cells without gaps, houses in the right number and apart."""
+"""geofcn.synthetic.countryside: cells without gaps, houses in the right number and apart."""
+
+from itertools import product
 
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given
+from hypothesis import strategies as st
 
 from geofcn.synthetic import countryside
 
@@ -56,8 +60,8 @@ def test_cells_cover_the_world_without_overlap():
 def test_roads_of_neighbours_meet_on_their_common_edge():
     west, east = (countryside._plan(2100, 7, 0, col) for col in (0, 1))
     north, south = (countryside._plan(2100, 7, row, 0) for row in (0, 1))
-    for number, one, other in ((0, west, east), (1, north, south)):
-        first, second = one.roads[number][0], other.roads[number][0]
+    for number, before, behind in ((0, west, east), (1, north, south)):
+        first, second = before.roads[number][0], behind.roads[number][0]
         np.testing.assert_allclose(first.coords[-2], second.coords[1])
         np.testing.assert_allclose(
             first.coords[-1], 2 * np.array(second.coords[1]) - second.coords[0]
@@ -75,6 +79,32 @@ def test_cells_outside_the_scene_have_fields_and_no_houses():
     outside = countryside.cell(1024, 0, -1, 0)
     assert not outside.houses
     assert outside.surfaces
+
+
+def test_the_ground_is_convex_and_touches_all_four_sides():
+    ground = shapely.Polygon(countryside.ground_corners(1000))
+    assert ground.bounds == (0, 0, 1000, 1000)
+    assert ground.equals(ground.convex_hull)
+
+
+@given(st.integers(128, 200_000))
+def test_cells_are_as_many_as_fit_and_make_the_scene(size):
+    count, side = countryside.count_of_cells(size), countryside.pitch(size)
+    assert side >= countryside.LEAST_CELL
+    assert count * side == pytest.approx(max(size, countryside.LEAST_CELL))
+    assert count == 1 or size / (count + 1) < countryside.LEAST_CELL
+
+
+def test_cells_near_a_rectangle_are_its_own_and_on_a_corner_all_four():
+    def near(corner: int) -> list[countryside.Cell]:
+        return list(countryside.cells_near(4200, 3, corner - 5, corner - 5, corner + 5, corner + 5))
+
+    def at(row: int, col: int) -> countryside.Cell:
+        return countryside.cell(4200, 3, row, col)
+
+    inside, four = near(1575), near(2100)
+    assert [id(cell) for cell in inside] == [id(at(1, 1))]
+    assert [id(cell) for cell in four] == [id(at(*place)) for place in product((1, 2), (1, 2))]
 
 
 def test_a_cell_reaches_no_further_than_cells_near_reckons():

@@ -1,6 +1,9 @@
-"""The painter: light, shadow and texture against slow but plain reckonings."""
+"""geofcn.synthetic.render: light, shadow and texture against slow but plain reckonings."""
+
+from dataclasses import replace
 
 import numpy as np
+import pytest
 import shapely
 
 from geofcn.core.windows import Window
@@ -12,10 +15,10 @@ from geofcn.synthetic.render import SHADOW_STEPS, SUN_RISE
 WINDOW = Window(0, 0, 40, 40)
 
 
-def test_every_material_has_a_coat():
+def test_every_material_has_an_appearance():
     things = cell(1024, 0, 0, 0)
     used = {thing.material for thing in (*things.surfaces, *things.trees)}
-    assert used | {*CARS, *DECKS, *DRIVES, *LAWNS, *ROOFS, *CROPS} <= set(render.MATERIALS)
+    assert used | {*CARS, *DECKS, *DRIVES, *LAWNS, *ROOFS, *CROPS} <= set(render.APPEARANCES)
 
 
 def test_shadow_is_that_of_the_highest_ray_from_the_sun():
@@ -44,6 +47,24 @@ def test_a_face_towards_the_sun_is_brighter_than_level_ground_and_one_away_darke
     # A roof that rises towards the north faces south, where the sun is.
     assert render.lambert((0, -1), 0.5) > render.lambert((0, -1), 0) == 1
     assert render.lambert((0, 1), 0.5) < 1
+
+
+def test_level_ground_is_as_bright_whatever_its_axis():
+    angles = np.linspace(0, 2 * np.pi, 9)
+    assert {render.lambert((np.cos(t), np.sin(t)), 0) for t in angles} == {1}
+
+
+def test_a_wall_away_from_the_sun_keeps_the_light_of_the_sky():
+    assert render.lambert(render.SUN, 1e6) == pytest.approx(0.3)
+
+
+def test_nothing_outside_of_its_scope_shows_in_a_window():
+    scope = render.scope(WINDOW)
+    tall = Surface("pale deck", shapely.box(0, 0, 5, 5), height=60)
+    bare = render.paint([], [], WINDOW, 0)
+    for col, row in ((scope.col - 5, 0), (scope.right, 0), (0, scope.row - 5), (0, scope.bottom)):
+        moved = replace(tall, shape=shapely.box(col, row, col + 5, row + 5))
+        np.testing.assert_array_equal(render.paint([moved], [], WINDOW, 0), bare)
 
 
 def test_noise_is_smooth_and_fills_its_range():

@@ -1,4 +1,4 @@
-"""The made-up scene: one picture whatever the windows, labels that are exactly its houses."""
+"""geofcn.synthetic.sample: the files of a synthetic scene."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -7,118 +7,23 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
-import shapely
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rasterio.features import rasterize
 
 import geofcn
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError, UsageError
 from geofcn.io.raster_writer import BLOCK
-from geofcn.synthetic import countryside
+from geofcn.synthetic.sample import SampleResult
 from geofcn.synthetic.scene import SyntheticScene
 
 SMALL = SyntheticScene(600, 5)
-# 2100 pixels are two cells of 1050 a side: the region lies around the corner where four cells meet.
-REGIONS = {
-    SMALL: Window(0, 0, 600, 600),
-    SyntheticScene(2100, 8): Window(920, 900, 260, 300),
-}
 
 
 @pytest.fixture(scope="module")
 def painted():
-    return {
-        scene: (*scene.paint(region), scene.labels(region)) for scene, region in REGIONS.items()
-    }
-
-
-@st.composite
-def windows(draw, region: Window) -> Window:
-    row = draw(st.integers(region.row, region.bottom - 1))
-    col = draw(st.integers(region.col, region.right - 1))
-    height = draw(st.integers(1, min(150, region.bottom - row)))
-    width = draw(st.integers(1, min(150, region.right - col)))
-    return Window(row, col, height, width)
-
-
-@pytest.mark.parametrize("scene", REGIONS, ids=str)
-@settings(deadline=None, max_examples=20)
-@given(data=st.data())
-def test_a_window_painted_alone_is_the_crop_of_a_larger_one(painted, scene, data):
-    region = REGIONS[scene]
-    window = data.draw(windows(region))
-    inside = window.relative_to(region).slices
-    image, valid, labels = painted[scene]
-    alone, alone_valid = scene.paint(window)
-    np.testing.assert_array_equal(alone, image[:, *inside])
-    np.testing.assert_array_equal(alone_valid, valid[inside])
-    np.testing.assert_array_equal(scene.labels(window), labels[inside])
-
-
-def test_the_same_seed_gives_the_same_scene_and_another_seed_another(painted):
-    image = painted[SMALL][0]
-    countryside.cell.cache_clear()
-    window = Window(100, 50, 200, 250)
-    np.testing.assert_array_equal(SyntheticScene(600, 5).paint(window)[0], image[:, *window.slices])
-    assert (SyntheticScene(600, 6).paint(window)[0] != image[:, *window.slices]).mean() > 0.5
-
-
-def test_a_window_of_a_huge_scene_needs_only_the_cells_around_it():
-    countryside.cell.cache_clear()
-    scene = SyntheticScene(1_000_000, 1)
-    image, valid = scene.paint(Window(612_345, 454_321, 64, 64))
-    assert valid.all()
-    assert image.std() > 5
-    assert countryside.cell.cache_info().misses <= 4
-
-
-def test_types_shapes_and_georeference(painted):
-    image, valid, labels = painted[SMALL]
-    assert (image.dtype, image.shape) == (np.uint8, (3, 600, 600))
-    assert (valid.dtype, valid.shape) == (np.bool_, (600, 600))
-    assert (labels.dtype, labels.shape) == (np.uint8, (600, 600))
-    assert SMALL.crs.to_epsg() == 32632
-    assert (SMALL.transform.a, SMALL.transform.e) == (0.2, -0.2)
-
-
-def test_blank_pixels_are_zero_in_all_bands_and_valid_ones_never(painted):
-    image, valid, labels = painted[SMALL]
-    np.testing.assert_array_equal(image.any(axis=0), valid)
-    assert not labels[~valid].any()
-
-
-def test_the_collar_is_slanted_on_all_four_sides(painted):
-    valid = painted[SMALL][1]
-    assert 0.03 < 1 - valid.mean() < 0.12
-    for edge in (valid[0], valid[-1], valid[:, 0], valid[:, -1]):
-        assert 0 < edge.mean() < 0.2
-
-
-def test_labels_are_one_where_a_pixel_centre_lies_in_a_footprint(painted):
-    y, x = np.mgrid[:600, :600] + 0.5
-    houses = shapely.union_all(list(SMALL.footprints()))
-    shapely.prepare(houses)
-    np.testing.assert_array_equal(painted[SMALL][2], shapely.contains_xy(houses, x, y))
-
-
-@pytest.mark.parametrize(("size", "seed"), [(128, 0), (128, 1), (200, 2), (256, 3), (401, 4)])
-def test_a_small_scene_has_a_house_and_background(size, seed):
-    scene = SyntheticScene(size, seed)
-    whole = Window(0, 0, size, size)
-    image, valid = scene.paint(whole)
-    assert 0.05 < scene.labels(whole).mean() < (0.15 if size >= 256 else 0.5)
-    assert image[:, valid].std(axis=1).min() > 15
-
-
-def test_a_scene_too_small_for_a_house_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(UsageError, match=r"size 127: .* at least 128"):
-        geofcn.sample(tmp_path / "new", size=127)
-    assert not (tmp_path / "new").exists()
-
-
-# --- the files --------------------------------------------------------------------------------
+    """Image, valid and labels of the whole scene."""
+    whole = Window(0, 0, 600, 600)
+    return *SMALL.paint(whole), SMALL.labels(whole)
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +37,7 @@ def sample(tmp_path_factory):
 
 
 def test_scene_file_holds_the_picture(sample, painted):
-    image, valid, _ = painted[SMALL]
+    image, valid, _ = painted
     with rasterio.open(sample[0] / "scene.tif") as scene:
         np.testing.assert_array_equal(scene.read(), image)
         np.testing.assert_array_equal(scene.dataset_mask() > 0, valid)
@@ -144,7 +49,7 @@ def test_scene_file_holds_the_picture(sample, painted):
 
 def test_labels_file_lies_on_the_scenes_grid(sample, painted):
     with rasterio.open(sample[0] / "labels.tif") as labels:
-        np.testing.assert_array_equal(labels.read(1), painted[SMALL][2])
+        np.testing.assert_array_equal(labels.read(1), painted[2])
         assert (labels.crs, labels.transform) == (SMALL.crs, SMALL.transform)
         assert labels.compression.name == "deflate"
 
@@ -154,7 +59,7 @@ def test_vector_labels_burn_to_the_raster_labels(sample, painted):
     assert houses.crs.to_epsg() == 32632
     assert list(houses["id"]) == list(range(1, 1 + len(list(SMALL.footprints()))))
     burned = rasterize(houses.geometry, (600, 600), transform=SMALL.transform)
-    np.testing.assert_array_equal(burned, painted[SMALL][2])
+    np.testing.assert_array_equal(burned, painted[2])
 
 
 def test_every_pixel_is_reported_and_nothing_is_left_beside_the_files(sample):
@@ -184,3 +89,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="folder cannot be made"):
         geofcn.sample(tmp_path / "file" / "folder")
+
+
+def test_a_scene_too_small_for_a_house_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(UsageError, match=r"size 127: .* at least 128"):
+        geofcn.sample(tmp_path / "new", size=127)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_result_prints_the_three_paths(tmp_path):
+    result = geofcn.sample(tmp_path, size=128)
+    assert result == SampleResult(
+        tmp_path / "scene.tif", tmp_path / "labels.tif", tmp_path / "labels.gpkg"
+    )
+    assert str(result).splitlines() == [
+        str(tmp_path / name) for name in ("scene.tif", "labels.tif", "labels.gpkg")
+    ]
