@@ -3,13 +3,17 @@
 import numpy as np
 import pyproj
 import pytest
+import rasterio.warp
 import shapely
+from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.crs import CRS
+from rasterio.transform import from_origin
 from shapely.geometry import Polygon, box
 
-from geofcn.core.geodesy import Ground
+from geofcn.core.geodesy import Ground, ground_resolution
+from geofcn.core.grid import Grid
 
 # CRS -> a place at 46 degrees north in it, and units to a metre.
 PLACES = {
@@ -23,10 +27,10 @@ EXACT = 5e-5
 
 def geodesic(polygon: Polygon, crs: str) -> tuple[float, float]:
     """Area and perimeter by pyproj.Geod, ring by ring."""
-    crs = pyproj.CRS(crs)
-    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    projected = pyproj.CRS(crs)
+    to_degrees = pyproj.Transformer.from_crs(projected, projected.geodetic_crs, always_xy=True)
     rings = [
-        crs.get_geod().polygon_area_perimeter(*to_degrees.transform(*np.array(ring.coords).T))
+        projected.get_geod().polygon_area_perimeter(*to_degrees.transform(*np.array(ring.coords).T))
         for ring in (polygon.exterior, *polygon.interiors)
     ]
     areas = [abs(area) for area, _ in rings]
@@ -115,26 +119,104 @@ def test_plane_coordinates(crs, unit):
     areas, perimeters = Ground(crs).measure(holed)
     assert areas.tolist() == pytest.approx([96 * unit**2])
     assert perimeters.tolist() == pytest.approx([48 * unit])
-    flat = Ground(crs).local_metres(holed, np.array([[1.0, 2.0]]))
-    assert flat[0].bounds == pytest.approx((-unit, -2 * unit, 9 * unit, 8 * unit))
+    local = Ground(crs).local_metres(holed, np.array([[1.0, 2.0]]))
+    assert local[0].bounds == pytest.approx((-unit, -2 * unit, 9 * unit, 8 * unit))
 
 
 @pytest.mark.parametrize("crs", PLACES)
-def test_flatten_gives_metres_east_and_north(crs):
+def test_local_metres_are_east_and_north(crs):
     x, y, unit = PLACES[crs]
     corner = x + 60 * unit, y + 80 * unit
     polygons = np.array([Polygon([(x, y), corner, (x, corner[1])])] * 2)
-    flat = Ground(CRS.from_string(crs)).local_metres(polygons, np.array([(x, y), corner]))
+    local = Ground(CRS.from_string(crs)).local_metres(polygons, np.array([(x, y), corner]))
     _, perimeter = geodesic(polygons[0], crs)
-    assert shapely.length(flat).tolist() == pytest.approx([perimeter] * 2, rel=1e-4)
-    assert flat[0].exterior.coords[0] == (0, 0)
-    assert flat[1].exterior.coords[1] == (0, 0)
-    assert flat[0].exterior.coords[1][0] > 0
-    assert flat[0].exterior.coords[1][1] > 0
+    assert shapely.length(local).tolist() == pytest.approx([perimeter] * 2, rel=1e-4)
+    assert local[0].exterior.coords[0] == (0, 0)
+    assert local[1].exterior.coords[1] == (0, 0)
+    assert local[0].exterior.coords[1][0] > 0
+    assert local[0].exterior.coords[1][1] > 0
     assert polygons[0].exterior.coords[0] == (x, y)
 
 
-def test_flatten_goes_the_short_way_across_the_date_line():
+def test_local_metres_go_the_short_way_across_the_date_line():
     triangle = np.array([Polygon([(179.9999, 60), (-179.9999, 60), (-179.9999, 60.0001)])])
-    flat = Ground(CRS.from_epsg(4326)).local_metres(triangle, np.array([(179.9999, 60.0)]))
-    assert shapely.length(flat)[0] == pytest.approx(geodesic(triangle[0], "EPSG:4326")[1], rel=1e-4)
+    local = Ground(CRS.from_epsg(4326)).local_metres(triangle, np.array([(179.9999, 60.0)]))
+    assert shapely.length(local)[0] == pytest.approx(
+        geodesic(triangle[0], "EPSG:4326")[1], rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("distance", [100, 1_000, 10_000])
+def test_local_metres_are_true_to_a_share_that_grows_with_the_distance(distance):
+    """d * tan(latitude) / 6,400 km for lengths east to west, d north of the origin; none there."""
+    x, y, _ = PLACES["EPSG:32632"]
+    origin = np.array([(x, y)])
+    strips = [box(x, top, x + 10, top + 1e-3) for top in (y, y + distance)]
+    ground = Ground(CRS.from_epsg(32632))
+    near, far = (
+        shapely.length(ground.local_metres(strip, origin))[0] / ground.measure(strip)[1][0] - 1
+        for strip in np.array(strips)[:, None]
+    )
+    assert near == pytest.approx(0, abs=1e-7)
+    assert far == pytest.approx(distance * np.tan(np.radians(46)) / 6.4e6, rel=0.01)
+
+
+# --- ground resolution ---
+
+
+def resolution_of(crs, transform, size=10) -> float | None:
+    return ground_resolution(Grid(size, size, CRS.from_user_input(crs) if crs else None, transform))
+
+
+def test_web_mercator_shrinks_with_the_latitude():
+    # 46.4 degrees north is at y = 5,846,000 or so in EPSG:3857.
+    x, y = rasterio.warp.transform("EPSG:4326", "EPSG:3857", [11.0], [46.4])
+    transform = from_origin(x[0], y[0], 0.2, 0.2)
+    assert resolution_of("EPSG:3857", transform) == pytest.approx(0.138, abs=5e-4)
+
+
+def test_utm_is_nearly_true():
+    transform = from_origin(500_000, 5_000_000, 0.2, 0.2)
+    assert resolution_of("EPSG:25832", transform) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_degrees():
+    # A degree is 111.32 km along the equator and 110.57 km across it.
+    transform = from_origin(10, 0, 1e-5, 1e-5)
+    expected = np.sqrt(1.1132 * 1.1057)
+    assert resolution_of("EPSG:4326", transform) == pytest.approx(expected, rel=1e-3)
+
+
+def test_feet():
+    transform = from_origin(6_000_000, 2_000_000, 1, 1)  # California zone 3, US survey feet
+    assert resolution_of("EPSG:2227", transform) == pytest.approx(0.3048, rel=1e-3)
+
+
+def test_rotated_and_oblong_pixels():
+    turned = Affine.translation(500_000, 5_000_000) * Affine.rotation(30) * Affine.scale(0.1, -0.4)
+    assert resolution_of("EPSG:25832", turned) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_the_centre_of_a_large_grid_counts():
+    # One degree a pixel, from 60 degrees north to 20 degrees south: the centre is at 20 degrees.
+    assert resolution_of("EPSG:4326", from_origin(0, 60, 1, 1), 80) == pytest.approx(
+        1000 * np.sqrt(111.32 * np.cos(np.radians(20)) * 110.7), rel=3e-3
+    )
+
+
+def test_no_crs_no_resolution():
+    assert resolution_of(None, from_origin(0, 0, 0.2, 0.2)) is None
+
+
+LOCAL = 'LOCAL_CS["site plan",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+HEIGHT = 'VERT_CS["height",VERT_DATUM["height",2005],UNIT["metre",1],AXIS["up",UP]]'
+
+
+@pytest.mark.parametrize("wkt", [LOCAL, f'COMPD_CS["plan and height",{LOCAL},{HEIGHT}]'])
+def test_a_local_crs_has_no_resolution(wkt):
+    assert resolution_of(CRS.from_wkt(wkt), from_origin(0, 0, 0.2, 0.2)) is None
+
+
+def test_a_grid_beyond_the_projections_range_has_no_resolution():
+    transform = from_origin(1e12, 1e12, 0.2, 0.2)
+    assert resolution_of("EPSG:25832", transform) is None

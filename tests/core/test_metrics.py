@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -37,11 +37,12 @@ def test_the_arrays_are_left_alone():
 
 def test_a_score_without_a_denominator_is_nan():
     assert all(math.isnan(score) for score in Confusion().scores().values())
-    nothing_found = Confusion(fn=3, tn=1)
-    assert math.isnan(nothing_found.precision)
-    assert (nothing_found.recall, nothing_found.f1, nothing_found.iou) == (0, 0, 0)
-    nothing_there = Confusion(tn=5)
-    assert nothing_there.accuracy == 1 and math.isnan(nothing_there.f1)
+    nothing_predicted = Confusion(fn=3, tn=1)
+    assert math.isnan(nothing_predicted.precision)
+    scores = nothing_predicted.recall, nothing_predicted.f1, nothing_predicted.iou
+    assert scores == (0, 0, 0)
+    no_houses = Confusion(tn=5)
+    assert no_houses.accuracy == 1 and math.isnan(no_houses.f1)
 
 
 @given(arrays(bool, (3, 6, 7)), st.integers(0, 6))
@@ -83,6 +84,27 @@ def test_the_best_threshold_is_the_best_of_all_of_them(probability, planes, cut)
     assert abs(threshold - 0.5) == pytest.approx(nearest, abs=1e-12)
 
 
+@given(probabilities, arrays(bool, (2, 4, 6)), st.integers(0, 4))
+def test_curves_of_disjoint_parts_add_up(probability, planes, cut):
+    truth, counted = planes
+    whole, upper, lower = ScoreCurve(), ScoreCurve(), ScoreCurve()
+    whole.add(probability, truth, counted)
+    upper.add(probability[:cut], truth[:cut], counted[:cut])
+    lower.add(probability[cut:], truth[cut:], counted[cut:])
+    total = upper + lower
+    assert (total.houses == whole.houses).all()
+    assert (total.background == whole.background).all()
+
+
+@settings(max_examples=25)
+@given(probabilities, arrays(bool, (2, 4, 6)))
+def test_the_curves_f1_is_that_of_the_confusion_at_each_step(probability, planes):
+    curve = ScoreCurve()
+    curve.add(probability, *planes)
+    f1 = [curve.at(step).f1 for step in range(ScoreCurve.STEPS + 1)]
+    assert curve.f1().tolist() == pytest.approx(np.nan_to_num(f1).tolist(), abs=1e-15)
+
+
 @given(probabilities, arrays(bool, (2, 4, 6)), st.integers(1, 254))
 def test_the_curve_counts_what_a_uint8_probability_raster_holds(probability, planes, step):
     truth, counted = planes
@@ -92,7 +114,7 @@ def test_the_curve_counts_what_a_uint8_probability_raster_holds(probability, pla
     assert curve.at(step) == confusion(houses, truth, counted)
 
 
-def test_a_perfect_separation_is_found_next_to_one_half():
+def test_a_perfect_separation_lies_next_to_one_half():
     curve = ScoreCurve()
     probability = np.array([[0.1, 0.2, 0.8, 0.9]], np.float32)
     curve.add(probability, probability > 0.5, np.ones((1, 4), bool))
@@ -120,8 +142,8 @@ def test_every_scene_has_the_same_say_in_the_threshold():
     third = curve_of([(0.95, True, 10), (0.6, False, 90)])
     threshold, counts = best_threshold([small, third, small, large])
     assert threshold > 0.6
-    assert counts == sum((c.at(round(threshold * 254 + 0.5)) for c in (small, third, small, large)),
-                         Confusion())  # fmt: skip
+    step = round(threshold * 254 + 0.5)
+    assert counts == sum((curve.at(step) for curve in (small, third, small, large)), Confusion())
 
 
 def test_scenes_without_a_house_do_not_count():

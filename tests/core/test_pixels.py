@@ -12,6 +12,7 @@ from geofcn.core.pixels import (
     Normalisation,
     block_sum,
     classify,
+    houses_and_known,
     is_kept,
     nonblank_values,
     pad_to,
@@ -19,13 +20,6 @@ from geofcn.core.pixels import (
 )
 
 ALL_VALID = np.ones((4, 4), bool)
-NO_HOUSE = np.zeros((4, 4), np.uint8)
-
-
-def one_house() -> np.ndarray:
-    labels = NO_HOUSE.copy()
-    labels[3, 3] = HOUSE
-    return labels
 
 
 def image_with_zeros(count: int, bands: int = 3) -> np.ndarray:
@@ -38,28 +32,28 @@ def image_with_zeros(count: int, bands: int = 3) -> np.ndarray:
 # --- the blank rule: 3 bands of 16 pixels are 48 values, half of them 24 ---
 
 
-def kept(image: np.ndarray, valid: np.ndarray, houses: int = 0) -> bool:
+def tile_is_kept(image: np.ndarray, valid: np.ndarray, houses: int = 0) -> bool:
     return is_kept(int(nonblank_values(image, valid).sum()), image.size, houses)
 
 
 def test_a_tile_exactly_half_blank_is_kept():
-    assert kept(image_with_zeros(24), ALL_VALID)
+    assert tile_is_kept(image_with_zeros(24), ALL_VALID)
 
 
 def test_a_tile_one_value_more_than_half_blank_is_thrown_away():
-    assert not kept(image_with_zeros(25), ALL_VALID)
+    assert not tile_is_kept(image_with_zeros(25), ALL_VALID)
 
 
 def test_a_blank_tile_with_a_house_is_kept():
-    assert kept(image_with_zeros(25), ALL_VALID, houses=1)
-    assert kept(image_with_zeros(48), ~ALL_VALID, houses=1)
+    assert tile_is_kept(image_with_zeros(25), ALL_VALID, houses=1)
+    assert tile_is_kept(image_with_zeros(48), ~ALL_VALID, houses=1)
 
 
 def test_values_are_counted_not_pixels():
     # Band 0 is black everywhere: a third of the values, though no pixel is 0 in every band.
     image = image_with_zeros(16)
     assert (nonblank_values(image, ALL_VALID) == 2).all()
-    assert kept(image, ALL_VALID)
+    assert tile_is_kept(image, ALL_VALID)
 
 
 def test_a_pixel_the_raster_calls_blank_is_blank_in_every_band():
@@ -68,9 +62,9 @@ def test_a_pixel_the_raster_calls_blank_is_blank_in_every_band():
     values = nonblank_values(image_with_zeros(0), valid)
     assert values[0, 0] == 0 and values.sum() == 3 * 15
     valid[:2] = False
-    assert kept(image_with_zeros(0), valid), "exactly half"
+    assert tile_is_kept(image_with_zeros(0), valid), "exactly half"
     valid[2, 0] = False
-    assert not kept(image_with_zeros(0), valid)
+    assert not tile_is_kept(image_with_zeros(0), valid)
 
 
 @given(st.integers(0, 16), st.integers(0, 2**16 - 1))
@@ -78,7 +72,7 @@ def test_the_rule_is_more_than_half_of_the_values(zeros, bits):
     valid = np.array([bits >> i & 1 for i in range(16)], bool).reshape(4, 4)
     image = image_with_zeros(zeros, bands=1)
     blank = sum(not valid[r, c] or image[0, r, c] == 0 for r in range(4) for c in range(4))
-    assert kept(image, valid) == (blank <= 8)
+    assert tile_is_kept(image, valid) == (blank <= 8)
 
 
 def test_block_sums_by_hand():
@@ -106,9 +100,9 @@ def test_block_means_are_those_of_the_normalised_image(size, seed, period, dtype
     normalisation = Normalisation(mean, np.array([3, 70], np.float32))
     pixels = normalisation.apply(image, valid, row, col)
     expected = pixels.reshape(2, 3, size, 2, size).mean(axis=(2, 4))
-    found = normalisation.block_means(image, valid, size, row, col)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=2e-5 * 255 / 3, rtol=1e-5)
+    means = normalisation.block_means(image, valid, size, row, col)
+    assert means.dtype == np.float32
+    np.testing.assert_allclose(means, expected, atol=2e-5 * 255 / 3, rtol=1e-5)
 
 
 # --- normalisation ---
@@ -187,6 +181,14 @@ def test_padding_goes_to_the_right_and_to_the_bottom():
     assert pad_to(np.ones((3, 2, 2), np.uint8), 4, 5).shape == (3, 4, 5)
     assert pad_to(np.ones((1, 1), np.uint8), 2, 2).dtype == np.uint8
     assert not pad_to(np.ones((1, 1), bool), 2, 2, False)[1].any()
+
+
+def test_houses_are_known_and_blank_is_not():
+    labels = np.array([[BACKGROUND, HOUSE], [BLANK, 7]], np.uint8)
+    houses, known = houses_and_known(labels)
+    assert houses.tolist() == [[False, True], [False, False]]
+    assert known.tolist() == [[True, True], [False, True]]
+    assert houses.dtype == known.dtype == bool
 
 
 def test_a_probability_exactly_at_the_threshold_is_a_house():

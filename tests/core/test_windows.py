@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from geofcn.core.windows import (
     Window,
     blocks,
+    ceil_div,
+    count_blocks,
     origins,
     round_up,
     row_bands,
@@ -31,7 +33,14 @@ def test_a_window_names_its_edges():
     window = Window(2, 3, 4, 5)
     assert (window.bottom, window.right, window.shape, window.pixels) == (6, 8, (4, 5), 20)
     assert str(window) == "rows 2-5, columns 3-7"
+    assert window.slices == (slice(2, 6), slice(3, 8))
+    assert window.ranges == ((2, 6), (3, 8)), "as rasterio takes it"
     assert np.arange(100).reshape(10, 10)[window.slices].shape == (4, 5)
+
+
+def test_windows_sort_by_row_then_column():
+    windows = [Window(1, 0, 1, 1), Window(0, 9, 9, 9), Window(0, 2, 5, 5)]
+    assert [(window.row, window.col) for window in sorted(windows)] == [(0, 2), (0, 9), (1, 0)]
 
 
 def test_windows_that_do_not_meet_share_no_pixel():
@@ -57,6 +66,26 @@ def test_intersection_is_that_of_the_pixels(a, b):
 def test_growing_and_shrinking_is_no_change(window, margin):
     assert window.grow(margin).grow(-margin) == window
     assert window.relative_to(window) == Window(0, 0, *window.shape)
+
+
+@given(outer=st.builds(Window, sides, sides, sides, sides), data=st.data())
+def test_a_part_of_a_window_is_the_same_pixels_counted_from_its_corner(outer, data):
+    row = data.draw(st.integers(outer.row, outer.bottom - 1))
+    col = data.draw(st.integers(outer.col, outer.right - 1))
+    part = Window(row, col, outer.bottom - row, outer.right - col)
+    raster = np.arange(130 * 130).reshape(130, 130)
+    relative = part.relative_to(outer)
+    assert (raster[outer.slices][relative.slices] == raster[part.slices]).all()
+
+
+@given(st.integers(-10_000, 10_000), st.integers(1, 300))
+def test_ceil_div_is_the_quotient_rounded_up(value, divisor):
+    assert (ceil_div(value, divisor) - 1) * divisor < value <= ceil_div(value, divisor) * divisor
+
+
+@given(height=sides, width=sides, size=st.integers(1, 70))
+def test_there_are_as_many_blocks_as_counted(height, width, size):
+    assert count_blocks(height, width, size) == len(list(blocks(Window(0, 0, height, width), size)))
 
 
 @given(st.integers(0, 10_000), st.integers(1, 300))
@@ -137,7 +166,7 @@ def test_training_windows_come_in_column_order():
     assert [(w.row, w.col) for w in windows] == [(0, 0), (2, 0), (0, 2), (2, 2)]
 
 
-def test_the_seeds_image_gives_775_tiles_at_half_a_tile_and_208_at_a_whole_one():
+def test_the_exercises_image_gives_775_tiles_at_half_a_tile_and_208_at_a_whole_one():
     # 2022 x 1608 is padded to 2048 x 1664: 31 x 25 tiles at stride 64, 16 x 13 at stride 128.
     assert len(list(training_windows(1608, 2022, 128, 64))) == 775
     assert len(list(training_windows(1608, 2022, 128, 128))) == 208
