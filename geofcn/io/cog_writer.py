@@ -16,33 +16,41 @@ from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
 from geofcn.core.windows import Window, ceil_div
 from geofcn.errors import UsageError
 from geofcn.io.gdal import RASTER_OPTIONS
-from geofcn.io.overviews import Reduce, _even, halve_floats, halve_mask, halve_quantised
+from geofcn.io.overviews import Reduce, halve_floats, halve_mask, halve_quantised, pad_to_even
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
 # Row bands start on multiples of 512 rows, which can be halved so often.
 MAX_LEVELS = 9
-
-
 # Of the COG: a third of the time of GDAL's level 6 on noisy masks, for a tenth more bytes.
 COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
-
-
 # Scratch files are read once, right after they are written.
 SCRATCH = {"compress": "zstd", "zstd_level": 1}
-
-
-MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
-
-
 # Options of GDAL's COG driver that leave the pixels and their places alone.
 OPTIONS = (
     "BIGTIFF", "BLOCKSIZE", "COMPRESS", "GEOTIFF_VERSION", "INTERLEAVE", "LEVEL", "NUM_THREADS",
     "OVERVIEWS", "OVERVIEW_COMPRESS", "OVERVIEW_PREDICTOR", "PREDICTOR", "SPARSE_OK", "STATISTICS",
 )  # fmt: skip
+MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
+MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
+QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
+FLOATS = Band("float32", np.nan, "house probability")
 
 
 def refuse_unknown_options(options: Iterable[str]) -> None:
-    """Raise UsageError for creation options that GDAL would ignore, or that change the grid."""
+    """Check the names of creation options for GDAL's COG driver.
+
+    Raises
+    ------
+    UsageError
+        For one that GDAL would ignore, or that changes pixels or grid.
+
+    Examples
+    --------
+    >>> refuse_unknown_options(["COMPRESS", "LEVEL"])
+    >>> refuse_unknown_options(["RESAMPLING"])
+    Traceback (most recent call last):
+    geofcn.errors.UsageError: --co RESAMPLING: not an option of ...
+    """
     for name in sorted(set(options).difference(OPTIONS)):
         raise UsageError(
             f"--co {name}: not an option of GDAL's COG driver that leaves pixels and grid as they "
@@ -53,8 +61,28 @@ def refuse_unknown_options(options: Iterable[str]) -> None:
 class CogWriter(RasterWriter):
     """A cloud-optimised GeoTIFF of one band, written in full-width row bands from the top.
 
-    Its overviews are made on the way, from what is in memory: `reduce` turns (2 n, 2 m) pixels into
-    (n, m). Every band but the last has rows by the multiple of 2 to the number of overviews.
+    Its overviews are made on the way, from what is in memory. Every row band but the last has rows
+    by the multiple of 2 to the number of overviews.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, see `RasterWriter`.
+    grid : Grid
+        Of the whole raster.
+    band : Band
+        What the raster says of its pixels.
+    reduce : callable
+        Turns (2 n, 2 m) pixels into (n, m), see `geofcn.io.overviews`.
+    tags : mapping, optional
+        Metadata of the file.
+    options : mapping, optional
+        Creation options of GDAL's COG driver, see `refuse_unknown_options`.
+
+    Raises
+    ------
+    OutputError
+        As a RasterWriter does.
     """
 
     def __init__(
@@ -66,28 +94,41 @@ class CogWriter(RasterWriter):
         tags: Mapping[str, str] | None = None,
         options: Mapping[str, str] | None = None,
     ):
-        super().__init__(path, grid, band, tags)
         self._reduce = reduce
         self._options = options or {}
         self._float = np.dtype(band.dtype).kind == "f"
-        self._levels = []
+        self._levels: list[rasterio.io.DatasetWriter] = []
+        super().__init__(path, grid, band, tags)
+
+    def _create_files(
+        self, grid: Grid, band: Band, tags: Mapping[str, str] | None
+    ) -> rasterio.io.DatasetWriter:
+        """Besides the file of the pixels one for each overview, down to the size of a block."""
+        dataset = super()._create_files(grid, band, tags)
         height, width = grid.height, grid.width
         while max(height, width) > BLOCK and len(self._levels) < MAX_LEVELS:
             height, width = ceil_div(height, 2), ceil_div(width, 2)
             # GDAL warns of rasters without a place; nobody opens these but the COG driver.
-            place = Grid(height, width, grid.crs, grid.transform)
-            self._levels.append(
-                self._create(f"{len(self._levels) + 1}.tif", place, band, **SCRATCH)
-            )
+            halved = Grid(height, width, grid.crs, grid.transform)
+            self._levels.append(self._create(f"{len(self._levels) + 1}.tif", halved, band))
+        return dataset
 
-    def _create(self, name: str, grid: Grid, band: Band, **options: object):
+    def _create(
+        self, name: str, grid: Grid, band: Band, **options: object
+    ) -> rasterio.io.DatasetWriter:
         return super()._create(name, grid, band, **SCRATCH | options)
 
     def write(self, window: Window, array: np.ndarray) -> None:
-        """Write the next full-width (rows, columns) band."""
+        """Write the next full-width (rows, columns) row band.
+
+        Raises
+        ------
+        OutputError
+            Where the disk is full.
+        """
         super().write(window, array)
         for level in self._levels:
-            array = self._reduce(_even(array))
+            array = self._reduce(pad_to_even(array))
             window = Window(window.row // 2, 0, *array.shape)
             self._write(level, window, array)
 
@@ -103,17 +144,20 @@ class CogWriter(RasterWriter):
             "OVERVIEWS": "FORCE_USE_EXISTING" if self._levels else "NONE",
             **self._options,
         }
-        with rasterio.Env(**RASTER_OPTIONS):
-            rasterio.shutil.copy(self.folder / "0.tif", stack, driver="VRT")
-            _add_overviews(stack, len(self._levels))
-            rasterio.shutil.copy(stack, finished, driver="COG", **options)
+        try:
+            with rasterio.Env(**RASTER_OPTIONS):
+                rasterio.shutil.copy(self.folder / "0.tif", stack, driver="VRT")
+                _add_overviews(stack, len(self._levels))
+                rasterio.shutil.copy(stack, finished, driver="COG", **options)
+        except Exception as error:  # copy raises what rasterio does not count among its errors
+            raise OSError(str(error)) from error
         return finished
 
 
 def _add_overviews(stack: Path, count: int) -> None:
-    """Name the files 1.tif, 2.tif, ... as the overviews of a VRT's band."""
+    """Name the files 1.tif, 2.tif, ... as the overviews of a VRT's only band."""
     tree = ElementTree.parse(stack)
-    band = tree.getroot().find("VRTRasterBand")
+    band = next(tree.iter("VRTRasterBand"))
     for level in range(1, count + 1):
         overview = ElementTree.SubElement(band, "Overview")
         source = ElementTree.SubElement(overview, "SourceFilename", relativeToVRT="1")
@@ -122,22 +166,40 @@ def _add_overviews(stack: Path, count: int) -> None:
     tree.write(stack)
 
 
-MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
+def mask_writer(
+    path: Path,
+    grid: Grid,
+    *,
+    tags: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> CogWriter:
+    """Writer of a mask: uint8, 0 background, 1 house, 255 blank, with a colour table.
+
+    Parameters
+    ----------
+    path, grid, tags, options
+        As for `CogWriter`.
+    """
+    return CogWriter(path, grid, MASK, halve_mask, tags, options)
 
 
-QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
+def probability_writer(
+    path: Path,
+    grid: Grid,
+    dtype: str,
+    *,
+    tags: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> CogWriter:
+    """Writer of house probabilities.
 
-
-FLOATS = Band("float32", np.nan, "house probability")
-
-
-def mask_writer(path: Path, grid: Grid, **given) -> CogWriter:
-    """A uint8 mask with a colour table; further arguments as for CogWriter."""
-    return CogWriter(path, grid, MASK, halve_mask, **given)
-
-
-def probability_writer(path: Path, grid: Grid, dtype: str, **given) -> CogWriter:
-    """House probabilities: uint8 0-254 with scale 1/254 and 255 blank, or float32 with NaN."""
+    Parameters
+    ----------
+    path, grid, tags, options
+        As for `CogWriter`.
+    dtype : {"uint8", "float32"}
+        uint8: 0-254 with the scale 1/254, 255 blank; float32: NaN blank.
+    """
     if dtype == "uint8":
-        return CogWriter(path, grid, QUANTISED, halve_quantised, **given)
-    return CogWriter(path, grid, FLOATS, halve_floats, **given)
+        return CogWriter(path, grid, QUANTISED, halve_quantised, tags, options)
+    return CogWriter(path, grid, FLOATS, halve_floats, tags, options)

@@ -8,11 +8,19 @@ import numpy as np
 
 from geofcn.core.pixels import BLANK
 
+# (2 n, 2 m) pixels to (n, m).
 Reduce = Callable[[np.ndarray], np.ndarray]
 
 
-def _even(array: np.ndarray) -> np.ndarray:
-    """`array` with its last row or column doubled where their number is odd."""
+def pad_to_even(array: np.ndarray) -> np.ndarray:
+    """`array` with its last row or column doubled where their number is odd.
+
+    Examples
+    --------
+    >>> pad_to_even(np.array([[1, 2, 3]]))
+    array([[1, 2, 3, 3],
+           [1, 2, 3, 3]])
+    """
     rows, cols = array.shape
     return (
         np.pad(array, ((0, rows % 2), (0, cols % 2)), mode="edge")
@@ -22,8 +30,24 @@ def _even(array: np.ndarray) -> np.ndarray:
 
 
 def halve_mask(mask: np.ndarray) -> np.ndarray:
-    """(2 n, 2 m) classes to (n, m): a house where two or more of four pixels are, so that thin
-    houses stay; blank where three or more are.
+    """Halve a mask: a house where two of four pixels are, blank where three are.
+
+    Two are enough so that thin houses stay.
+
+    Parameters
+    ----------
+    mask : (2 n, 2 m) uint8 array
+        0 background, 1 house, 255 blank.
+
+    Returns
+    -------
+    (n, m) uint8 array
+        The same classes.
+
+    Examples
+    --------
+    >>> halve_mask(np.array([[1, 0, 255, 255], [1, 0, 255, 0]], np.uint8))
+    array([[  1, 255]], dtype=uint8)
     """
     # 0x00, 0x01 and 0x11 for background, house and blank: the upper digit of a sum of four counts
     # blank pixels, the lower one these and houses.
@@ -35,7 +59,23 @@ def halve_mask(mask: np.ndarray) -> np.ndarray:
 
 
 def halve_quantised(quantised: np.ndarray) -> np.ndarray:
-    """(2 n, 2 m) uint8 probabilities to (n, m): the mean of what is not blank, rounded down."""
+    """Halve uint8 probabilities: the mean of what is not blank, rounded down.
+
+    Parameters
+    ----------
+    quantised : (2 n, 2 m) uint8 array
+        0-254 for 0-1, 255 blank.
+
+    Returns
+    -------
+    (n, m) uint8 array
+        The same; blank where all four pixels are.
+
+    Examples
+    --------
+    >>> halve_quantised(np.array([[10, 255], [21, 255]], np.uint8))
+    array([[15]], dtype=uint8)
+    """
     known = quantised != BLANK
     count = _count_of_four(known)
     total = _sum_of_four(np.where(known, quantised, 0).astype(np.uint16))
@@ -43,7 +83,18 @@ def halve_quantised(quantised: np.ndarray) -> np.ndarray:
 
 
 def halve_floats(values: np.ndarray) -> np.ndarray:
-    """(2 n, 2 m) float probabilities to (n, m): the mean of what is not NaN."""
+    """Halve float probabilities: the mean of what is not NaN.
+
+    Parameters
+    ----------
+    values : (2 n, 2 m) float32 array
+        NaN where blank.
+
+    Returns
+    -------
+    (n, m) float32 array
+        NaN where all four pixels are.
+    """
     known = ~np.isnan(values)
     count = _count_of_four(known)
     total = _sum_of_four(np.where(known, values, np.float32(0)))

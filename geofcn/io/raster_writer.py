@@ -1,4 +1,4 @@
-"""The one door out for rasters: written by windows under a temporary name, verified, renamed.
+"""GeoTIFFs written by windows under a temporary name, verified, then renamed.
 
 A final name is either absent or right. The temporary file is made before anything is computed, so
 that a folder that cannot be written is found at once.
@@ -14,6 +14,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import rasterio
@@ -36,16 +38,34 @@ BLOCK = 256
 
 
 def check_raster_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Path:
-    """files.check_target for a GeoTIFF."""
+    """Check that a GeoTIFF may and can be written, see `geofcn.io.files.check_target`.
+
+    Raises
+    ------
+    OutputError
+        Where it must not or cannot.
+    """
     return files.check_target(path, ENDINGS, overwrite, *sources)
 
 
 @dataclass(frozen=True)
 class Band:
-    """What a raster says of its pixels.
+    """What a raster says of the pixels of its bands.
 
-    colours  value -> (red, green, blue), for a palette
-    scale    what a value is multiplied by to get its meaning
+    Attributes
+    ----------
+    dtype : str
+        Of the pixels.
+    nodata : float or None
+        The value that is blank.
+    description : str or None
+        Of the first band.
+    colours : mapping or None
+        Value -> (red, green, blue) of the first band, for a palette.
+    scale : float or None
+        What a value is multiplied by to get its meaning.
+    count : int
+        Number of bands.
     """
 
     dtype: str
@@ -60,9 +80,31 @@ class RasterWriter:
     """One tiled, compressed GeoTIFF, written by windows; a context manager.
 
     Leaving the block without an error completes the file, syncs it to disk and renames it to
-    `path`; leaving it with an error removes all that was made.
-    Raises OutputError where the folder cannot be written, the disk is full, or the file reads back
-    otherwise than it was written.
+    `path`; leaving it with an error removes all that was made, and the error passes through.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file; `check_raster_target` tells whether it may be written.
+    grid : Grid
+        Rows, columns, CRS and transform.
+    band : Band
+        What the raster says of its pixels.
+    tags : mapping, optional
+        Metadata of the file.
+
+    Attributes
+    ----------
+    path : Path
+        Of the file.
+    folder : Path
+        The hidden folder beside it in which it is made.
+
+    Raises
+    ------
+    OutputError
+        Where the folder cannot be written, the disk is full, or the file reads back otherwise than
+        it was written.
     """
 
     def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
@@ -75,9 +117,7 @@ class RasterWriter:
         self._left = Event()
         try:
             files.make_partial_folder(path)
-            self._dataset = self._create("0.tif", grid, band)
-            with rasterio.Env(**RASTER_OPTIONS):
-                _describe(self._dataset, band, tags)
+            self._dataset = self._create_files(grid, band, tags)
         except (RasterioError, OSError) as error:
             self._discard()
             raise OutputError(
@@ -85,19 +125,36 @@ class RasterWriter:
             ) from error
 
     def write(self, window: Window, array: np.ndarray) -> None:
-        """Write (rows, columns), or (bands, rows, columns), pixels to a window."""
+        """Write pixels to a window.
+
+        Parameters
+        ----------
+        window : Window
+            Where they lie on the raster; windows come in any order and do not overlap.
+        array : (rows, columns) or (bands, rows, columns) array
+            The pixels.
+
+        Raises
+        ------
+        OutputError
+            Where the disk is full.
+        """
         array = np.ascontiguousarray(array)
         self._write(self._dataset, window, array)
-        self._checksums[window] = zlib.crc32(array)
+        self._checksums[window] = zlib.crc32(array.data)
 
-    def __enter__(self) -> RasterWriter:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
             if kind is None:
-                self.complete()
-                self._publish(self._completing.result())
+                self._publish(self._begin_completing().result())
         finally:
             self._left.set()
             self._thread.shutdown()
@@ -109,8 +166,13 @@ class RasterWriter:
         A thread does so beside other work; leaving the block waits for it, or stops it if there is
         an error. Nothing may be written any more.
         """
+        self._begin_completing()
+
+    def _begin_completing(self) -> Future[Path]:
+        """The file that is to be published, as soon as it is complete; begun only once."""
         if self._completing is None:
             self._completing = self._thread.submit(self._complete)
+        return self._completing
 
     def _complete(self) -> Path:
         """The file that is to be published."""
@@ -133,6 +195,15 @@ class RasterWriter:
     def _finish(self) -> Path:
         """The file as it is to be published, of those that were written."""
         return self.folder / "0.tif"
+
+    def _create_files(
+        self, grid: Grid, band: Band, tags: Mapping[str, str] | None
+    ) -> rasterio.io.DatasetWriter:
+        """Create all that is written to; returns the file of the pixels."""
+        dataset = self._create("0.tif", grid, band)
+        with rasterio.Env(**RASTER_OPTIONS):
+            _describe(dataset, band, tags)
+        return dataset
 
     def _create(
         self, name: str, grid: Grid, band: Band, **options: object
@@ -176,7 +247,7 @@ class RasterWriter:
             for window, checksum in self._checksums.items():
                 if self._left.is_set():
                     raise OSError("it was stopped")
-                if zlib.crc32(dataset.read(window=window.ranges)) != checksum:
+                if zlib.crc32(dataset.read(window=window.ranges).data) != checksum:
                     raise OSError(f"{window} read back wrong")
 
     def _discard(self) -> None:
