@@ -1,4 +1,4 @@
-"""Open GDAL datasets, shared by the threads of a process and never by two at once.
+"""Open GDAL datasets, shared by the threads of a process and never used by two at once.
 
 A GDAL handle used by two threads at once returns wrong pixels without a word, and so does one that
 a forked process inherits: every process opens handles of its own, each used under a lock. The same
@@ -31,16 +31,45 @@ from geofcn.io.gdal import RASTER_OPTIONS
 MAX_OPEN = 8
 THREADS_PER_CACHE = 4
 
+# A file's size and time of change; empty for what is no local file.
+Stamp = tuple[int, ...]
+
 
 class DatasetCache:
-    """Open datasets behind one lock; the least recently used ones are closed."""
+    """Open datasets behind one lock; the least recently used ones are closed.
+
+    Attributes
+    ----------
+    lock : threading.RLock
+        To be held while a dataset of the cache is opened or read.
+    open : OrderedDict
+        The open datasets by (path, stamp, grid), the most recently used one last.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.open: OrderedDict = OrderedDict()
+        self.open: OrderedDict[tuple[str, Stamp, Grid | None], rasterio.DatasetReader] = (
+            OrderedDict()
+        )
 
     def dataset(self, path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
-        """The open dataset of `path`, brought onto `grid`; the caller holds the lock."""
+        """The open dataset of a raster; the caller holds the lock.
+
+        Parameters
+        ----------
+        path : str
+            A file, a URL or a GDAL path. A file that was replaced is opened anew.
+        grid : Grid, optional
+            What the raster is brought onto, nearest neighbour, with an alpha band that is 0 where
+            it does not reach.
+
+        Raises
+        ------
+        RasterioError
+            Where it cannot be opened.
+        SceneError
+            For a VRT whose name does not say so.
+        """
         key = path, stamp(path), grid
         if key not in self.open:
             self.open[key] = _open(path) if grid is None else self._warped(path, grid)
@@ -74,22 +103,40 @@ def _new_caches() -> list[DatasetCache]:
 
 
 _caches = _new_caches()
-_numbers = itertools.count()
-_mine = threading.local()
+# Threads are numbered as they come, and take turns with the caches.
+_thread_numbers = itertools.count()
+_this_thread = threading.local()
 
 
 def _cache() -> DatasetCache:
     """The cache this thread reads with."""
-    if "number" not in _mine.__dict__:
-        _mine.number = next(_numbers)
-    return _caches[_mine.number % len(_caches)]
+    if not hasattr(_this_thread, "number"):
+        _this_thread.number = next(_thread_numbers)
+    return _caches[_this_thread.number % len(_caches)]
 
 
 @contextmanager
 def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.DatasetReader]:
-    """The open dataset of `path`, maybe brought onto `grid`, for this thread alone.
+    """Context of the open dataset of a raster, for this thread alone.
 
-    Raises RasterioError where it cannot be opened, or be read within the block.
+    Parameters
+    ----------
+    path : str
+        A file, a URL or a GDAL path.
+    grid : Grid, optional
+        What the raster is brought onto, nearest neighbour.
+
+    Yields
+    ------
+    rasterio.DatasetReader
+        To be used within the block only, in which GDAL's settings are those of `geofcn.io.gdal`.
+
+    Raises
+    ------
+    RasterioError
+        Where it cannot be opened, or be read within the block.
+    SceneError
+        For a VRT whose name does not say so.
     """
     cache = _cache()
     with cache.lock, rasterio.Env(**RASTER_OPTIONS):
@@ -112,8 +159,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_handles)
 
 
-def stamp(path: str) -> tuple:
-    """What changes when the file at `path` is replaced; empty for a path that is no local file."""
+def stamp(path: str) -> Stamp:
+    """Size and time of change of the file at `path`; empty where it is no local file.
+
+    Examples
+    --------
+    >>> stamp("https://example.org/scene.tif")
+    ()
+    """
     try:
         status = Path(path).stat()
     except OSError:

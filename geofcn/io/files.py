@@ -1,4 +1,4 @@
-"""Names on disk: what may be written where, and how a finished file gets its final name."""
+"""Check that an output may be written, and give finished files their final names in one step."""
 
 from __future__ import annotations
 
@@ -21,10 +21,28 @@ def check_target(
     overwrite: bool,
     *sources: StrPath,
 ) -> Path:
-    """Raise OutputError where a file must not or cannot be written to `path`; return it as a Path.
+    """Check that a file may and can be written to `path`, and return it as a Path.
 
-    It must have one of the `endings` (in lower case, with their dot), be none of `sources` (also
-    through a link), not exist unless `overwrite`, and lie in a folder in which files can be made.
+    Parameters
+    ----------
+    path : path
+        File to write, in a folder that exists and in which files can be made.
+    endings : collection of str
+        The endings it may have, in lower case, with their dot.
+    overwrite : bool
+        Whether the file may exist already.
+    *sources : path
+        Inputs, none of which it may be, not even through a link.
+
+    Returns
+    -------
+    Path
+        `path`, neither resolved nor made absolute.
+
+    Raises
+    ------
+    OutputError
+        Where one of these does not hold.
     """
     target = Path(path)
     if target.suffix.lower() not in endings:
@@ -48,15 +66,15 @@ def check_target(
     return target
 
 
-def _is_same_file(path: Path, other: StrPath) -> bool:
+def _is_same_file(path: Path, source: StrPath) -> bool:
     try:
-        return path.samefile(other)
+        return path.samefile(source)
     except OSError:
         return False
 
 
 def free_gigabytes(folder: Path) -> str:
-    """How much room is left on the disk of a folder, for messages."""
+    """Free space on the disk of a folder, for messages: ``"12.3 GB"``."""
     return f"{shutil.disk_usage(folder).free / 2**30:.1f} GB"
 
 
@@ -69,12 +87,18 @@ def writing_failed(path: Path, reason: object) -> OutputError:
 
 
 def partial_folder(path: Path) -> Path:
-    """The hidden folder beside `path` in which it is made."""
+    """The hidden folder beside `path` in which it is made.
+
+    Examples
+    --------
+    >>> partial_folder(Path("maps/mask.tif")).name
+    '.mask.tif.partial'
+    """
     return path.absolute().with_name(f".{path.name}.partial")
 
 
 def make_partial_folder(path: Path) -> Path:
-    """Make that folder, without what a killed run left in it.
+    """Make the hidden folder beside `path`, without what a killed run left in it.
 
     Raises
     ------
@@ -90,23 +114,35 @@ def make_partial_folder(path: Path) -> Path:
 
 
 def is_missing(path: str) -> bool:
-    """Whether a path is that of a local file, and there is none."""
+    """Whether a path is that of a local file, and there is none.
+
+    Examples
+    --------
+    >>> is_missing("no/such/scene.tif"), is_missing("https://example.org/scene.tif")
+    (True, False)
+    """
     return "://" not in path and not path.startswith("/vsi") and not Path(path).exists()
 
 
 def no_such_file(path: str) -> str:
-    """The sentence that says so."""
+    """The message that a file is missing."""
     return f"{path}: there is no such file; check the path."
 
 
 def sync(path: Path) -> None:
-    """Write a file or a folder to disk, so that a power cut does not undo it.
+    """Flush a file or a folder to disk (fsync), so that a power cut does not undo it.
 
     Windows syncs neither folders nor what is open for reading only.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be opened or synced.
     """
     if WINDOWS and path.is_dir():
         return
-    handle = os.open(path, os.O_RDWR | os.O_BINARY if WINDOWS else os.O_RDONLY)
+    # Binary: Windows cuts the byte 26 off the end of a text file that it opens for writing.
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0) if WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -114,7 +150,7 @@ def sync(path: Path) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Give a finished file its final name in one step that outlives a power cut.
+    """Rename a finished file to its final name, in one step that outlives a power cut.
 
     Raises
     ------
@@ -128,7 +164,7 @@ def publish(partial: Path, path: Path) -> None:
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
-    """Write a small file under a temporary name, then give it its own.
+    """Write a small file under a temporary name, then rename it.
 
     Raises
     ------
@@ -146,7 +182,7 @@ def publish_bytes(path: Path, content: bytes) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file in one step: publish_bytes whose error is the user's.
+    """Write a small file in one step: `publish_bytes` with an error meant for the user.
 
     Raises
     ------

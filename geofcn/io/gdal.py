@@ -1,4 +1,4 @@
-"""GDAL's settings for rasters and vectors."""
+"""GDAL's settings for rasters and vectors, whatever the environment says."""
 
 # Of GDAL's block cache, which would take 5 % of the machine's memory.
 CACHE_BYTES = 128 * 2**20

@@ -1,6 +1,6 @@
 """Labels on a scene's grid, window by window, from a raster or from vectors.
 
-`read` gives (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known.
+Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from rasterio.warp import transform_bounds
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
-from geofcn.io.datasets import stamp
+from geofcn.io.datasets import Stamp, stamp
+from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene, aligned, open_scene
 from geofcn.io.vector_reader import AREAL, is_raster_path, no_crs, read_vectors
 
@@ -36,15 +37,8 @@ class WindowLabels(Protocol):
     """What gives classes window by window."""
 
     def read(self, window: Window) -> np.ndarray:
-        """(rows, columns) uint8 classes of a window that lies on the scene."""
-
-
-class NoLabels:
-    """The labels of a file without polygons: background everywhere."""
-
-    def read(self, window: Window) -> np.ndarray:
-        """(rows, columns) uint8 classes of a window."""
-        return np.full(window.shape, np.uint8(BACKGROUND))
+        """Classes of a window that lies on the scene: (rows, columns) uint8."""
+        ...
 
 
 class Labels(WindowLabels, Protocol):
@@ -53,15 +47,31 @@ class Labels(WindowLabels, Protocol):
     @property
     def path(self) -> str:
         """The file the labels come from."""
+        ...
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """Changes when one of their files is replaced."""
+        """What changes when one of their files is replaced."""
+        ...
+
+
+class NoLabels:
+    """The labels of a file without polygons: background everywhere."""
+
+    def read(self, window: Window) -> np.ndarray:
+        """Background for every pixel of a window: (rows, columns) uint8."""
+        return np.full(window.shape, np.uint8(BACKGROUND))
 
 
 @dataclass(frozen=True)
 class RasterLabels:
-    """The first band of a raster on the scene's grid; every value but 0 and nodata is a house."""
+    """The first band of a raster on the scene's grid; every value but 0 and nodata is a house.
+
+    Attributes
+    ----------
+    scene : Scene
+        The raster of the labels, on the grid of the scene that they belong to.
+    """
 
     scene: Scene
 
@@ -71,12 +81,18 @@ class RasterLabels:
         return self.scene.path
 
     @property
-    def identity(self) -> tuple:
-        """Changes when the file is replaced."""
+    def identity(self) -> Stamp:
+        """What changes when the file is replaced."""
         return self.scene.identity
 
     def read(self, window: Window) -> np.ndarray:
-        """(rows, columns) uint8 classes of a window that lies on the scene."""
+        """Classes of a window that lies on the scene: (rows, columns) uint8.
+
+        Raises
+        ------
+        SceneError
+            Where the file cannot be read there.
+        """
         image, valid = self.scene.read(window)
         classes = np.where(image[0] != 0, np.uint8(HOUSE), np.uint8(BACKGROUND))
         classes[~valid] = BLANK
@@ -87,17 +103,27 @@ class RasterLabels:
 class VectorLabels:
     """Polygons burned onto the scene's grid: a pixel is a house when its centre lies in one.
 
-    crs, transform  of the scene
-    identity        changes when the file is replaced: polygons are kept once they are read
+    All polygons of the file are read at the first window and kept.
+
+    Attributes
+    ----------
+    path : str
+        The file the labels come from.
+    crs : CRS or None
+        Of the scene.
+    transform : Affine
+        Of the scene: pixel corners (column, row) to CRS coordinates.
+    identity : tuple of int
+        Changes when the file is replaced, whose polygons are read anew then.
     """
 
     path: str
     crs: CRS | None
     transform: Affine
-    identity: tuple
+    identity: Stamp
 
     def read(self, window: Window) -> np.ndarray:
-        """(rows, columns) uint8 classes of a window that lies on the scene."""
+        """Classes of a window that lies on the scene: (rows, columns) uint8."""
         polygons, tree = _polygons(self)
         classes = np.zeros(window.shape, np.uint8)
         box = shapely.box(window.col, window.row, window.right, window.bottom)
@@ -113,7 +139,15 @@ class VectorLabels:
 
 @dataclass(frozen=True)
 class MaskedLabels:
-    """Labels of which nothing counts outside of an area."""
+    """Labels of which nothing counts outside of an area.
+
+    Attributes
+    ----------
+    labels : Labels
+        The labels.
+    area : VectorLabels
+        Polygons of the area on the same grid; a pixel is in it when its centre is.
+    """
 
     labels: Labels
     area: VectorLabels
@@ -124,12 +158,12 @@ class MaskedLabels:
         return self.labels.path
 
     @property
-    def identity(self) -> tuple:
-        """Changes when one of the files is replaced."""
+    def identity(self) -> tuple[object, ...]:
+        """What changes when one of the files is replaced."""
         return self.labels.identity, self.area.path, self.area.identity
 
     def read(self, window: Window) -> np.ndarray:
-        """(rows, columns) uint8 classes of a window that lies on the scene."""
+        """Classes of a window that lies on the scene: (rows, columns) uint8, 255 outside."""
         classes = self.labels.read(window)
         classes[self.area.read(window) != HOUSE] = BLANK
         return classes
@@ -144,27 +178,54 @@ class LabelledScene:
 
 
 def open_labelled_scene(
-    scene: str | os.PathLike,
-    labels: str | os.PathLike,
+    scene: StrPath,
+    labels: StrPath,
     nodata: float | None = None,
-    area: str | os.PathLike | None = None,
+    area: StrPath | None = None,
 ) -> LabelledScene:
-    """Open a scene and the labels that belong to it; see open_scene and open_labels.
+    """Open a scene and the labels that belong to it.
 
-    area  polygons outside of which the labels count for nothing
+    Parameters
+    ----------
+    scene : path
+        The raster, see `geofcn.io.scene.open_scene`.
+    labels : path
+        A raster or a vector file, see `open_labels`.
+    nodata : float, optional
+        A pixel of the scene with this value in every band is blank.
+    area : path, optional
+        A vector file of polygons outside of which the labels count for nothing.
+
+    Raises
+    ------
+    SceneError
+        Where the scene is no raster that geofcn can use.
+    LabelsError
+        Where labels or area do not fit it.
     """
     opened = open_scene(scene, nodata)
-    found = open_labels(labels, opened)
-    return LabelledScene(
-        opened, found if area is None else MaskedLabels(found, _open_area(area, opened))
-    )
+    scene_labels = open_labels(labels, opened)
+    if area is not None:
+        scene_labels = MaskedLabels(scene_labels, _open_area(area, opened))
+    return LabelledScene(opened, scene_labels)
 
 
-def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
-    """Labels for `scene` from a raster, or from vectors of any format and CRS.
+def open_labels(path: StrPath, scene: Scene) -> Labels:
+    """Labels for a scene from a raster, or from vectors of any format and CRS.
 
-    A raster on another grid is brought onto the scene's (nearest neighbour), with a notice. Raises
-    LabelsError when the file is neither, has no place on the ground, or does not touch the scene.
+    Parameters
+    ----------
+    path : path
+        A raster is told by its ending. Of vectors, polygons count; of a raster, the first band,
+        with 0 for background and one other value for houses. One on another grid is brought onto
+        the scene's (nearest neighbour), with a warning in the log.
+    scene : Scene
+        What they belong to.
+
+    Raises
+    ------
+    LabelsError
+        Where the file is neither, has no place on the ground, or does not touch the scene.
     """
     name = os.fspath(path)
     if is_raster_path(name):
@@ -174,7 +235,7 @@ def open_labels(path: str | os.PathLike, scene: Scene) -> Labels:
     return _open_vectors(name, scene)
 
 
-def _open_area(path: str | os.PathLike, scene: Scene) -> VectorLabels:
+def _open_area(path: StrPath, scene: Scene) -> VectorLabels:
     name = os.fspath(path)
     if is_raster_path(name):
         raise LabelsError(f"{name}: an area is given as polygons, not as a raster.")
@@ -214,7 +275,7 @@ def _with_background(raster: Scene) -> Scene:
 
 def _check_values(raster: Scene) -> None:
     """Look at a sample of the values: one besides 0 is the house, more cannot be told apart."""
-    values: set = set()
+    values: set[float] = set()
     for window in sample_windows(raster.height, raster.width, 256, 64):
         image, valid = raster.read(window)
         values.update(np.unique(image[0][valid]).tolist())
@@ -243,7 +304,11 @@ def _on_grid(raster: Scene, scene: Scene) -> Scene:
         return raster
     shift = ~scene.transform * raster.transform
     corners = [(0, 0), (raster.width, 0), (0, raster.height), (raster.width, raster.height)]
-    offset = max(abs(a - b) for c in corners for a, b in zip(shift * c, c, strict=True))
+    offset = max(
+        abs(shifted - place)
+        for corner in corners
+        for shifted, place in zip(shift * corner, corner, strict=True)
+    )
     if offset <= SAME_GRID and (raster.height, raster.width) == (scene.height, scene.width):
         return raster
     if raster.crs != scene.crs:
@@ -290,10 +355,10 @@ def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
     return areal, shapely.STRtree(areal)
 
 
-def _to_pixels(into: Affine, points: np.ndarray) -> np.ndarray:
+def _to_pixels(map_to_pixels: Affine, points: np.ndarray) -> np.ndarray:
     """Map coordinates (n, 2) to (column, row), rounded to 1/VERTEX_STEPS of a pixel.
 
     Such coordinates lose no digit when a window's corner is subtracted from them: an edge that
     meets the centre of a pixel does so in every window.
     """
-    return np.rint(np.column_stack(into * points.T) * VERTEX_STEPS) / VERTEX_STEPS
+    return np.rint(np.column_stack(map_to_pixels * points.T) * VERTEX_STEPS) / VERTEX_STEPS

@@ -21,7 +21,7 @@ NO_SCORE_COLOUR = "128,128,128"
 
 
 def score_style() -> str:
-    """A QGIS 3 style (QML): outlines in five classes of score, grey where there is none."""
+    """A QGIS 3 style (QML, an XML text): outlines in five classes of score, grey without one."""
     bounds = [0.0, *SCORE_CLASSES]
     ranges = [
         _qml_range(i, lower, upper, f"{lower:g} - {upper:g}")
@@ -81,7 +81,17 @@ STYLE_TABLE = """CREATE TABLE layer_styles (
 def add_style(partial: Path, layer: str) -> None:
     """Save the style where QGIS looks for it: in a GeoPackage itself, or beside another file.
 
-    Raises OSError or sqlite3.Error where that cannot be done.
+    Parameters
+    ----------
+    partial : Path
+        A finished vector file with a column `score`; one that is no .gpkg gets a .qml beside it.
+    layer : str
+        The layer of a GeoPackage that the style belongs to.
+
+    Raises
+    ------
+    OSError or sqlite3.Error
+        Where that cannot be done.
     """
     if partial.suffix != ".gpkg":
         partial.with_suffix(".qml").write_text(score_style(), encoding="utf-8")

@@ -1,17 +1,17 @@
-"""The one door by which a path becomes a raster.
+"""Rasters opened for reading: a `Scene` knows its grid and reads windows on demand.
 
-A `Scene` is lazy and small: it knows the raster's grid and reads windows on demand. It can be
-pickled and shared by threads: every process opens handles of its own (see `geofcn.io.datasets`).
+It is small, and can be pickled and shared by threads: every process opens handles of its own (see
+`geofcn.io.datasets`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
@@ -23,8 +23,8 @@ from rasterio.transform import Affine
 from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
-from geofcn.io.datasets import shared_dataset, stamp
-from geofcn.io.files import is_missing, no_such_file
+from geofcn.io.datasets import Stamp, shared_dataset, stamp
+from geofcn.io.files import StrPath, is_missing, no_such_file
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -35,16 +35,39 @@ MAX_PIXELS = 2**42
 
 @dataclass(frozen=True)
 class Scene:
-    """A raster's grid, and windows of its pixels.
+    """A raster's grid, and windows of its pixels read on demand; made by `open_scene`.
 
-    grid            rows, columns, CRS, and transform of pixel corners (column, row) to CRS units
-    bands           1-based numbers of the colour bands (an alpha band is a mask, not a band)
-    dtype           of the pixels
-    nodata          the value that is blank when every band has it, besides what the file declares
-    declared        the nodata value that the file itself declares for its first band
-    scale           what a value stands for is that many times the value
-    resampled       the file lies on another grid, and is brought onto this one as it is read
-                    (nearest neighbour)
+    Attributes
+    ----------
+    path : str
+        A file, a URL or a GDAL path.
+    grid : Grid
+        Rows, columns, CRS and transform.
+    bands : tuple of int
+        1-based numbers of the colour bands (an alpha band is a mask, not a band).
+    dtype : str
+        Of the pixels, the same for all bands.
+    block_shape : (int, int)
+        Rows and columns of the blocks in which the file is stored.
+    driver : str
+        GDAL's driver.
+    compression : str or None
+        Of the file.
+    colours : tuple of str
+        What each of `bands` shows: "red", "gray", "undefined", ...
+    nodata : float or None
+        The value that is blank when every band has it, besides what the file declares.
+    declared : float or None
+        The nodata value that the file itself declares for its first band.
+    masked : bool
+        Whether the file itself can say that pixels are blank: by nodata, a mask or alpha.
+    resampled : bool
+        The file lies on another grid, and is brought onto this one as it is read (nearest
+        neighbour).
+    identity : tuple of int
+        Changes when the file is replaced; empty for what is no local file.
+    scale : float
+        What a value stands for is that many times the value.
     """
 
     path: str
@@ -59,7 +82,7 @@ class Scene:
     declared: float | None = None
     masked: bool = False
     resampled: bool = False
-    identity: tuple = field(default=(), repr=False)
+    identity: Stamp = field(default=(), repr=False)
     scale: float = 1.0
 
     @property
@@ -74,7 +97,7 @@ class Scene:
 
     @property
     def crs(self) -> CRS | None:
-        """None where the raster has no place on the ground."""
+        """CRS of the transform; None where the raster has no place on the ground."""
         return self.grid.crs
 
     @property
@@ -100,8 +123,17 @@ class Scene:
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """The pixels of a window that lies on the scene.
 
-        Returns the image (bands, rows, columns) in the raster's dtype and `valid` (rows, columns),
-        false where blank. Raises SceneError when the file cannot be read there.
+        Returns
+        -------
+        image : (bands, rows, columns) array
+            In the raster's dtype; 0 where the whole window is blank.
+        valid : (rows, columns) bool array
+            False where blank: by what the file declares, by `nodata`, or not finite in any band.
+
+        Raises
+        ------
+        SceneError
+            Where the file cannot be read there.
         """
         with self._reading(window) as dataset:
             valid = _declared(dataset, window) if self.masked else np.ones(window.shape, bool)
@@ -115,21 +147,30 @@ class Scene:
         return image, valid
 
     def read_reduced(self, shape: tuple[int, int]) -> np.ndarray:
-        """The whole scene at (rows, columns) `shape`, nearest neighbour: (bands, rows, columns)."""
+        """The whole scene at (rows, columns) `shape`, nearest neighbour: (bands, rows, columns).
+
+        Raises
+        ------
+        SceneError
+            Where the file cannot be read.
+        """
         with self._reading(self.window) as dataset:
             return dataset.read(self.bands, out_shape=(len(self.bands), *shape))
 
     def to_dask(self, size: int) -> da.Array:
-        """The scene as a dask array (bands, rows, columns) in `size` x `size` chunks.
+        """The scene as a dask array in `size` x `size` chunks, blank pixels as 0.
 
-        Each chunk is read by its own task when it is wanted, blank pixels as 0; nothing else is
-        held.
+        Each chunk is read by its own task when it is wanted; nothing else is held.
+
+        Returns
+        -------
+        (bands, rows, columns) dask array
         """
         import dask.array as da  # half a second, which nothing else of this module costs
 
-        rows = tuple(w.height for w in blocks(Window(0, 0, self.height, 1), size))
-        cols = tuple(w.width for w in blocks(Window(0, 0, 1, self.width), size))
-        return da.map_blocks(
+        rows = tuple(window.height for window in blocks(Window(0, 0, self.height, 1), size))
+        cols = tuple(window.width for window in blocks(Window(0, 0, 1, self.width), size))
+        return da.map_blocks(  # type: ignore[no-untyped-call]  # dask gives it no annotations
             _read_chunk,
             chunks=((len(self.bands),), rows, cols),
             dtype=self.dtype,
@@ -161,7 +202,8 @@ def _declared(dataset: rasterio.DatasetReader, window: Window) -> np.ndarray:
     return valid
 
 
-def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
+def _read_chunk(scene: Scene, block_info: Mapping[None, Any]) -> np.ndarray:
+    """The chunk at the place that dask tells in `block_info`, under None for its result."""
     (top, bottom), (left, right) = block_info[None]["array-location"][1:]
     image, valid = scene.read(Window(top, left, bottom - top, right - left))
     image[:, ~valid] = 0
@@ -169,15 +211,27 @@ def _read_chunk(scene: Scene, block_info: dict) -> np.ndarray:
 
 
 def aligned(source: Scene, target: Scene) -> Scene:
-    """`source` on the grid of `target`, nearest neighbour; blank where it does not reach."""
+    """`source` on the grid of `target`, nearest neighbour; blank where it does not reach.
+
+    Nothing is read yet.
+    """
     return replace(source, grid=target.grid, masked=True, resampled=True)
 
 
-def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
-    """The raster at `path` (a file, a URL or a /vsi path), checked but not read.
+def open_scene(path: StrPath, nodata: float | None = None) -> Scene:
+    """Open a raster: it is checked, but no pixel is read.
 
-    `nodata`: a pixel with this value in every band is blank, besides what the file declares.
-    Raises SceneError when the path is no raster that geofcn can use.
+    Parameters
+    ----------
+    path : path
+        A file, a URL or a /vsi path.
+    nodata : float, optional
+        A pixel with this value in every band is blank, besides what the file declares.
+
+    Raises
+    ------
+    SceneError
+        Where the path is no raster that geofcn can use.
     """
     name = os.fspath(path)
     try:
@@ -190,8 +244,8 @@ def open_scene(path: str | os.PathLike, nodata: float | None = None) -> Scene:
 def _scene_of(path: str, dataset: rasterio.DatasetReader, nodata: float | None) -> Scene:
     _refuse_odd(path, dataset)
     colours = dataset.colorinterp
-    bands = tuple(i for i, c in enumerate(colours, 1) if c != ColorInterp.alpha)
-    flags = [flag for band in dataset.mask_flag_enums for flag in band]
+    bands = tuple(i for i, colour in enumerate(colours, 1) if colour != ColorInterp.alpha)
+    mask_flags = {flag for band in dataset.mask_flag_enums for flag in band}
     return Scene(
         path=path,
         grid=Grid(dataset.height, dataset.width, dataset.crs, dataset.transform),
@@ -203,14 +257,20 @@ def _scene_of(path: str, dataset: rasterio.DatasetReader, nodata: float | None) 
         colours=tuple(colours[band - 1].name for band in bands),
         nodata=nodata,
         declared=dataset.nodata,
-        masked=len(bands) < len(colours) or set(flags) != {MaskFlags.all_valid},
+        masked=len(bands) < len(colours) or mask_flags != {MaskFlags.all_valid},
         identity=stamp(path),
         scale=dataset.scales[0],
     )
 
 
-def open_mask(path: str | os.PathLike) -> Scene:
-    """The raster at `path` as one of classes. Raises SceneError where it is plainly another."""
+def open_mask(path: StrPath) -> Scene:
+    """Open a raster of classes, as `geofcn.infer` writes one.
+
+    Raises
+    ------
+    SceneError
+        Where it is none that geofcn can use, has several bands, or holds scaled values.
+    """
     mask = open_scene(path)
     if len(mask.bands) > 1:
         raise SceneError(
@@ -224,8 +284,14 @@ def open_mask(path: str | os.PathLike) -> Scene:
     return mask
 
 
-def absolute(path: str | os.PathLike) -> str:
-    """A local file's path from the root, so that workers elsewhere find it; others as they are."""
+def absolute(path: StrPath) -> str:
+    """A local file's path from the root, so that workers elsewhere find it; others as they are.
+
+    Examples
+    --------
+    >>> absolute("https://example.org/scene.tif")
+    'https://example.org/scene.tif'
+    """
     return os.fspath(Path(path).absolute() if Path(path).exists() else path)
 
 
@@ -276,17 +342,17 @@ def _refuse_odd(path: str, dataset: rasterio.DatasetReader) -> None:
 def undeclared_collar(scene: Scene) -> float | None:
     """The value that fills much of a scene that declares nothing blank; None where none does.
 
-    Looked for in a sample of the pixels: 0, or the type's highest value, in every band of more than
-    a twentieth of them.
+    A sample of the pixels is read, about 64 windows of 128 x 128: 0, or the type's highest value,
+    in every band of more than a twentieth of them.
     """
     if scene.declares_blank:
         return None
     highest = np.iinfo(scene.dtype).max if np.dtype(scene.dtype).kind in "iu" else 1
-    found, total = {0: 0, highest: 0}, 0
+    counts, total = {0: 0, highest: 0}, 0
     for window in sample_windows(scene.height, scene.width, 128, 64):
         image, _ = scene.read(window)
         total += window.pixels
-        for value in found:
-            found[value] += np.count_nonzero((image == value).all(axis=0))
-    value = max(found, key=found.get)
-    return value if found[value] > total / 20 else None
+        for value in counts:
+            counts[value] += int(np.count_nonzero((image == value).all(axis=0)))
+    value = max(counts, key=lambda candidate: counts[candidate])
+    return value if counts[value] > total / 20 else None

@@ -17,12 +17,18 @@ AREAL = (3, 6)
 
 
 def is_raster_path(path: str) -> bool:
-    """Whether a file of labels or predictions is a raster, by its ending."""
+    """Whether a file of labels or predictions is a raster, by its ending.
+
+    Examples
+    --------
+    >>> is_raster_path("labels.TIF"), is_raster_path("labels.gpkg")
+    (True, False)
+    """
     return Path(path).suffix.lower() in RASTER_SUFFIXES
 
 
 def no_crs(path: str) -> LabelsError:
-    """The error of a file whose place on the ground is unknown."""
+    """The error of a vector file that states no CRS."""
     return LabelsError(
         f"{path}: it states no CRS, so its place is unknown; set it, for instance with "
         "`ogr2ogr -a_srs`."
@@ -32,7 +38,20 @@ def no_crs(path: str) -> LabelsError:
 def read_vectors(path: str) -> geopandas.GeoDataFrame:
     """The shapes of a vector file, with its column `score` if it has one.
 
-    Raises LabelsError where the file cannot be read or holds no shapes.
+    Parameters
+    ----------
+    path : str
+        Any format that GDAL reads (its first layer), or GeoParquet.
+
+    Returns
+    -------
+    GeoDataFrame
+        Shapes of any type in the file's own CRS, which may be None.
+
+    Raises
+    ------
+    LabelsError
+        Where the file cannot be read or holds no shapes.
     """
     if is_missing(path):
         raise LabelsError(no_such_file(path))

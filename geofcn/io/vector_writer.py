@@ -1,4 +1,6 @@
-"""The one door out for vectors: streamed under a temporary name, read back, renamed.
+"""Vector files of polygons: streamed under a temporary name, read back, then renamed.
+
+::
 
     .gpkg     GeoPackage      spatial index, style inside
     .geojson  GeoJSON         RFC 7946: WGS 84, 9 decimals
@@ -14,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import sqlite3
 import warnings
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -68,8 +70,12 @@ log = logging.getLogger(__name__)
 class FeatureBatch:
     """Some polygons with their attributes, in the order in which they are to be written.
 
-    geometry    (n,) shapely Polygons in CRS coordinates, x before y
-    columns     name -> (n,) values; NaN becomes null
+    Attributes
+    ----------
+    geometry : (n,) array of shapely Polygons
+        In CRS coordinates, x before y.
+    columns : mapping
+        Name -> (n,) values; NaN becomes null.
     """
 
     geometry: np.ndarray
@@ -77,7 +83,14 @@ class FeatureBatch:
 
 
 def check_vector_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Path:
-    """files.check_target for a vector file."""
+    """Check that a vector file may and can be written, see `geofcn.io.files.check_target`.
+
+    Raises
+    ------
+    OutputError
+        Where it must not or cannot, or has a character in its path that pyogrio would not take
+        for one of a name.
+    """
     target = files.check_target(path, DRIVERS, overwrite, *sources)
     if {"!", ";"} & set(str(target.absolute())):
         # pyogrio would take them for parts of a URL, and write elsewhere.
@@ -86,7 +99,7 @@ def check_vector_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
 
 
 def write_polygons(
-    path: str | os.PathLike,
+    path: StrPath,
     batches: Iterable[FeatureBatch],
     crs: object | None,
     *,
@@ -96,16 +109,37 @@ def write_polygons(
 ) -> int:
     """Write polygons, batch by batch, to a vector file; return their number.
 
-    crs         of the batches: anything pyproj understands, a rasterio CRS too; None writes no CRS
-    columns     the file's columns in order: name -> Arrow type ("int64", "float64", "string")
-    layer       the layer's name, where the format has layers
-
     Memory is bounded by a batch, not by the number of polygons (but FlatGeobuf's index takes 60
     bytes for each), and the file does not depend on how they are cut into batches. Exteriors are
     turned counterclockwise (clockwise in a Shapefile). A `score` column brings a QGIS style: inside
-    a GeoPackage, else beside the file as .qml (an existing .qml is left alone). Raises OutputError
-    as `check_vector_target` does, and where the file cannot be written or reads back with another
-    number of polygons; an error raised by `batches` passes through. Neither leaves anything behind.
+    a GeoPackage, else beside the file as .qml (an existing .qml is left alone).
+
+    Parameters
+    ----------
+    path : path
+        File to write; its ending tells the format.
+    batches : iterable of FeatureBatch
+        The polygons in order, each with the `columns`.
+    crs : CRS or None
+        Of the batches: anything pyproj understands, a rasterio CRS too; None writes no CRS.
+    columns : mapping
+        The file's columns in order: name -> Arrow type ("int64", "float64", "string").
+    layer : str
+        The layer's name, where the format has layers.
+    overwrite : bool
+        Replace a file that exists.
+
+    Returns
+    -------
+    int
+        How many polygons were written.
+
+    Raises
+    ------
+    OutputError
+        As `check_vector_target` does, and where the file cannot be written or reads back with
+        another number of polygons. An error raised by `batches` passes through as it is. Neither
+        leaves anything behind.
     """
     target = check_vector_target(path, overwrite)
     kind = target.suffix.lower()
@@ -198,17 +232,17 @@ def _record_batch(
 
 def _regroup(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of GROUP_ROWS, the last maybe shorter."""
-    held: list[pa.RecordBatch] = []
+    waiting: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
-        held.append(batch)
+        waiting.append(batch)
         rows += batch.num_rows
         if rows >= GROUP_ROWS:
-            table = pa.Table.from_batches(held, schema).combine_chunks()
+            table = pa.Table.from_batches(waiting, schema).combine_chunks()
             full = rows - rows % GROUP_ROWS
             yield from table.slice(0, full).to_batches(max_chunksize=GROUP_ROWS)
-            held, rows = table.slice(full).to_batches(), rows - full
-    yield from pa.Table.from_batches(held, schema).combine_chunks().to_batches()
+            waiting, rows = table.slice(full).to_batches(), rows - full
+    yield from pa.Table.from_batches(waiting, schema).combine_chunks().to_batches()
 
 
 def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np.ndarray]:
@@ -301,7 +335,7 @@ def _write_parquet(partial: Path, reader: pa.RecordBatchReader, crs: pyproj.CRS 
             writer.write_batch(batch.cast(schema))
 
 
-def _geo_metadata(crs: pyproj.CRS | None) -> dict:
+def _geo_metadata(crs: pyproj.CRS | None) -> dict[str, Any]:
     return {
         "version": "1.1.0",
         "primary_column": GEOMETRY,
@@ -323,7 +357,7 @@ def _verify(partial: Path, count: int) -> None:
     """Read every polygon back: a header may promise what a full disk did not keep."""
     if partial.suffix == ".parquet":
         with pq.ParquetFile(partial) as file:
-            found = _count_geometry(file.iter_batches(columns=[GEOMETRY]))
+            intact = _count_geometry(file.iter_batches(columns=[GEOMETRY]))
     else:
         with (
             warnings.catch_warnings(),
@@ -331,9 +365,9 @@ def _verify(partial: Path, count: int) -> None:
         ):
             # GeoJSON readers take `id` for the feature's own.
             warnings.filterwarnings("ignore", "Several features with id")
-            found = _count_geometry(reader)
-    if found != count:
-        raise OSError(f"{found} of {count} polygons read back")
+            intact = _count_geometry(reader)
+    if intact != count:
+        raise OSError(f"{intact} of {count} polygons read back")
     if count and partial.suffix in (".gpkg", ".fgb"):
         # GDAL gives up an index without a word where it finds no room for it.
         layer = pyogrio.list_layers(partial)[0, 0]
