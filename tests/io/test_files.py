@@ -1,25 +1,319 @@
+import errno
+import os
+import shutil
+import stat
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 
 from geofcn.errors import OutputError
 from geofcn.io import files
-from geofcn.io.files import write_whole
+from geofcn.io.files import (
+    check_target,
+    free_gigabytes,
+    is_missing,
+    make_partial_folder,
+    no_such_file,
+    partial_folder,
+    publish,
+    publish_bytes,
+    sync,
+    write_whole,
+    writing_failed,
+)
+
+ENDINGS = (".tif", ".tiff")
+FULL = OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path):
-    for content in (b"one", b"another"):
-        write_whole(tmp_path / "a.bin", content)
+def refused(message, path, overwrite=False, *sources):
+    with pytest.raises(OutputError, match=message) as caught:
+        check_target(path, ENDINGS, overwrite, *sources)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- what may be written ---
+
+
+def test_a_new_name_in_a_folder_is_returned_as_a_path(tmp_path):
+    assert check_target(str(tmp_path / "a.tif"), ENDINGS, False) == tmp_path / "a.tif"
+    assert check_target(tmp_path / "A.TIFF", ENDINGS, False) == tmp_path / "A.TIFF"
+    assert names(tmp_path) == [], "to look leaves nothing behind"
+
+
+def test_a_relative_name_stays_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(check_target("a.tif", ENDINGS, False)) == "a.tif"
+
+
+@pytest.mark.parametrize("name", ["a.png", "a", "tif", ".tif", "a.tif.gz", "a.tif.", "a.tif "])
+def test_another_ending_is_refused_and_the_legal_ones_named(tmp_path, name):
+    refused(r"end in one of \.tif, \.tiff\.", tmp_path / name)
+
+
+def test_a_folder_is_refused_even_where_it_may_be_overwritten(tmp_path):
+    (tmp_path / "a.tif").mkdir()
+    refused("this is a folder", tmp_path / "a.tif", True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_input_itself_is_refused(tmp_path, overwrite):
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"pixels")
+    (tmp_path / "sub").mkdir()
+    refused("the input itself", path, overwrite, path)
+    refused("the input itself", path, overwrite, "other.tif", str(path))
+    refused("the input itself", tmp_path / "sub" / ".." / "a.tif", overwrite, path)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_to_the_input_is_refused(tmp_path, link):
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"pixels")
+    link(path, tmp_path / "b.tif")
+    refused("the input itself", tmp_path / "b.tif", True, path)
+
+
+@pytest.mark.parametrize("source", ["none.tif", "https://example.org/a.tif", "zip://a.zip!a.tif"])
+def test_an_input_that_is_no_local_file_is_another_one(tmp_path, source):
+    assert check_target(tmp_path / "a.tif", ENDINGS, False, source) == tmp_path / "a.tif"
+
+
+def test_an_existing_file_needs_overwrite(tmp_path):
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"precious")
+    refused("exists already; give --overwrite", path)
+    assert check_target(path, ENDINGS, True) == path
+    assert path.read_bytes() == b"precious"
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    refused(f"its folder does not exist; make {tmp_path / 'none'} first", tmp_path / "none/a.tif")
+    (tmp_path / "file").write_bytes(b"")
+    refused("its folder does not exist", tmp_path / "file" / "a.tif")
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_refused(tmp_path, monkeypatch):
+    def full_disk(**options):
+        raise FULL
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", full_disk)
+    refused(r"nothing can be written in .* \(No space left on device\)", tmp_path / "a.tif")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    refused(r"nothing can be written .* \(Permission denied\)", locked / "a.tif")
+
+
+# --- messages ---
+
+
+def test_a_failed_writing_states_the_reason_and_the_free_space(tmp_path):
+    error = writing_failed(tmp_path / "a.tif", "disk on fire")
+    assert isinstance(error, OutputError)
+    assert str(error).startswith(f"{tmp_path / 'a.tif'}: writing failed (disk on fire); ")
+    free = float(str(error).split("; ")[1].split(" GB are free")[0])
+    assert free == pytest.approx(shutil.disk_usage(tmp_path).free / 2**30, abs=1)
+
+
+def test_free_space_is_in_binary_gigabytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda folder: SimpleNamespace(free=5 * 2**29))
+    assert free_gigabytes(tmp_path) == "2.5 GB"
+
+
+def test_only_local_paths_can_be_missing(tmp_path):
+    assert is_missing(str(tmp_path / "none.tif"))
+    assert not is_missing(str(tmp_path))
+    for elsewhere in (
+        "https://a.org/a.tif",
+        "zip://a.zip!a.tif",
+        "s3://a/b",
+        "/vsizip/a.zip/a.tif",
+    ):
+        assert not is_missing(elsewhere)
+    assert no_such_file("a.tif") == "a.tif: there is no such file; check the path."
+
+
+# --- the folder of what is unfinished ---
+
+
+def test_the_partial_folder_is_hidden_beside_its_file(tmp_path, monkeypatch):
+    assert partial_folder(tmp_path / "a.tif") == tmp_path / ".a.tif.partial"
+    monkeypatch.chdir(tmp_path)
+    assert make_partial_folder(files.Path("b.tif")) == tmp_path / ".b.tif.partial"
+
+
+def test_the_partial_folder_is_made_without_what_a_killed_run_left(tmp_path):
+    left = tmp_path / ".a.tif.partial"
+    (left / "deeper").mkdir(parents=True)
+    (left / "deeper" / "half").write_bytes(b"half")
+    assert make_partial_folder(tmp_path / "a.tif") == left
+    assert names(left) == []
+
+
+def test_a_partial_folder_that_cannot_be_made_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        make_partial_folder(tmp_path / "none" / "a.tif")
+
+
+# --- to disk ---
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Each handle that is synced: whether it is a folder, and the flags it was opened with."""
+    calls, opened = [], {}
+    open_file, fsync = os.open, os.fsync
+
+    def record_open(path, flags, *rest, **options):
+        handle = open_file(path, flags, *rest, **options)
+        opened[handle] = flags & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
+        return handle
+
+    def record_sync(handle):
+        calls.append((stat.S_ISDIR(os.fstat(handle).st_mode), opened.get(handle)))
+        fsync(handle)
+
+    monkeypatch.setattr(files.os, "open", record_open)
+    monkeypatch.setattr(files.os, "fsync", record_sync)
+    return calls
+
+
+def test_files_and_folders_are_synced(tmp_path, synced):
+    (tmp_path / "a").write_bytes(b"a")
+    sync(tmp_path / "a")
+    sync(tmp_path)
+    assert synced == [(False, os.O_RDONLY), (True, os.O_RDONLY)]
+
+
+def test_on_windows_files_are_opened_for_writing_and_folders_left_alone(
+    tmp_path, synced, monkeypatch
+):
+    monkeypatch.setattr(files, "WINDOWS", True)
+    (tmp_path / "a").write_bytes(b"a\x1a")
+    sync(tmp_path)
+    assert synced == []
+    sync(tmp_path / "a")
+    assert synced == [(False, os.O_RDWR)]
+    assert (tmp_path / "a").read_bytes() == b"a\x1a"
+
+
+@pytest.mark.parametrize("error", [None, FULL])
+def test_a_handle_is_closed_even_where_syncing_fails(tmp_path, monkeypatch, error):
+    handles = []
+
+    def fsync(handle):
+        handles.append(handle)
+        if error:
+            raise error
+
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left") if error else nullcontext():
+        sync(tmp_path)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handles[0])
+
+
+def test_what_is_not_there_cannot_be_synced(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        sync(tmp_path / "none")
+
+
+@pytest.mark.parametrize("windows", [False, True])
+def test_publishing_syncs_the_file_then_renames_it_then_syncs_the_folder(
+    tmp_path, synced, monkeypatch, windows
+):
+    monkeypatch.setattr(files, "WINDOWS", windows)
+    partial, path = tmp_path / "partial", tmp_path / "a.tif"
+    partial.write_bytes(b"new")
+    path.write_bytes(b"old")
+    replace = files.Path.replace
+    monkeypatch.setattr(
+        files.Path, "replace", lambda *args: (synced.append("renamed"), replace(*args))
+    )
+    publish(partial, path)
+    assert path.read_bytes() == b"new" and names(tmp_path) == ["a.tif"]
+    assert [call if call == "renamed" else call[0] for call in synced] == (
+        [False, "renamed"] if windows else [False, "renamed", True]
+    )
+
+
+def test_a_file_that_cannot_be_synced_is_not_renamed(tmp_path, monkeypatch):
+    def full_disk(handle):
+        raise FULL
+
+    (tmp_path / "partial").write_bytes(b"new")
+    (tmp_path / "a.tif").write_bytes(b"old")
+    monkeypatch.setattr(files.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        publish(tmp_path / "partial", tmp_path / "a.tif")
+    assert (tmp_path / "a.tif").read_bytes() == b"old"
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
+    # Some network drives sync files only.
+    def fail_for_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    (tmp_path / "partial").write_bytes(b"new")
+    monkeypatch.setattr(files.os, "fsync", fail_for_folders)
+    publish(tmp_path / "partial", tmp_path / "a.tif")
+    assert (tmp_path / "a.tif").read_bytes() == b"new"
+
+
+# --- small files ---
+
+
+@pytest.mark.parametrize("write", [publish_bytes, write_whole])
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path, write):
+    for content in (b"one", b"another", b""):
+        write(tmp_path / "a.bin", content)
         assert (tmp_path / "a.bin").read_bytes() == content
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert names(tmp_path) == ["a.bin"]
 
 
-def test_what_stood_there_outlives_a_full_disk(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["publish", "sync"])
+def test_what_stood_there_outlives_a_full_disk(tmp_path, monkeypatch, step):
     write_whole(tmp_path / "a.bin", b"one")
 
-    def full_disk(partial, final):
-        raise OSError(28, "No space left on device")
+    def full_disk(*paths):
+        raise FULL
 
-    monkeypatch.setattr(files, "publish", full_disk)
+    monkeypatch.setattr(files, step, full_disk)
     with pytest.raises(OutputError, match=r"a\.bin.*No space left.*make room"):
         write_whole(tmp_path / "a.bin", b"another")
     assert (tmp_path / "a.bin").read_bytes() == b"one"
-    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_publishing_bytes_fails_with_the_systems_own_error(tmp_path, monkeypatch):
+    def full_disk(*paths):
+        raise FULL
+
+    monkeypatch.setattr(files, "publish", full_disk)
+    with pytest.raises(OSError) as caught:
+        publish_bytes(tmp_path / "a.bin", b"one")
+    assert caught.value is FULL
+    assert names(tmp_path) == []
+
+
+def test_a_small_file_in_no_folder_is_one_output_error(tmp_path):
+    path = tmp_path / "none" / "a.bin"
+    with pytest.raises(FileNotFoundError):
+        publish_bytes(path, b"one")
+    with pytest.raises(OutputError) as caught:
+        write_whole(path, b"one")
+    assert str(caught.value).startswith(f"{path}: it cannot be written (")
+    assert str(caught.value).count("choose another folder") == 1
+    assert type(caught.value.__cause__) is FileNotFoundError

@@ -18,12 +18,12 @@ class Ranges(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send the part that is asked for, else the whole file."""
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if not found:
+        requested = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not requested:
             super().do_GET()
             return
         content = Path(self.translate_path(self.path)).read_bytes()
-        first, last = int(found[1]), min(int(found[2]), len(content) - 1)
+        first, last = int(requested[1]), min(int(requested[2]), len(content) - 1)
         print(first, last, flush=True)
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
