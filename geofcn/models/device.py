@@ -1,8 +1,8 @@
-"""The machine a net is computed on: its devices, and the memory of this process."""
+"""Where a net is computed: choice of the torch device, and threads of a pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -11,25 +11,42 @@ from geofcn.errors import UsageError
 
 
 def pick_device(name: str) -> torch.device:
-    """The torch device `name`; auto is the first of cuda, mps and cpu that is there.
+    """The torch device of a name, or the best one this machine has.
 
-    Raises UsageError when this machine has no such device.
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"}
+        auto: the first of cuda, mps and cpu that this machine has.
+
+    Raises
+    ------
+    UsageError
+        When this machine has no such device.
+
+    Examples
+    --------
+    >>> pick_device("cpu")
+    device(type='cpu')
     """
-    there = {
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        name = next(device for device, available in there.items() if available)
-    if not there.get(name):
+        name = next(device for device, is_available in available.items() if is_available)
+    if not available.get(name):
         raise UsageError(f"device {name}: this machine has none; use --device cpu.")
     return torch.device(name)
 
 
 @contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Let every worker thread run its own pass: faster than all of them sharing one."""
+def one_torch_thread() -> Generator[None]:
+    """Let torch compute each pass in one thread, that of its caller, while the context is open.
+
+    Worker threads that run a pass each are faster than all of them sharing one. torch's number of
+    threads is restored afterwards.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,8 @@
-"""Convolution with relu, 2 x 2 maxima and block means, as fast as a CPU computes them."""
+"""Convolution with relu, 2 x 2 maxima and block means, as fast as a CPU computes them.
+
+Each gives what torch's plain layers give, and falls back on them on other devices, in training, and
+where torch lacks an operator.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +20,47 @@ CACHED = 2**18
 
 
 def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """relu(conv(x)), to the same bits in one pass over memory where oneDNN can."""
-    if not _fuses(x):
+    """relu(conv(x)), in one pass over memory where oneDNN can.
+
+    Parameters
+    ----------
+    conv : Conv2d
+        Of any size, stride, dilation and groups, padded with zeros.
+    x : (batch, channels, rows, columns) tensor
+
+    Returns
+    -------
+    (batch, channels, rows, columns) tensor
+    """
+    if not _fuses(conv, x):
         return F.relu(conv(x), inplace=True)
     return _fused(x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
 
 
 def conv_relu_max_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Maxima of 2 x 2 pixels of relu(conv(x)), of a convolution that keeps the image's size.
+    """Maxima of 2 x 2 pixels of relu(conv(x)).
 
+    Parameters
+    ----------
+    conv : Conv2d
+        One that keeps the image's size: of odd size, stride 1, padded with zeros.
+    x : (batch, channels, rows, columns) tensor
+
+    Returns
+    -------
+    (batch, channels, rows // 2, columns // 2) tensor
+
+    Notes
+    -----
     relu(conv(x)) is the largest thing in a pass. Where it is made in one pass over memory, its
     upper half is made and gone before the lower one is.
     """
     batch, _, rows, cols = x.shape
-    if not _fuses(x) or rows % 2 or cols % 2:
+    if not _fuses(conv, x) or rows % 2 or cols % 2:
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
         return F.relu(max_pool2(conv(x)), inplace=True)
-    out, reach = _empty(x, batch, conv.out_channels, rows // 2, cols // 2), conv.padding[0]
+    out = _empty(x, batch, conv.out_channels, rows // 2, cols // 2)
+    reach = conv.dilation[0] * (conv.kernel_size[0] // 2)
     middle = 2 * ceil_div(rows, 4)
     for top, bottom in itertools.pairwise((0, middle, rows) if middle < rows else (0, rows)):
         first, last = max(top - reach, 0), min(bottom + reach, rows)
@@ -44,33 +72,54 @@ def conv_relu_max_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return out
 
 
-def _fuses(x: Tensor) -> bool:
-    there = x.is_cpu and x.dtype == torch.float32 and not torch.is_grad_enabled()
-    return there and _fused_is_there()
+def _fuses(conv: nn.Conv2d, x: Tensor) -> bool:
+    """Whether _fused can compute a convolution of x: it has no gradients."""
+    # Padding may be a word, "same" or "valid"; the operator wants numbers.
+    numeric = not isinstance(conv.padding, str)
+    computes = x.is_cpu and x.dtype == torch.float32 and not torch.is_grad_enabled()
+    return numeric and computes and _fused_exists()
 
 
-def _fused(x: Tensor, weight: Tensor, bias: Tensor | None, *how: object) -> Tensor:
-    """relu of a convolution by the operator that torch.compile makes use of."""
-    return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *how, "relu", [], "")
+def _fused(x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: object) -> Tensor:
+    """Convolution and relu by one call of oneDNN, with relu as its post-operation.
+
+    `geometry` is padding, stride, dilation and groups. torch has no public function for this: its
+    convolution writes all of its output to memory, and relu reads and writes it once more. The
+    operator is the one that torch.compile (torch/_inductor/fx_passes/mkldnn_fusion.py) puts in the
+    place of the two on a CPU:
+
+        mkldnn::_convolution_pointwise(Tensor X, Tensor W, Tensor? B, int[] padding, int[] stride,
+            int[] dilation, int groups, str attr, Scalar?[] scalars, str? algorithm) -> Tensor
+
+    attr "relu" names the post-operation, which has neither scalars nor algorithms to choose from.
+    torch may change the operator without notice, and builds without oneDNN lack it: nobody calls
+    this before _fused_exists has tried it.
+    """
+    return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *geometry, "relu", [], "")
 
 
 @cache
-def _fused_is_there() -> bool:
-    """Torch does not document that operator, so it is tried."""
+def _fused_exists() -> bool:
+    """Whether this torch has the operator that _fused calls, and it does what is expected of it."""
     x, doubling = torch.tensor([[[[-1.0, 0.0, 1.0, 2.0]]]]), torch.full((1, 1, 1, 1), 2.0)
     try:
         with torch.inference_mode():
-            found = _fused(x, doubling, None, (0, 0), (1, 1), (1, 1), 1)
+            doubled = _fused(x, doubling, None, (0, 0), (1, 1), (1, 1), 1)
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.equal(found, 2 * F.relu(x))
+    return torch.equal(doubled, 2 * F.relu(x))
 
 
 def max_pool2(x: Tensor) -> Tensor:
-    """Maxima of 2 x 2 pixels of (batch, channels, rows, columns).
+    """Maxima of 2 x 2 pixels of (batch, channels, rows, columns); an odd last one is left out.
 
-    max_pool2d also writes down where each maximum stood, which takes a processor more time than
-    finding it and is of use in training only.
+    torch's max_pool2d also writes down where each maximum stood, which takes a processor time and
+    is of use in training only.
+
+    Examples
+    --------
+    >>> max_pool2(torch.tensor([[[[1.0, 5.0, 2.0, 2.0], [3.0, 4.0, 0.0, 7.0]]]]))
+    tensor([[[[5., 7.]]]])
     """
     batch, channels, rows, cols = x.shape
     if torch.is_grad_enabled() or not x.is_cpu or rows % 2 or cols % 2:
@@ -81,8 +130,16 @@ def max_pool2(x: Tensor) -> Tensor:
 
 
 def write_max_pool2(x: Tensor, out: Tensor) -> None:
-    """Write the maxima of 2 x 2 pixels of x to `out`.
+    """Write the maxima of 2 x 2 pixels of an image with even sides to a tensor.
 
+    Parameters
+    ----------
+    x : (batch, channels, rows, columns) tensor
+    out : (batch, channels, rows // 2, columns // 2) tensor
+        Is overwritten.
+
+    Notes
+    -----
     Maxima of two rows are made for a few rows at a time: they are still in the processor's cache
     when those of two columns are made of them.
     """
@@ -96,16 +153,23 @@ def write_max_pool2(x: Tensor, out: Tensor) -> None:
 
 
 def _empty(like: Tensor, *shape: int) -> Tensor:
-    """Room for (batch, channels, rows, columns), channels innermost in memory."""
+    """(batch, channels, rows, columns) of any values, channels innermost in memory."""
     return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
 
 
 def block_mean(x: Tensor, size: int) -> Tensor:
     """Means of `size` x `size` pixels of (batch, bands, rows, columns).
 
-    Strided sums of a contiguous image take a quarter of avg_pool2d's time.
+    By strided sums, which a processor computes faster than avg_pool2d on a contiguous image. Rows
+    and columns must be multiples of `size`.
+
+    Examples
+    --------
+    >>> block_mean(torch.arange(8.0).reshape(1, 1, 2, 4), 2)
+    tensor([[[[2.5000, 4.5000]]]])
     """
     if size == 1:
         return x
-    rows = sum(x[:, :, row::size] for row in range(size))
-    return sum(rows[..., col::size] for col in range(size)) / size**2
+    rows = sum((x[:, :, row::size] for row in range(1, size)), start=x[:, :, ::size])
+    columns = sum((rows[..., col::size] for col in range(1, size)), start=rows[..., ::size])
+    return columns / size**2

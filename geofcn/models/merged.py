@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable
+from typing import Protocol, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,6 @@ from geofcn.models.nets import Scaled, class_difference, upsample_logits, withou
 # Side of an image that every net takes: total strides are powers of 2 up to it.
 SAMPLE = 64
 
-
 # Cells a side that one kernel of a merged tail computes at once.
 GROUP = 2
 
@@ -25,7 +25,8 @@ GROUP = 2
 def fold_batch_norm(net: nn.Module) -> nn.Module:
     """A copy of a trained net whose batch normalisations are part of the convolutions before them.
 
-    Exact to rounding: normalisation by fixed statistics is linear.
+    Exact to rounding: normalisation by fixed statistics is linear. Folded are those that follow a
+    convolution in an nn.Sequential; an identity stands in their place.
     """
     net = copy.deepcopy(net).eval()
     for module in net.modules():
@@ -38,21 +39,52 @@ def fold_batch_norm(net: nn.Module) -> nn.Module:
     return net
 
 
+class LinearTailNet(Protocol):
+    """A net that tells its linear tail from what comes before; net(x) is tail(features(x))."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """All layers up to the last one that is not linear."""
+        ...
+
+    def tail(self, x: Tensor) -> Tensor:
+        """The layers after that."""
+        ...
+
+
 def has_linear_tail(net: nn.Module) -> bool:
-    """Whether a net tells its linear tail from what comes before, so that Merged can take it."""
-    inner = without_scaling(net)
-    return hasattr(inner, "features") and hasattr(inner, "tail")
+    """Whether a net, or the one that it scales, is a LinearTailNet, so that Merged can take it."""
+    return _is_divided(without_scaling(net))
+
+
+def _is_divided(net: nn.Module) -> TypeGuard[LinearTailNet]:
+    return hasattr(net, "features") and hasattr(net, "tail")
 
 
 class SubPixel(nn.Module):
-    """A convolution to stride x stride phases of one channel, shuffled to `stride` times the size.
+    """Sub-pixel convolution: stride x stride phases of one channel, shuffled to a larger image.
 
-    weight  (stride^2, channels, k, k), bias (stride^2,)
-    first   offset, in cells, of the first cell an output cell reads; the last is first + k - 1
+    Shi et al., Real-time single image and video super-resolution using an efficient sub-pixel
+    convolutional neural network, CVPR 2016.
 
+    Parameters
+    ----------
+    weight : (stride^2, channels, k, k) tensor
+        Kernels of the phases, by rows of the pixels that a cell becomes.
+    bias : (stride^2,) tensor
+        One number a phase.
+    first : int
+        Offset, in cells, of the first cell an output cell reads; the last is first + k - 1.
+    stride : int
+        Pixels a side that a cell becomes.
+
+    Notes
+    -----
     It is computed for GROUP x GROUP output cells at once, by one convolution of that stride: more
     multiplications, but enough output channels to fill a processor's registers.
     """
+
+    weight: Tensor
+    bias: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor, first: int, stride: int):
         super().__init__()
@@ -67,6 +99,7 @@ class SubPixel(nn.Module):
         self.start = (self.padding + first) // GROUP
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, columns) to (batch, 1, stride * rows, stride * columns)."""
         rows, cols = (side * self.stride for side in x.shape[2:])
         x = F.conv2d(x, self.weight, self.bias, stride=GROUP, padding=self.padding)
         x = F.pixel_shuffle(x[:, :, self.start :, self.start :], GROUP * self.stride)
@@ -74,10 +107,19 @@ class SubPixel(nn.Module):
 
 
 def group_cells(weight: Tensor, stride: int) -> Tensor:
-    """The kernels of GROUP x GROUP cells next to each other, as one kernel over what all of them
-    read: (stride^2, channels, k, k) to ((GROUP stride)^2, channels, k + GROUP - 1, k + GROUP - 1).
+    """Kernels of neighbouring cells as one kernel over what all of them read.
 
-    Output channels are in the order of pixel_shuffle: by rows of the group's pixels.
+    Parameters
+    ----------
+    weight : (stride^2, channels, k, k) tensor
+        Kernels of one cell.
+    stride : int
+        Pixels a side that a cell becomes.
+
+    Returns
+    -------
+    ((GROUP stride)^2, channels, k + GROUP - 1, k + GROUP - 1) tensor
+        Kernels of GROUP x GROUP cells, in the order of pixel_shuffle: by rows of their pixels.
     """
     channels, rows, cols = weight.shape[1:]
     size = rows + GROUP - 1, cols + GROUP - 1
@@ -95,33 +137,66 @@ class Merged(nn.Module):
     describe: a convolution to the sub-pixel phases of the one difference of logits that a softmax
     of two classes needs. Exact but for `border` pixels along the image's edges, where the tail's
     own zero padding between its layers differs: those need the plain net.
+
+    Parameters
+    ----------
+    net : Module
+        A net of which has_linear_tail is true.
+    bands : int
+        Bands of its image.
+
+    Attributes
+    ----------
+    border : int
+        Pixels of the image along its edges whose answer is another than the net's.
+    scale : int
+        Side of the blocks whose means the net sees.
+
+    Raises
+    ------
+    TypeError
+        For a net without a linear tail.
     """
+
+    net: LinearTailNet
 
     def __init__(self, net: nn.Module, bands: int):
         super().__init__()
         twin = copy.deepcopy(net).cpu().double()
-        inner, self.scale = (twin.net, net.scale) if isinstance(net, Scaled) else (twin, 1)
+        inner = without_scaling(twin)
+        if not _is_divided(inner):
+            raise TypeError(f"{type(net).__name__} has no linear tail to merge")
+        self.scale = net.scale if isinstance(net, Scaled) else 1
         sample = torch.zeros(1, bands, SAMPLE, SAMPLE, dtype=torch.float64)
         with torch.inference_mode():
             self.net = inner
             self.tail = collapse(inner.tail, inner.features(sample).shape[1])
             self.border = _differing_border(twin, self, bands)
-        self.float().to(next(net.parameters()).device, memory_format=torch.channels_last)
+        # torch's stubs of `to` leave out memory_format, which its documentation has.
+        self.float().to(  # type: ignore[call-overload]
+            next(net.parameters()).device, memory_format=torch.channels_last
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, bands, rows, columns) to (batch, 1, rows, columns)."""
         return self.from_means(block_mean(x, self.scale))
 
     def from_means(self, means: Tensor) -> Tensor:
-        """The answer for an image of which the block means are known."""
+        """The answer for an image of which the block means are known, of all its pixels."""
         return upsample_logits(self.tail(self.net.features(means)), self.scale)
 
 
 def collapse(tail: Callable[[Tensor], Tensor], channels: int) -> SubPixel:
-    """One convolution for a linear map from `channels` features to the difference of two logits.
+    """One convolution for a linear map from features to the difference of two logits.
 
-    `tail` maps (batch, channels, n, n) float64 to (batch, 2, s n, s n) and is linear but for its
-    biases. Its weights are read off from the responses to one impulse in each channel.
+    Its weights are read off from the responses to one impulse in each channel.
+
+    Parameters
+    ----------
+    tail : callable
+        Maps (batch, channels, n, n) float64 to (batch, 2, s n, s n); linear but for its biases.
+    channels : int
+        Of the features.
     """
     cells = 24
     middle = cells // 2

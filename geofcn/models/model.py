@@ -1,10 +1,11 @@
-"""A trained net with everything its use needs: the whole-image answer, and the same by windows."""
+"""Trained model: a net with its normalisation and metadata, and its answer for a whole image."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,15 +28,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model says of itself.
+    """What a model says of itself, as kept in its file.
 
-    net, scale, upsample   arguments of nets.make_net
-    colours, dtype         of the training scene's bands, in order
-    threshold              a pixel is a house where its probability reaches it
-    recipe                 every training option
-    scores                 epoch and validation scores at which the weights were kept
-    scenes                 names of the training scenes
-    crs, resolution        of the first training scene: WKT, metres on the ground per pixel
+    Attributes
+    ----------
+    net, scale, upsample
+        Arguments of `geofcn.models.nets.make_net`.
+    colours : tuple of str
+        Colour interpretations of the training scene's bands, in order.
+    dtype : str
+        Of the training scene's pixels.
+    threshold : float
+        A pixel is a house where its probability reaches it, from 0 to 1.
+    recipe : dict
+        Every training option.
+    scores : dict
+        Epoch and validation scores at which the weights were kept.
+    scenes : tuple of str
+        Names of the training scenes.
+    crs : str or None
+        Of the first training scene, as WKT.
+    resolution : float or None
+        Of the first training scene, in metres on the ground per pixel.
+    version : str
+        Of the geofcn that made the model.
     """
 
     net: str
@@ -44,8 +60,8 @@ class ModelMetadata:
     colours: tuple[str, ...]
     dtype: str
     threshold: float = 0.5
-    recipe: dict = field(default_factory=dict)
-    scores: dict = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
     scenes: tuple[str, ...] = ()
     crs: str | None = None
     resolution: float | None = None
@@ -54,15 +70,40 @@ class ModelMetadata:
 
 @dataclass(frozen=True)
 class Model:
-    """A net, the normalisation of its input, and its metadata."""
+    """A net, the normalisation of its input, and its metadata.
+
+    Attributes
+    ----------
+    net : Module
+        (1, bands, rows, columns) float32, normalised, to (1, 2, rows, columns) logits of background
+        and house; made by `geofcn.models.nets.make_net` with the metadata's arguments.
+    normalisation : Normalisation
+        From the scene's values to the net's.
+    metadata : ModelMetadata
+        All the rest.
+    """
 
     net: nn.Module
     normalisation: Normalisation
     metadata: ModelMetadata
 
+    def __repr__(self) -> str:
+        about = self.metadata
+        scenes = ", ".join(about.scenes[:3]) or "unnamed scenes"
+        more = f" and {len(about.scenes) - 3} more" if len(about.scenes) > 3 else ""
+        resolution = f" at {about.resolution:.3g} m per pixel" if about.resolution else ""
+        return (
+            f"<Model: {about.net} at scale {about.scale}, threshold {about.threshold:g}, "
+            f"{' '.join(about.colours)} {about.dtype}, trained on {scenes}{more}{resolution}>"
+        )
+
     @property
     def geometry(self) -> Geometry:
-        """Total stride and halo, probed from the net."""
+        """Total stride and halo, in pixels of the scene.
+
+        Probed, once in a process, from a fresh net made with the metadata's arguments: they depend
+        on the architecture, not on the weights.
+        """
         return net_geometry(
             self.metadata.net,
             len(self.metadata.colours),
@@ -71,13 +112,31 @@ class Model:
         )
 
     def predict(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-        """House probability of a whole image by ONE forward pass of the plain net.
+        """House probability of a whole image by one forward pass of the plain net.
 
-        image  (bands, rows, columns), in the units of the training scene
-        valid  (rows, columns) boolean, false where blank; default: nothing is blank
+        Memory grows with the image; `geofcn.infer` gives the same, to rounding, of any scene.
 
-        Returns (rows, columns) float32, 0 where blank. Sides that are no multiple of the net's
-        stride are extended with blank pixels for the pass and cropped after.
+        Parameters
+        ----------
+        image : (bands, rows, columns) array
+            In the units of the training scene.
+        valid : (rows, columns) bool array, optional
+            False where blank; default: nowhere. Values that are not finite are blank as well.
+
+        Returns
+        -------
+        (rows, columns) float32 array
+            From 0 to 1; 0 where blank.
+
+        Raises
+        ------
+        ModelError
+            For an image with another number of bands or of axes.
+
+        Notes
+        -----
+        Sides that are no multiple of the net's stride are extended with blank pixels for the pass
+        and cropped after.
         """
         if image.ndim != 3 or image.shape[0] != self.normalisation.bands:
             raise ModelError(
@@ -101,11 +160,16 @@ class Model:
             return self.net(to_batch(prepared, self.net))[0].cpu()
 
     def fit(self, scene: Scene) -> Scene:
-        """`scene` with the bands this model was trained on, in its order.
+        """A scene with the bands that this model was trained on, in its order.
 
         Bands are matched by colour interpretation where that is unambiguous, else by position, as
-        long as no band is then taken for one of another colour. Raises ModelError when bands are
-        missing or the pixels have another type.
+        long as no band is then taken for one of another colour. A warning is logged where the
+        scene's resolution is far from that of the training.
+
+        Raises
+        ------
+        ModelError
+            When bands are missing or the pixels have another type.
         """
         colours = self.metadata.colours
         if len(set(colours)) == len(colours) and all(scene.colours.count(c) == 1 for c in colours):
@@ -127,23 +191,26 @@ class Model:
         return replace(scene, bands=bands, colours=colours)
 
     def _compare_resolution(self, scene: Scene) -> None:
-        here, there = ground_resolution(scene.grid), self.metadata.resolution
-        if here and there and not 2 / 3 < here / there < 3 / 2:
+        resolution, trained = ground_resolution(scene.grid), self.metadata.resolution
+        if resolution and trained and not 2 / 3 < resolution / trained < 3 / 2:
             log.warning(
                 "%s has %.3g m per pixel, the model was trained at %.3g m: expect poor results.",
                 scene.name,
-                here,
-                there,
+                resolution,
+                trained,
             )
 
 
-def _may_be(one: str, other: str) -> bool:
+def _may_be(colour: str, trained: str) -> bool:
     """Whether two colour interpretations can be those of the same kind of band."""
-    return one == other or not UNNAMED.isdisjoint((one, other))
+    return colour == trained or not UNNAMED.isdisjoint((colour, trained))
 
 
 def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
-    """A normalised image as a batch of one, where the net is."""
+    """A normalised image as a batch of one, on the device that the net is on.
+
+    (bands, rows, columns) array to (1, bands, rows, columns) tensor.
+    """
     device = next(net.parameters()).device
     batch = torch.from_numpy(prepared)[None]
     if device.type == "cuda":
@@ -154,6 +221,15 @@ def to_batch(prepared: np.ndarray, net: nn.Module) -> torch.Tensor:
 
 @lru_cache(maxsize=32)
 def net_geometry(net: str, bands: int, scale: int, upsample: str) -> Geometry:
-    """probing.probe of a registered net, once per process."""
+    """Total stride and halo of a registered net, probed once in a process.
+
+    See `geofcn.models.receptive_field.probe`; the arguments are those of
+    `geofcn.models.nets.make_net`. The random state of the process stays as it is.
+
+    Examples
+    --------
+    >>> net_geometry("fcnn2", 3, 2, "nearest")
+    Geometry(stride=4, halo=16)
+    """
     with torch.random.fork_rng(devices=[]):
         return probe(make_net(net, bands, scale, upsample), bands)

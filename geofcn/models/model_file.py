@@ -1,4 +1,4 @@
-"""One `.safetensors` file with everything a prediction needs; it cannot run code.
+"""Model files: one `.safetensors` with everything a prediction needs, which cannot run code.
 
 The tensors are the net's weights and the normalisation. Everything else is one JSON value in the
 file's metadata: the net and its arguments, the bands, all training options, the threshold, scores,
@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,34 +23,27 @@ from torch import nn
 
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
-from geofcn.io.files import write_whole
+from geofcn.io.files import StrPath, write_whole
 from geofcn.models.model import Model, ModelMetadata
 from geofcn.models.nets import REGISTRY, make_net
 from geofcn.recipes import SCALES, UPSAMPLES
 
 FORMAT = 1
+# Of the pixels that a scene may have.
 DTYPES = frozenset(
-    [
-        "int8",
-        "uint8",
-        "int16",
-        "uint16",
-        "int32",
-        "uint32",
-        "int64",
-        "uint64",
-        "float16",
-        "float32",
-        "float64",
-    ]
+    [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    + [f"float{bits}" for bits in (16, 32, 64)]
 )
 NET_PREFIX = "net."
 
 
 def save_model(model: Model, path: Path) -> None:
-    """Write the model under a temporary name, then give it its own.
+    """Write a model to a `.safetensors` file, which is there as a whole or not at all.
 
-    Raises OutputError where the file cannot be written.
+    Raises
+    ------
+    OutputError
+        Where the file cannot be written.
     """
     tensors = _tensors(model)
     header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.metadata)}
@@ -59,20 +52,25 @@ def save_model(model: Model, path: Path) -> None:
 
 
 def model_digest(model: Model) -> str:
-    """SHA-256 of the model's tensors, in hexadecimal."""
+    """SHA-256 of a model's tensors: weights and normalisation, not metadata; hexadecimal."""
     return _digest(_tensors(model))
 
 
-def load_model(path: str | os.PathLike) -> Model:
-    """The model in a `.safetensors` file of geofcn.
+def load_model(path: StrPath) -> Model:
+    """The model in a `.safetensors` file of geofcn, on the CPU and ready to predict.
 
-    Raises ModelError when the file is missing, foreign, damaged, or does not fit its own net.
+    Whatever the file holds, none of it is run as code; the random state of the process stays.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, foreign, damaged, or does not fit its own net.
     """
     header, tensors = _read(Path(path))
     metadata = _metadata(Path(path), header)
     if _digest(tensors) != header.get("sha256"):
         raise _damaged(path, "its tensors are not those that were saved")
-    if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+    if not all(_is_finite(tensor) for tensor in tensors.values()):
         raise _damaged(path, "some of its weights are not finite")
     try:
         normalisation = _normalisation(tensors, len(metadata.colours))
@@ -82,7 +80,7 @@ def load_model(path: str | os.PathLike) -> Model:
     return Model(net.eval(), normalisation, metadata)
 
 
-def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.exists():
         raise ModelError(f"{path}: there is no such model; train one with `geofcn train`.")
     if path.is_dir():
@@ -104,7 +102,7 @@ def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     return header, tensors
 
 
-def _metadata(path: Path, header: dict) -> ModelMetadata:
+def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     if header.get("format") != FORMAT:
         raise ModelError(
             f"{path}: it has format {header.get('format')}, this geofcn reads {FORMAT}; use the "
@@ -127,7 +125,7 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "scale": type(metadata.scale) is int and metadata.scale in SCALES,
         "upsample": metadata.upsample in UPSAMPLES,
         "colours": _is_texts(metadata.colours) and metadata.colours,
-        "dtype": metadata.dtype in DTYPES,
+        "dtype": isinstance(metadata.dtype, str) and metadata.dtype in DTYPES,
         "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
         "recipe": isinstance(metadata.recipe, dict),
         "scores": isinstance(metadata.scores, dict),
@@ -144,7 +142,20 @@ def _is_texts(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    """Whether a value is a number, no bool, that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON's whole numbers may have any length
+        return False
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    try:
+        return bool(torch.isfinite(tensor).all())
+    except NotImplementedError:  # a type of few bits: no net's, and refused as that
+        return True
 
 
 def _normalisation(tensors: Mapping[str, torch.Tensor], bands: int) -> Normalisation:
@@ -164,8 +175,11 @@ def _trained(metadata: ModelMetadata, tensors: Mapping[str, torch.Tensor]) -> nn
     """
     with torch.random.fork_rng(devices=[]):
         net = make_net(metadata.net, len(metadata.colours), metadata.scale, metadata.upsample)
-    rest = {name: tensor for name, tensor in tensors.items() if name not in ("mean", "scale")}
-    weights = {name.removeprefix(NET_PREFIX): tensor for name, tensor in rest.items()}
+    weights = {
+        name.removeprefix(NET_PREFIX): tensor
+        for name, tensor in tensors.items()
+        if name not in ("mean", "scale")
+    }
     net_dtypes = {name: tensor.dtype for name, tensor in net.state_dict().items()}
     if net_dtypes != {name: tensor.dtype for name, tensor in weights.items()}:
         raise ValueError("other weights")
@@ -173,7 +187,7 @@ def _trained(metadata: ModelMetadata, tensors: Mapping[str, torch.Tensor]) -> nn
     return net
 
 
-def _damaged(path: str | os.PathLike, reason: str) -> ModelError:
+def _damaged(path: StrPath, reason: str) -> ModelError:
     return ModelError(f"{path}: the model cannot be used: {reason}; copy or train it again.")
 
 

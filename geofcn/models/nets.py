@@ -1,4 +1,4 @@
-"""The nets: a registry, the block-mean wrapper, and the same nets with fewer layers to compute.
+"""The nets, by name: two small FCNs, a U-Net, and the wrapper that puts them on block means.
 
 Every net maps (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits of
 background and house; rows and columns are multiples of its total stride.
@@ -24,6 +24,13 @@ class FCNN(nn.Module):
 
     conv3x3 bands-16, relu, conv3x3 16-32, relu, maxpool 2, conv3x3 32-16, relu, upsample x2,
     conv5x5 16-2; every convolution padded with zeros to keep its size.
+
+    Parameters
+    ----------
+    bands : int
+        Bands of the image.
+    upsample : {"nearest", "bilinear"}
+        How the middle of the net is brought to twice its size.
     """
 
     def __init__(self, bands: int = 3, upsample: str = "nearest"):
@@ -31,43 +38,58 @@ class FCNN(nn.Module):
         self.conv1 = nn.Conv2d(bands, 16, 3, padding=1)
         self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
         self.conv3 = nn.Conv2d(32, 16, 3, padding=1)
-        self.upsample = nn.Upsample(scale_factor=2, mode=upsample)
+        self.upsample = self._make_upsample(upsample)
         self.conv4 = nn.Conv2d(16, CLASSES, 5, padding=2)
         he_normal(self)
 
+    def _make_upsample(self, mode: str) -> nn.Module:
+        return nn.Upsample(scale_factor=2, mode=mode)
+
     def features(self, x: Tensor) -> Tensor:
-        """All layers up to the last activation."""
-        # oneDNN's convolutions are twice as fast with the bands innermost.
+        """(batch, bands, rows, columns) through all layers up to the last activation.
+
+        Returns (batch, 16, rows / 2, columns / 2).
+        """
+        # oneDNN's convolutions are faster with the bands innermost.
         x = x.contiguous(memory_format=torch.channels_last)
         x = conv_relu(self.conv1, x)
         x = conv_relu_max_pool2(self.conv2, x)
         return conv_relu(self.conv3, x)
 
     def tail(self, x: Tensor) -> Tensor:
-        """The layers after the last activation: linear, one after the other."""
+        """What `features` gives through the layers after the last activation: a linear map."""
         return self.conv4(self.upsample(x))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, bands, rows, columns) to (batch, 2, rows, columns) logits."""
         return self.tail(self.features(x))
 
 
 class FCNN2(FCNN):
-    """FCNN with its upsampling learned: a transposed convolution, no activation after it."""
+    """FCNN with its upsampling learned: a transposed convolution, no activation after it.
 
-    def __init__(self, bands: int = 3, upsample: str = "nearest"):
-        nn.Module.__init__(self)
-        self.conv1 = nn.Conv2d(bands, 16, 3, padding=1)
-        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
-        self.conv3 = nn.Conv2d(32, 16, 3, padding=1)
-        self.upsample = nn.ConvTranspose2d(16, 16, 3, stride=2, padding=1, output_padding=1)
-        self.conv4 = nn.Conv2d(16, CLASSES, 5, padding=2)
-        he_normal(self)
+    Weights are drawn layer by layer, the upsampling's between those of conv3 and conv4.
+
+    Parameters
+    ----------
+    bands : int
+        Bands of the image.
+    upsample : str
+        Not used; nets of the registry are made with the same arguments.
+    """
+
+    def _make_upsample(self, mode: str) -> nn.Module:
+        return nn.ConvTranspose2d(16, 16, 3, stride=2, padding=1, output_padding=1)
 
 
 class BatchNormAnySize(nn.BatchNorm2d):
-    """Batch normalisation that takes a single value, too: by the statistics it has so far."""
+    """Batch normalisation that takes a single value a channel, too: by the statistics so far.
+
+    torch's own refuses it in training, for one value has no variance.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, columns), normalised by channel."""
         if x.numel() > x.shape[1]:
             return super().forward(x)
         statistics = self.running_mean, self.running_var
@@ -75,7 +97,13 @@ class BatchNormAnySize(nn.BatchNorm2d):
 
 
 class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions, each normalised over the batch in training and followed by relu."""
+    """Two 3x3 convolutions, each normalised over the batch in training and followed by relu.
+
+    Parameters
+    ----------
+    channels, out : int
+        Channels of what comes in and of what goes out.
+    """
 
     def __init__(self, channels: int, out: int):
         super().__init__(
@@ -88,10 +116,14 @@ class DoubleConv(nn.Sequential):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, columns) to (batch, out, rows, columns)."""
         for conv, norm in ((self[0], self[1]), (self[3], self[4])):
-            # Folded into the convolution (see fold_batch_norm) the norm is gone.
-            folded = isinstance(norm, nn.Identity)
-            x = conv_relu(conv, x) if folded else F.relu(norm(conv(x)), inplace=True)
+            # Where fold_batch_norm made the normalisation part of the convolution, an identity
+            # stands in its place.
+            if isinstance(norm, nn.Identity) and isinstance(conv, nn.Conv2d):
+                x = conv_relu(conv, x)
+            else:
+                x = F.relu(norm(conv(x)), inplace=True)
         return x
 
 
@@ -100,6 +132,17 @@ class UNet(nn.Module):
 
     Ronneberger et al., U-Net, MICCAI 2015, with padded convolutions. Batch normalisation uses the
     statistics of the training once that is over, so that an answer depends on its window alone.
+
+    Parameters
+    ----------
+    bands : int
+        Bands of the image.
+    upsample : str
+        Not used; nets of the registry are made with the same arguments.
+    width : int
+        Channels of the first level; each further one has twice as many.
+    levels : int
+        Resolutions, each half of the one before.
     """
 
     def __init__(self, bands: int = 3, upsample: str = "nearest", width: int = 16, levels: int = 4):
@@ -116,6 +159,7 @@ class UNet(nn.Module):
         he_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, bands, rows, columns) to (batch, 2, rows, columns) logits."""
         x = self.first(x.contiguous(memory_format=torch.channels_last))
         passed = []
         for down in self.down:
@@ -127,7 +171,15 @@ class UNet(nn.Module):
 
 
 class Scaled(nn.Module):
-    """A net on k x k block means: mean in front, bilinear x k of the logits behind."""
+    """A net on block means: k x k means in front, bilinear upsampling of the logits behind.
+
+    Attributes
+    ----------
+    net : Module
+        (batch, bands, rows, columns) to (batch, 2, rows, columns), of means.
+    scale : int
+        Side of a block, in pixels of the image.
+    """
 
     def __init__(self, net: nn.Module, scale: int):
         super().__init__()
@@ -135,10 +187,11 @@ class Scaled(nn.Module):
         self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, bands, rows, columns) to (batch, 2, rows, columns) logits."""
         return self.from_means(block_mean(x, self.scale))
 
     def from_means(self, means: Tensor) -> Tensor:
-        """The answer for an image of which the block means are known."""
+        """Logits of an image of which the block means are known, as many as it has pixels."""
         return upsample_logits(self.net(means), self.scale)
 
 
@@ -150,7 +203,7 @@ def upsample_logits(logits: Tensor, scale: int) -> Tensor:
 
 
 def without_scaling(net: nn.Module) -> nn.Module:
-    """The net that sees block means, without what makes them and enlarges the answer."""
+    """The net that sees block means, without what makes them and enlarges the logits."""
     return net.net if isinstance(net, Scaled) else net
 
 
@@ -160,7 +213,15 @@ def answer_from_means(net: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def class_difference(logits: Tensor) -> Tensor:
-    """(batch, 2, rows, columns) logits to (batch, 1, rows, columns), house minus background."""
+    """(batch, 2, rows, columns) logits to (batch, 1, rows, columns), house minus background.
+
+    Its sigmoid is the softmax's probability of a house.
+
+    Examples
+    --------
+    >>> class_difference(torch.tensor([[[[1.0]], [[3.5]]]]))
+    tensor([[[[2.5000]]]])
+    """
     return logits[:, 1:] - logits[:, :1]
 
 
@@ -174,14 +235,33 @@ def he_normal(net: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight)
 
 
+# By the names in recipes.NETS, from which the command line offers them without importing torch.
 REGISTRY: dict[str, Callable[..., nn.Module]] = {"fcnn": FCNN, "fcnn2": FCNN2, "unet": UNet}
 
 
 def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -> nn.Module:
-    """The registered net `name` on `bands` bands and `scale` x `scale` block means.
+    """A net of the registry, with weights drawn from torch's random state.
 
-    `upsample` (nearest or bilinear) is used by nets that upsample by a fixed rule. Raises
-    ModelError for an unknown name.
+    Parameters
+    ----------
+    name : {"fcnn", "fcnn2", "unet"}
+        Its name in REGISTRY.
+    bands : int
+        Bands of the image.
+    scale : int
+        The net works on means of `scale` x `scale` pixels, see Scaled; 1: on the pixels.
+    upsample : {"nearest", "bilinear"}
+        Used by nets that upsample by a fixed rule.
+
+    Returns
+    -------
+    Module
+        (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits.
+
+    Raises
+    ------
+    ModelError
+        For an unknown name.
     """
     if name not in REGISTRY:
         raise ModelError(f"net {name}: there is none; choose one of {', '.join(REGISTRY)}.")

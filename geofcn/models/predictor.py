@@ -16,15 +16,13 @@ from geofcn.models.model import Model, to_batch
 from geofcn.models.nets import answer_from_means, class_difference
 from geofcn.runtime import keep_freed_memory
 
-# Side of a compute window: so many pixels of the net's own input (measured), but not of larger
-# means than these, which bounds the memory of what is read and written. A GPU is given the largest
-# window whatever the scale: small ones would leave it idle between its kernels.
+# Side of a compute window: so many pixels of the net's own input, but not of larger means than
+# these, which bounds the memory of what is read and written. A GPU is given the largest window
+# whatever the scale: small ones would leave it idle between its kernels.
 COMPUTE, COMPUTE_SCALE = 512, 4
-
 
 # But at least this many times the halo, for a net that looks far.
 HALOS = 8
-
 
 # Of a window that is partly blank, what is computed starts and ends on multiples of this: every
 # shape of a pass takes time to get ready for.
@@ -33,7 +31,15 @@ PART = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """House probability (rows, columns) float32, 0 where blank, and where pixels are not blank."""
+    """House probabilities of a window.
+
+    Attributes
+    ----------
+    probability : (rows, columns) float32 array
+        From 0 to 1; 0 where blank.
+    valid : (rows, columns) bool array
+        False where blank.
+    """
 
     probability: np.ndarray
     valid: np.ndarray
@@ -42,12 +48,19 @@ class Prediction:
 class Predictor:
     """A model applied to windows of a scene, each as one pass over the whole scene would give it.
 
-    merge   compute with a net of fewer layers that gives the same: batch normalisations folded,
-            and the linear tail merged but along the scene's edges; it does not follow weights that
-            are trained on
-    device  where to compute; default: where the net is
-    part    of a window that is partly blank, what is computed starts and ends on multiples of so
-            many pixels
+    Parameters
+    ----------
+    model : Model
+        Its weights are copied where `merge` or `device` asks for another net than its own.
+    merge : bool
+        Compute with a net of fewer layers that gives the same: batch normalisations folded, and
+        the linear tail merged but along the scene's edges. It does not follow weights that are
+        trained on.
+    device : str, optional
+        Where to compute; default: where the net is.
+    part : int
+        Of a window that is partly blank, what is computed starts and ends on multiples of so many
+        pixels, rounded up to the net's stride.
     """
 
     def __init__(
@@ -62,12 +75,25 @@ class Predictor:
         self.merged = Merged(self.net, model.normalisation.bands) if merge else None
 
     def window(self, scene: Scene, write: Window) -> Prediction:
-        """The pixels of `write`, which starts on multiples of the net's stride and ends on one or
-        at the scene's edge.
+        """House probabilities of a window of a scene.
 
         It is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
         multiple of the stride counts as extended with blank pixels up to the next one. Only the
         part of it that is not blank is computed.
+
+        Parameters
+        ----------
+        scene : Scene
+            With the model's bands, see Model.fit.
+        write : Window
+            Starts on multiples of the net's stride, and ends on one or at the scene's edge.
+
+        Raises
+        ------
+        ValueError
+            For a window that does not start on multiples of the stride.
+        SceneError
+            When the scene cannot be read there.
         """
         stride, halo = self.model.geometry.stride, self.model.geometry.halo
         if write.row % stride or write.col % stride:
@@ -81,22 +107,23 @@ class Predictor:
         whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
         placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
         tile = tile_at(placed, halo, whole.height, whole.width)
-        seen = tile.read.intersect(read).relative_to(read).slices
-        found = self._probability(image[:, *seen], valid[seen], tile.read, whole)
-        found = found[tile.crop.slices]
+        on_scene = tile.read.intersect(read).relative_to(read).slices
+        computed = self._probability(image[:, *on_scene], valid[on_scene], tile.read, whole)
+        computed = computed[tile.crop.slices]
         if not inside.all():
-            found = np.where(inside[part.slices], found, np.float32(0))
+            computed = np.where(inside[part.slices], computed, np.float32(0))
         if part.shape == write.shape:
-            return Prediction(found, inside)
+            return Prediction(computed, inside)
         probability = np.zeros(write.shape, np.float32)
-        probability[part.slices] = found
+        probability[part.slices] = computed
         return Prediction(probability, inside)
 
     def _probability(
         self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window
     ) -> np.ndarray:
-        """House probability (rows, columns) of `read`, of which the scene has `image` and `valid`,
-        maybe without its last rows and columns.
+        """House probability (rows, columns) of `read`.
+
+        `image` and `valid` are what the scene has of it, maybe without its last rows and columns.
         """
         image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
         scale = self.model.metadata.scale
@@ -107,13 +134,18 @@ class Predictor:
                 difference = class_difference(answer_from_means(self.net)(batch))
             else:
                 difference = self.merged.from_means(batch)
-                self._redo_edges(difference, batch, read, whole)
+                self._redo_edges(difference, batch, self.merged.border, read, whole)
             return torch.sigmoid_(difference)[0, 0].cpu().numpy()
 
     def _redo_edges(
-        self, difference: torch.Tensor, means: torch.Tensor, read: Window, whole: Window
+        self,
+        difference: torch.Tensor,
+        means: torch.Tensor,
+        width: int,
+        read: Window,
+        whole: Window,
     ) -> None:
-        """Replace what lies along the edges of the whole scene by the plain net's answer."""
+        """Replace `width` pixels along the edges of the whole scene by the plain net's answer."""
         edges = (
             (2, "first", read.row == whole.row),
             (2, "last", read.bottom == whole.bottom),
@@ -122,7 +154,7 @@ class Predictor:
         )
         geometry, scale = self.model.geometry, self.model.metadata.scale
         for axis, side, on_edge in edges:
-            border = min(self.merged.border, difference.shape[axis])
+            border = min(width, difference.shape[axis])
             if not (on_edge and border):
                 continue
             strip = min(round_up(border + geometry.halo, geometry.stride), difference.shape[axis])
@@ -132,8 +164,9 @@ class Predictor:
 
 
 def _not_blank(inside: np.ndarray, step: int) -> Window:
-    """The least window with all true pixels, starting and ending on multiples of `step` or at the
-    array's edge.
+    """The least window with all true pixels that starts and ends on multiples of `step`.
+
+    Or ends at the array's edge.
     """
     if inside.all():
         return Window(0, 0, *inside.shape)
@@ -150,10 +183,17 @@ def _end(tensor: torch.Tensor, axis: int, side: str, length: int) -> torch.Tenso
 
 
 def compute_window_side(model: Model, device: str = "cpu") -> int:
-    """Side of the windows a scene is computed in on a type of device, in pixels of the scene.
+    """Side of the windows that a scene is computed in, in pixels of the scene.
 
-    One answer for each kind of net: float rounding depends on the shape of a pass. Of what is
-    computed at most a third is halo.
+    One answer for each kind of net and device, because float rounding depends on the shape of a
+    pass. Of what is computed at most a third is halo.
+
+    Parameters
+    ----------
+    model : Model
+        Its scale, stride and halo count.
+    device : str
+        Type of a torch device: "cpu", "cuda" or "mps".
     """
     geometry = model.geometry
     scale = COMPUTE_SCALE if device != "cpu" else min(model.metadata.scale, COMPUTE_SCALE)

@@ -1,4 +1,4 @@
-"""What exact tiling must know of a net, found out by experiment.
+"""Receptive field and total stride of a net, found out by experiment: what exact tiling must know.
 
 How far a net looks, and which shifts it commutes with, is probed from the net itself: any module
 that maps (batch, bands, rows, columns) to (batch, 2, rows, columns).
@@ -18,16 +18,21 @@ from torch import Tensor, nn
 from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
 
+# The largest stride that is tried; a net must look less far than this many pixels.
 MAX_STRIDE = 64
 MAX_REACH = 1024
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What exact tiling must know of a net, in pixels of the scene.
+    """Total stride and halo of a net, in pixels of the scene.
 
-    stride  windows must start on multiples of it and have multiples of it as sides
-    halo    pixels to read around an aligned window; a multiple of `stride`
+    Attributes
+    ----------
+    stride : int
+        Windows must start on multiples of it and have multiples of it as sides; a power of 2.
+    halo : int
+        Pixels to read around an aligned window; a multiple of `stride`.
     """
 
     stride: int
@@ -37,13 +42,30 @@ class Geometry:
 def probe(net: nn.Module, bands: int) -> Geometry:
     """Find a net's total stride and halo by experiment, for any net that has them.
 
+    Parameters
+    ----------
+    net : Module
+        Maps (batch, bands, rows, columns) to (batch, 2, rows, columns); a copy is tried.
+    bands : int
+        Bands of its image.
+
+    Raises
+    ------
+    ModelError
+        When a net looks further than 1,000 pixels or commutes with no shift: a layer that depends
+        on its whole window (global pooling, instance statistics) cannot be tiled exactly.
+
+    Notes
+    -----
     The stride is the least power of 2 by which sides can grow and by which shifting the input
     shifts the output. The halo follows from which outputs turn NaN when one half of the input is
     NaN: NaN passes every layer that reads it. Weights are drawn anew, in double, so that the answer
     depends on the architecture alone. Both axes are tried; the larger answer holds.
 
-    Raises ModelError when a net looks further than 1,000 pixels or commutes with no shift: a layer
-    that depends on its whole window (global pooling, instance statistics) cannot be tiled exactly.
+    Examples
+    --------
+    >>> probe(nn.Conv2d(3, 2, 5, padding=2), bands=3)
+    Geometry(stride=1, halo=2)
     """
     net = copy.deepcopy(net).double().eval()
     generator = torch.Generator().manual_seed(0)

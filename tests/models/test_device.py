@@ -1,11 +1,11 @@
-import subprocess
-import sys
+"""geofcn.models.device: the choice of a device, and threads of a pass."""
 
 import pytest
 import torch
 
+from geofcn.defaults import DEVICES
 from geofcn.errors import UsageError
-from geofcn.models.device import pick_device
+from geofcn.models.device import one_torch_thread, pick_device
 
 
 def test_devices(monkeypatch):
@@ -20,24 +20,25 @@ def test_devices(monkeypatch):
     assert pick_device("auto") == torch.device("cuda")
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
-def test_what_is_freed_is_kept_until_it_is_given_back():
-    script = """
-import gc
-import numpy as np
-from geofcn.runtime import give_back_freed_memory, keep_freed_memory
+@pytest.mark.parametrize("name", DEVICES)
+def test_a_device_that_is_offered_computes_or_is_refused(name):
+    try:
+        device = pick_device(name)
+    except UsageError as error:
+        assert name in ("cuda", "mps") and f"device {name}" in str(error)
+    else:
+        assert torch.ones(2, device=device).sum().item() == 2
 
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096 / 2**20
 
-keep_freed_memory()
-arrays = [np.ones(2**17) for _ in range(300)]
-full = resident()
-del arrays
-gc.collect()
-assert full - resident() < 50, "kept"
-give_back_freed_memory()
-assert full - resident() > 250, "given back"
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
+def test_the_number_of_threads_is_one_inside_and_restored_even_after_an_error():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with one_torch_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+        with pytest.raises(ZeroDivisionError), one_torch_thread():
+            _ = 1 / 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -1,88 +1,59 @@
-import itertools
+"""geofcn.models.model: one pass over a whole image, and scenes that fit a model or do not."""
+
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
-from geofcn.core.pixels import Normalisation
-from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import open_scene
-from geofcn.models import nets
-from geofcn.models.model import net_geometry
-from geofcn.models.predictor import Predictor, compute_window_side
+from geofcn.models.model import net_geometry, to_batch
+from geofcn.models.receptive_field import Geometry
 
 RGB = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-COUNTER = itertools.count()
 
 
-def random_scene(write_raster, random, shape, dtype, blank: float):
-    """A scene of two bands, partly blank; values fill the type's usual range."""
-    image = random.integers(1, 250, (2, *shape)).astype(dtype)
-    if dtype == "uint16":
-        image *= 200
-    holes = np.kron(random.random((shape[0] // 4 + 1, shape[1] // 4 + 1)) < blank, np.ones((4, 4)))
-    holes = holes[: shape[0], : shape[1]].astype(bool)
-    if dtype == "float32":
-        image[1, holes] = np.nan
-    else:
-        image[:, holes] = 0
-    nodata = None if dtype == "float32" else 0
-    path = write_raster(f"scene-{next(COUNTER)}.tif", image, nodata=nodata)
-    return open_scene(path), image, ~holes
+# --- what it says of itself ---
 
 
-def normalisation_for(random, dtype: str, period: int) -> Normalisation:
-    unit = 200 if dtype == "uint16" else 1
-    mean = random.uniform(80, 160, (2, period, period)) * unit
-    return Normalisation(mean.astype(np.float32), np.array([70, 60], np.float32) * unit)
-
-
-def by_windows(predictor: Predictor, scene, size: int):
-    probability = np.full((scene.height, scene.width), np.nan, np.float32)
-    valid = np.zeros((scene.height, scene.width), bool)
-    for window in blocks(scene.window, size):
-        part = predictor.window(scene, window)
-        assert part.probability.dtype == np.float32
-        assert part.probability.shape == part.valid.shape == window.shape
-        probability[window.slices], valid[window.slices] = part.probability, part.valid
-    return probability, valid
-
-
-@settings(max_examples=30)
-@given(
-    net=st.sampled_from([("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "nearest")]),
-    scale=st.sampled_from([1, 2, 4, 8]),
-    height=st.integers(1, 60),
-    width=st.integers(1, 60),
-    size=st.integers(1, 40),
-    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
-    period=st.sampled_from([1, 16, 128]),
-    blank=st.sampled_from([0, 0.3, 0.9]),
-    merge=st.booleans(),
-    seed=st.integers(0, 5),
-)
-def test_windows_give_what_one_pass_over_the_whole_scene_gives(
-    make_model, write_raster, net, scale, height, width, size, dtype, period, blank, merge, seed
-):
-    random = np.random.default_rng(seed)
-    name, upsample = net
-    normalisation = normalisation_for(random, dtype, period)
-    model = make_model(
-        name, 2, scale, upsample=upsample, dtype=dtype, normalisation=normalisation, seed=seed
+def test_a_model_is_described_in_one_line(make_model):
+    model = make_model("unet", 3, 4, threshold=0.375, scenes=("häuser.tif",), resolution=0.1999)
+    assert repr(model) == (
+        "<Model: unet at scale 4, threshold 0.375, red green blue uint8, "
+        "trained on häuser.tif at 0.2 m per pixel>"
     )
-    scene, image, valid = random_scene(write_raster, random, (height, width), dtype, blank)
-    whole = model.predict(image, valid)
-    size = round_up(size, model.geometry.stride)
-    probability, known = by_windows(Predictor(model, merge), scene, size)
-    assert (known == valid).all()
-    assert (probability[~valid] == 0).all()
-    np.testing.assert_allclose(probability, whole, atol=1e-5, rtol=0)
+
+
+def test_a_model_of_many_scenes_names_the_first_ones(make_model):
+    model = make_model(scenes=tuple(f"{name}.tif" for name in "abcde"))
+    assert "trained on a.tif, b.tif, c.tif and 2 more>" in repr(model)
+    assert "trained on unnamed scenes>" in repr(make_model())
+
+
+def test_the_geometry_is_that_of_the_architecture_whatever_the_weights(make_model):
+    model = make_model("fcnn2", 3, 2)
+    assert model.geometry == Geometry(4, 16)
+    with torch.no_grad():
+        for parameter in model.net.parameters():
+            parameter.zero_()
+    assert model.geometry == Geometry(4, 16)
+    # It is looked up by the metadata, not in the net that the model has.
+    renamed = replace(model, metadata=replace(model.metadata, net="unet"))
+    assert renamed.geometry == Geometry(16, 96)
+
+
+def test_probing_a_registered_net_does_not_move_the_random_state():
+    net_geometry.cache_clear()
+    state = torch.get_rng_state()
+    assert net_geometry("fcnn", 1, 1, "nearest") == Geometry(2, 6)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# --- one pass over a whole image ---
 
 
 def test_the_oracle_is_one_pass_of_the_plain_net(make_model):
@@ -91,9 +62,9 @@ def test_the_oracle_is_one_pass_of_the_plain_net(make_model):
     with torch.inference_mode():
         x = torch.from_numpy((image.astype(np.float32) - 100) / 50)[None]
         expected = torch.softmax(model.net(x), dim=1)[0, 1].numpy()
-    found = model.predict(image)
-    assert found.dtype == np.float32 and found.std() > 0.02
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    probability = model.predict(image)
+    assert probability.dtype == np.float32 and probability.std() > 0.02
+    np.testing.assert_allclose(probability, expected, atol=1e-6)
 
 
 def test_an_odd_scene_is_extended_by_blank_pixels(make_model):
@@ -103,21 +74,10 @@ def test_an_odd_scene_is_extended_by_blank_pixels(make_model):
     larger[:, :13, :17] = image
     valid = np.zeros((14, 18), bool)
     valid[:13, :17] = True
-    found = model.predict(image)
-    np.testing.assert_allclose(found, model.predict(larger, valid)[:13, :17], atol=1e-6)
+    probability = model.predict(image)
+    np.testing.assert_allclose(probability, model.predict(larger, valid)[:13, :17], atol=1e-6)
     # Black is not blank: it is a value like any other.
-    assert np.abs(found - model.predict(larger)[:13, :17]).max() > 1e-3
-
-
-@pytest.mark.parametrize("scale", [1, 8])
-def test_a_scene_smaller_than_the_stride(make_model, write_raster, scale):
-    model = make_model("fcnn2", 2, scale)
-    scene = open_scene(write_raster("dot.tif", np.full((2, 1, 1), 9, np.uint8)))
-    part = Predictor(model).window(scene, scene.window)
-    assert part.probability.shape == (1, 1)
-    np.testing.assert_allclose(
-        part.probability, model.predict(np.full((2, 1, 1), 9, np.uint8)), atol=1e-6
-    )
+    assert np.abs(probability - model.predict(larger)[:13, :17]).max() > 1e-3
 
 
 def test_blank_pixels_hold_zero_and_their_values_do_not_matter(make_model):
@@ -125,11 +85,11 @@ def test_blank_pixels_hold_zero_and_their_values_do_not_matter(make_model):
     random = np.random.default_rng(1)
     image = random.uniform(0, 255, (3, 12, 12)).astype(np.float32)
     valid = random.random((12, 12)) < 0.7
-    found = model.predict(image, valid)
-    assert (found[~valid] == 0).all() and (found[valid] > 0).all()
+    probability = model.predict(image, valid)
+    assert (probability[~valid] == 0).all() and (probability[valid] > 0).all()
     for poison in (np.nan, np.inf, 1e30):
         image[:, ~valid] = poison
-        assert (model.predict(image, valid) == found).all()
+        assert (model.predict(image, valid) == probability).all()
 
 
 def test_values_that_are_not_finite_are_blank_without_being_told(make_model):
@@ -137,119 +97,23 @@ def test_values_that_are_not_finite_are_blank_without_being_told(make_model):
     image = np.full((1, 8, 8), 60, np.float32)
     image[0, 2, 3], image[0, 5, 5] = np.nan, -np.inf
     valid = np.isfinite(image[0])
-    found = model.predict(image)
-    assert np.isfinite(found).all()
-    assert (found == model.predict(image, valid)).all()
+    probability = model.predict(image)
+    assert np.isfinite(probability).all()
+    assert (probability == model.predict(image, valid)).all()
 
 
-def test_windows_that_are_blank_as_a_whole_are_not_computed(make_model, write_raster, monkeypatch):
-    model = make_model("fcnn", 1)
-    scene = open_scene(write_raster("blank.tif", np.zeros((1, 16, 16), np.uint8), nodata=0))
-    predictor = Predictor(model)
-    monkeypatch.setattr(predictor, "_probability", None)
-    part = predictor.window(scene, Window(0, 0, 8, 8))
-    assert not part.valid.any() and (part.probability == 0).all()
-
-
-@settings(max_examples=30)
-@given(
-    data=st.data(),
-    net=st.sampled_from(["fcnn", "fcnn2"]),
-    scale=st.sampled_from([1, 2, 4]),
-    merge=st.booleans(),
-    step=st.integers(1, 24),
-)
-def test_only_what_is_not_blank_is_computed_and_is_the_whole_scenes(
-    make_model, write_raster, data, net, scale, merge, step
-):
-    model = make_model(net, 1, scale)
-    rows, cols = (sorted(data.draw(st.sets(st.integers(0, 50), min_size=2, max_size=2)))
-                  for _ in range(2))  # fmt: skip
-    image = np.zeros((1, 50, 50), np.uint8)
-    part = (slice(*rows), slice(*cols))
-    image[0][part] = np.random.default_rng(0).integers(1, 255, image[0][part].shape)
-    scene = open_scene(write_raster("hole.tif", image, nodata=0))
-    predictor, seen = Predictor(model, merge, part=step), []
-    compute = predictor._probability
-    predictor._probability = lambda image, *rest: (seen.append(image), compute(image, *rest))[1]
-    found = predictor.window(scene, scene.window)
-    np.testing.assert_allclose(
-        found.probability, model.predict(image, image[0] != 0), atol=1e-5, rtol=0
-    )
-    reach = model.geometry.halo + round_up(step, model.geometry.stride)
-    for side, (start, end) in zip(seen[0].shape[1:], (rows, cols), strict=True):
-        assert side <= end - start + 2 * reach
-
-
-def test_a_window_off_the_nets_stride_is_refused(make_model, write_raster):
-    scene = open_scene(write_raster("a.tif", np.ones((3, 16, 16), np.uint8)))
-    with pytest.raises(ValueError, match="stride"):
-        Predictor(make_model()).window(scene, Window(1, 0, 4, 4))
+def test_a_batch_of_one_is_the_image_where_the_net_is():
+    image = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    batch = to_batch(image, torch.nn.Conv2d(3, 2, 1))
+    assert batch.shape == (1, 3, 2, 2) and batch.device.type == "cpu"
+    np.testing.assert_array_equal(batch[0], image)
+    assert to_batch(image, torch.nn.Conv2d(3, 2, 1, device="meta")).device.type == "meta"
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8), (8, 8), (4, 8, 8)])
 def test_an_image_of_another_shape_is_refused(make_model, shape):
     with pytest.raises(ModelError, match=r"needs \(3, rows, columns\)"):
         make_model().predict(np.zeros(shape, np.uint8))
-
-
-def test_a_new_net_needs_only_its_place_in_the_registry(make_model, write_raster, monkeypatch):
-    """Nothing about a net is written down by hand: a deeper one is tiled exactly at once."""
-
-    class Deep(torch.nn.Module):
-        def __init__(self, bands: int, upsample: str):
-            super().__init__()
-            self.net = torch.nn.Sequential(
-                torch.nn.Conv2d(bands, 4, 3, padding=1, stride=2),
-                torch.nn.ReLU(),
-                torch.nn.Conv2d(4, 4, 3, padding=3, dilation=3),
-                torch.nn.MaxPool2d(2),
-                torch.nn.Upsample(scale_factor=4, mode="bilinear"),
-                torch.nn.Conv2d(4, 2, 1),
-            )
-
-        def forward(self, x):
-            return self.net(x)
-
-    monkeypatch.setitem(nets.REGISTRY, "deep", Deep)
-    random = np.random.default_rng(2)
-    model = make_model("deep", 2, 2, normalisation=normalisation_for(random, "uint8", 1))
-    scene, image, valid = random_scene(write_raster, random, (91, 77), "uint8", 0.2)
-    try:
-        assert model.geometry.stride == 8
-        probability, _ = by_windows(Predictor(model, merge=False), scene, 16)
-        np.testing.assert_allclose(probability, model.predict(image, valid), atol=1e-5)
-    finally:
-        net_geometry.cache_clear()
-
-
-@pytest.mark.parametrize("scale", [1, 2, 4, 8])
-def test_compute_windows_are_whole_strides(make_model, scale):
-    model = make_model("fcnn2", 3, scale)
-    for device in ("cpu", "cuda", "mps"):
-        assert compute_window_side(model, device) % model.geometry.stride == 0
-
-
-@pytest.mark.parametrize("scale", [1, 4])
-def test_a_gpu_gets_large_windows_at_every_scale(make_model, scale):
-    model = make_model("fcnn2", 3, scale)
-    assert compute_window_side(model, "cuda") == compute_window_side(model, "mps") == 2048
-    assert compute_window_side(model) == 512 * scale
-
-
-@pytest.mark.parametrize("net", ["fcnn", "fcnn2", "unet"])
-def test_a_pass_stays_on_the_device_of_its_input(make_model, net):
-    # Torch's meta device computes shapes only, and refuses a tensor of the processor's among them.
-    predictor = Predictor(make_model(net, 3, 2))
-    predictor.net.to("meta")
-    means = torch.empty(1, 3, 64, 64, device="meta")
-    with torch.inference_mode():
-        if predictor.merged is None:
-            found = nets.class_difference(nets.answer_from_means(predictor.net)(means))
-        else:
-            found = predictor.merged.to("meta").from_means(means)
-            predictor._redo_edges(found, means, Window(0, 0, 128, 128), Window(0, 0, 128, 256))
-    assert found.device.type == "meta" and found.shape == (1, 1, 128, 128)
 
 
 # --- does the model fit the scene? ---

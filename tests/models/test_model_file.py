@@ -1,3 +1,5 @@
+"""geofcn.models.model_file: there and back, damage, foreign files, and faulty headers."""
+
 import json
 import pickle
 import struct
@@ -220,6 +222,8 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("threshold", "0.5"),
         ("threshold", None),
         ("threshold", [0.5]),
+        ("threshold", True),
+        ("threshold", 10**400),
         ("net", "__import__('os')"),
         ("net", ["fcnn"]),
         ("net", None),
@@ -239,6 +243,8 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("colours", [1, 2, 3]),
         ("dtype", None),
         ("dtype", "object"),
+        ("dtype", ["uint8"]),
+        ("dtype", {}),
         ("recipe", None),
         ("recipe", [1]),
         ("scores", 5),
@@ -246,6 +252,8 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("scenes", [5]),
         ("crs", 5),
         ("resolution", "far"),
+        ("resolution", 10**400),
+        ("resolution", float("inf")),
         ("version", 3),
         ("format", 2),
         ("format", None),
@@ -289,6 +297,9 @@ TENSOR_FAULTS = {
     "no mean": lambda t: t.pop("mean"),
     "no scale": lambda t: t.pop("scale"),
     "bfloat16": lambda t: t.update({"net.net.conv1.bias": torch.zeros(16, dtype=torch.bfloat16)}),
+    "a type of eight bits": lambda t: t.update(
+        {"net.net.conv1.bias": torch.zeros(16).to(torch.float8_e4m3fn)}
+    ),
     "float64 mean": lambda t: t.update(mean=t["mean"].double()),
     "a mean of other bands": lambda t: t.update(mean=t["mean"][:2].clone()),
     "a mean that is not square": lambda t: t.update(mean=t["mean"][:, :4].clone()),

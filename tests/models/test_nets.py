@@ -1,16 +1,31 @@
+"""geofcn.models.nets: the nets' layers, their weights, and the registry."""
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from geofcn.errors import ModelError
-from geofcn.models.merged import fold_batch_norm
-from geofcn.models.nets import FCNN, FCNN2, Scaled, make_net
+from geofcn.models.nets import (
+    FCNN,
+    FCNN2,
+    REGISTRY,
+    BatchNormAnySize,
+    DoubleConv,
+    Scaled,
+    UNet,
+    answer_from_means,
+    class_difference,
+    make_net,
+    upsample_logits,
+    without_scaling,
+)
+from geofcn.recipes import NETS, UPSAMPLES
 
-# --- the seed's nets, layer by layer ---
+# --- the exercise's nets, layer by layer ---
 
 
 @pytest.mark.parametrize("bands", [1, 3, 4])
-def test_fcnn_has_the_seeds_layers(bands):
+def test_fcnn_has_the_exercises_layers(bands):
     shapes = {name: tuple(p.shape) for name, p in FCNN(bands).named_parameters()}
     assert shapes == {
         "conv1.weight": (16, bands, 3, 3),
@@ -32,7 +47,7 @@ def test_fcnn2_has_a_learned_upsampling_besides():
 
 
 @pytest.mark.parametrize(("name", "count"), [("fcnn", 10_514), ("fcnn2", 12_834)])
-def test_parameters_are_as_many_as_the_seeds(name, count):
+def test_parameters_are_as_many_as_the_exercises(name, count):
     # 3x3: 448 + 4,640 + 4,624; 5x5: 802; transposed: 2,320.
     assert sum(p.numel() for p in make_net(name, 3).parameters()) == count
 
@@ -40,7 +55,7 @@ def test_parameters_are_as_many_as_the_seeds(name, count):
 @pytest.mark.parametrize(
     ("name", "mode"), [("fcnn", "nearest"), ("fcnn", "bilinear"), ("fcnn2", "")]
 )
-def test_the_forward_pass_is_the_seeds(name, mode):
+def test_the_forward_pass_is_the_exercises(name, mode):
     net = make_net(name, 3, upsample=mode or "nearest")
     x = torch.randn(2, 3, 12, 18)
     p = net.state_dict()
@@ -88,6 +103,32 @@ def test_the_same_seed_gives_the_same_weights():
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def test_fcnn2_draws_its_weights_in_the_order_of_its_layers():
+    """Biases (and weights that are drawn again) layer by layer, then He's weights likewise."""
+    torch.manual_seed(7)
+    net = FCNN2(3)
+    after = torch.get_rng_state()
+    torch.manual_seed(7)
+    layers = {
+        "conv1": torch.nn.Conv2d(3, 16, 3),
+        "conv2": torch.nn.Conv2d(16, 32, 3),
+        "conv3": torch.nn.Conv2d(32, 16, 3),
+        "upsample": torch.nn.ConvTranspose2d(16, 16, 3),
+        "conv4": torch.nn.Conv2d(16, 2, 5),
+    }
+    for layer in layers.values():
+        torch.nn.init.kaiming_normal_(layer.weight)
+    assert torch.equal(torch.get_rng_state(), after)
+    expected = {
+        f"{name}.{part}": tensor
+        for name, layer in layers.items()
+        for part, tensor in layer.state_dict().items()
+    }
+    weights = net.state_dict()
+    assert list(weights) == list(expected)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
 def test_scale_is_block_means_in_front_and_bilinear_behind():
     net = make_net("fcnn", 1, 2)
     assert isinstance(net, Scaled)
@@ -97,6 +138,50 @@ def test_scale_is_block_means_in_front_and_bilinear_behind():
         logits = net.net(means)
         expected = F.interpolate(logits, size=(8, 8), mode="bilinear", align_corners=False)
         torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_the_answer_from_means_is_that_of_the_image(scale):
+    net = make_net("fcnn2", 2, scale)
+    image = torch.randn(1, 2, 8 * scale, 4 * scale)
+    means = image.reshape(1, 2, 8, scale, 4, scale).mean(dim=(3, 5))
+    with torch.no_grad():
+        torch.testing.assert_close(answer_from_means(net)(means), net(image))
+        expected = upsample_logits(without_scaling(net)(means), scale)
+        torch.testing.assert_close(net(image), expected)
+
+
+def test_the_net_without_its_scaling_is_the_same_object():
+    inner = FCNN()
+    assert without_scaling(Scaled(inner, 2)) is inner
+    assert without_scaling(inner) is inner
+
+
+def test_upsampled_logits_by_hand():
+    logits = torch.tensor([[[[0.0, 4.0]]]])
+    assert upsample_logits(logits, 1) is logits
+    assert upsample_logits(logits, 2)[0, 0].tolist() == [[0, 1, 3, 4]] * 2
+
+
+def test_the_sigmoid_of_the_difference_is_the_softmax():
+    logits = torch.randn(2, 2, 5, 7)
+    probability = torch.sigmoid(class_difference(logits))
+    torch.testing.assert_close(probability, torch.softmax(logits, dim=1)[:, 1:])
+
+
+# --- the registry ---
+
+
+def test_the_registry_holds_the_nets_that_recipes_and_the_command_line_offer():
+    assert tuple(REGISTRY) == NETS
+
+
+@pytest.mark.parametrize("upsample", UPSAMPLES)
+@pytest.mark.parametrize("name", NETS)
+def test_every_net_keeps_the_size_and_has_two_classes(name, upsample):
+    net = make_net(name, 4, upsample=upsample)
+    with torch.inference_mode():
+        assert net(torch.zeros(2, 4, 16, 24)).shape == (2, 2, 16, 24)
 
 
 def test_an_unknown_net_is_refused_and_the_known_ones_named():
@@ -129,20 +214,36 @@ def test_a_unet_learns_from_a_tile_as_small_as_its_stride():
     assert net(torch.randn(1, 3, 8, 8)).isfinite().all()
 
 
-@pytest.mark.parametrize("scale", [1, 4])
-def test_folded_batch_norms_give_the_same(scale):
-    torch.manual_seed(1)
-    net = shaken(make_net("unet", 3, scale))
-    folded = fold_batch_norm(net)
-    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    x = torch.randn(1, 3, 32 * scale, 64 * scale)
-    with torch.inference_mode():
-        expected = net(x)
-        torch.testing.assert_close(folded(x), expected, rtol=1e-4, atol=1e-4)
-    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in net.modules())
+def test_a_unet_of_other_width_and_levels_is_as_deep_and_wide():
+    net = UNet(1, width=4, levels=2)
+    assert [block[0].out_channels for block in (net.first, *net.down)] == [4, 8]
+    assert net(torch.randn(2, 1, 4, 6)).shape == (2, 2, 4, 6)
 
 
-# --- fewer passes over memory ---
+def test_a_double_convolution_is_conv_norm_relu_twice():
+    torch.manual_seed(2)
+    block = shaken(DoubleConv(2, 3))
+    x = torch.randn(2, 2, 6, 5)
+    expected = x
+    for layer in block:
+        expected = layer(expected.clone())
+    torch.testing.assert_close(block(x), expected)
+    assert (expected == 0).any() and (expected > 0).any()
 
 
-# --- the merged tail ---
+def test_batch_norm_of_a_single_value_uses_the_statistics_so_far():
+    norm = BatchNormAnySize(2).train()
+    norm.running_mean.copy_(torch.tensor([1.0, 2.0]))
+    norm.running_var.copy_(torch.tensor([4.0, 9.0]))
+    out = norm(torch.tensor([3.0, 8.0]).reshape(1, 2, 1, 1))
+    torch.testing.assert_close(out.flatten(), torch.tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match="more than 1 value"):
+        torch.nn.BatchNorm2d(2)(torch.zeros(1, 2, 1, 1))
+
+
+def test_batch_norm_of_several_values_is_torchs():
+    torch.manual_seed(0)
+    ours, theirs = BatchNormAnySize(3).train(), torch.nn.BatchNorm2d(3).train()
+    x = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(ours.running_var, theirs.running_var)

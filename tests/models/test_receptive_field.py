@@ -1,3 +1,5 @@
+"""geofcn.models.receptive_field: strides and halos that are right and tight."""
+
 import copy
 
 import pytest
@@ -5,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from geofcn.core.windows import Window, blocks, tile_at
+from geofcn.core.windows import Window, blocks, round_up, tile_at
 from geofcn.errors import ModelError
 from geofcn.models.nets import Scaled, make_net
 from geofcn.models.receptive_field import Geometry, probe
@@ -98,7 +100,7 @@ def test_a_nets_probed_geometry_is_right_and_tight(name):
     generator = torch.Generator().manual_seed(4)
     size = max(stride, 16)
     height, width = 2 * size + 2 * halo + stride, 3 * size + halo + 2 * stride
-    height, width = -(-height // stride) * stride, -(-width // stride) * stride
+    height, width = round_up(height, stride), round_up(width, stride)
     image = torch.rand((1, 2, height, width), dtype=torch.float64, generator=generator)
     with torch.inference_mode():
         whole = net(image)[0]
@@ -169,6 +171,18 @@ def test_a_global_layer_along_one_axis_is_refused_too():
 
     with pytest.raises(ModelError):
         probe(nn.Sequential(conv(1, 2), RowMean()), 1)
+
+
+def test_a_net_of_one_pixel_looks_nowhere_else():
+    assert probe(nn.Conv2d(1, 2, 1), 1) == Geometry(stride=1, halo=0)
+
+
+def test_weights_do_not_matter():
+    net = make_net("fcnn", 1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+    assert probe(net, 1) == Geometry(2, 6)
 
 
 def test_probing_changes_neither_the_net_nor_the_random_state():
