@@ -1,28 +1,25 @@
-import os
 import pickle
 import warnings
 import zipfile
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
-import rasterio.warp
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.transform import Affine, from_origin
+from rasterio.transform import from_origin
 
-from geofcn.core.geodesy import ground_resolution
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import SceneError
-from geofcn.io import datasets
 from geofcn.io import scene as scene_module
 from geofcn.io.datasets import close_handles
-from geofcn.io.scene import aligned, open_scene, undeclared_collar
+from geofcn.io.scene import absolute, aligned, open_mask, open_scene, undeclared_collar
 
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 
@@ -31,10 +28,10 @@ def ramp(bands: int, height: int, width: int, dtype="uint16") -> np.ndarray:
     return (np.arange(bands * height * width).reshape(bands, height, width) % 60_000).astype(dtype)
 
 
-# --- the frame ---
+# --- the grid ---
 
 
-def test_a_scene_knows_its_frame_without_reading(write_raster):
+def test_a_scene_knows_its_grid_without_reading(write_raster):
     path = write_raster(
         "a.tif", ramp(3, 40, 50), tiled=True, blockxsize=32, blockysize=16, compress="deflate"
     )
@@ -172,6 +169,17 @@ def test_a_nodata_value_the_type_cannot_hold_is_nowhere(write_raster):
     assert scene.read(scene.window)[1].all()
 
 
+def test_a_window_that_is_blank_all_over_is_zeros_whatever_the_file_holds(write_raster):
+    image = np.full((2, 4, 8), 7, np.uint16)
+    image[:, :, :4] = 9
+    scene = open_scene(write_raster("a.tif", image, nodata=9))
+    pixels, valid = scene.read(Window(1, 0, 3, 4))
+    assert pixels.shape == (2, 3, 4) and pixels.dtype == "uint16"
+    assert not pixels.any() and not valid.any()
+    pixels, valid = scene.read(Window(0, 3, 1, 2))
+    assert pixels[0].tolist() == [[9, 7]] and valid.tolist() == [[False, True]]
+
+
 def test_both_nodata_values_are_blank(write_raster):
     image = np.array([[1, 0, 255, 7]], np.uint8)
     scene = open_scene(write_raster("a.tif", image, nodata=0), nodata=255)
@@ -193,37 +201,39 @@ def test_an_undeclared_collar_is_seen(write_raster):
     assert undeclared_collar(open_scene(write_raster("white.tif", image))) == 255
 
 
-# --- lazy ---
+# --- as a dask array, and reduced ---
 
 
 @pytest.mark.parametrize("size", [7, 16, 64])
-def test_the_lazy_scene_equals_the_file(write_raster, size):
+def test_the_dask_array_equals_the_file(write_raster, size):
     image = ramp(3, 33, 20)
     image[:, 4:9, 5:12] = 0
     scene = open_scene(write_raster("a.tif", image, nodata=0))
-    lazy = scene.to_dask(size)
-    assert lazy.shape == image.shape and lazy.dtype == image.dtype
-    assert max(lazy.chunksize[1:]) <= size
-    assert (lazy.compute(scheduler="threads") == image).all()
-    part = lazy[:, 10:14, 3:9]
+    array = scene.to_dask(size)
+    assert array.shape == image.shape and array.dtype == image.dtype
+    assert max(array.chunksize[1:]) <= size
+    assert (array.compute(scheduler="threads") == image).all()
+    part = array[:, 10:14, 3:9]
     assert (part.compute(scheduler="synchronous") == image[:, 10:14, 3:9]).all()
 
 
-def test_a_lazy_scene_has_zeros_where_it_is_blank(write_raster):
+def test_the_dask_array_has_zeros_where_the_scene_is_blank(write_raster):
     image = np.array([[[1, np.nan, np.inf, 4]]], np.float32)
-    lazy = open_scene(write_raster("a.tif", image)).to_dask(2)
-    assert lazy.compute(scheduler="synchronous").tolist() == [[[1, 0, 0, 4]]]
+    array = open_scene(write_raster("a.tif", image)).to_dask(2)
+    assert array.compute(scheduler="synchronous").tolist() == [[[1, 0, 0, 4]]]
 
 
-def test_the_lazy_scene_reads_only_what_is_wanted(write_raster, monkeypatch):
+def test_the_dask_array_reads_only_what_is_wanted(write_raster, monkeypatch):
     scene = open_scene(write_raster("a.tif", ramp(1, 40, 40)))
-    seen = []
+    windows = []
     read = scene_module.Scene.read
     monkeypatch.setattr(
-        scene_module.Scene, "read", lambda self, window: seen.append(window) or read(self, window)
+        scene_module.Scene,
+        "read",
+        lambda self, window: windows.append(window) or read(self, window),
     )
     scene.to_dask(10)[:, 10:20, 25:35].compute(scheduler="synchronous")
-    assert sorted(seen) == [Window(10, 20, 10, 10), Window(10, 30, 10, 10)]
+    assert sorted(windows) == [Window(10, 20, 10, 10), Window(10, 30, 10, 10)]
 
 
 def test_the_reduced_scene_is_nearest_neighbour(write_raster):
@@ -232,25 +242,10 @@ def test_the_reduced_scene_is_nearest_neighbour(write_raster):
     assert (scene.read_reduced((4, 5)) == image[:, ::6, ::6]).all()
 
 
-# --- threads and processes ---
+# --- in other processes ---
 
 
-def test_many_threads_read_the_right_pixels(write_raster):
-    image = ramp(3, 256, 256)
-    path = write_raster(
-        "a.tif", image, tiled=True, blockxsize=32, blockysize=32, compress="deflate"
-    )
-    scene = open_scene(path)
-    windows = list(blocks(scene.window, 40)) * 6
-
-    def is_right(window: Window) -> bool:
-        return (scene.read(window)[0] == image[:, *window.slices]).all()
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(is_right, windows))
-
-
-def _sum_of(scene) -> int:
+def sum_of(scene) -> int:
     return int(scene.read(scene.window)[0].sum())
 
 
@@ -261,59 +256,6 @@ def test_a_scene_can_be_pickled_and_read_by_another_process(write_raster):
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         pixels, valid = pool.submit(scene.read, scene.window).result()
     assert (pixels == image).all() and valid.all()
-
-
-def test_a_forked_process_opens_its_own_handle(write_raster):
-    image = ramp(1, 64, 64)
-    scene = open_scene(write_raster("a.tif", image, tiled=True, blockxsize=16, blockysize=16))
-    scene.read(Window(0, 0, 16, 16))
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        right = (scene.read(scene.window)[0] == image).all()
-        os.write(writer, b"1" if right else b"0")
-        os._exit(0)
-    assert (scene.read(scene.window)[0] == image).all()
-    os.waitpid(child, 0)
-    assert os.read(reader, 1) == b"1"
-
-
-def test_more_scenes_than_handles_are_kept(write_raster):
-    images = [np.full((1, 4, 4), i, np.uint8) for i in range(12)]
-    scenes = [open_scene(write_raster(f"{i}.tif", image)) for i, image in enumerate(images)]
-    for _ in range(2):
-        assert [_sum_of(scene) for scene in scenes] == [16 * i for i in range(12)]
-    assert len(datasets._cache().open) <= datasets.MAX_OPEN
-
-
-def test_an_aligned_scene_outlives_the_handle_of_its_source(write_raster):
-    image = ramp(1, 600, 600)
-    target = open_scene(write_raster("target.tif", image))
-    moved = write_raster("moved.tif", image, transform=from_origin(500_000.8, 5_000_000, 0.2, 0.2),
-                         tiled=True, blockxsize=64, blockysize=64, compress="deflate")  # fmt: skip
-    source = aligned(open_scene(moved), target)
-    others = [open_scene(write_raster(f"{i}.tif", ramp(1, 4, 4))) for i in range(9)]
-    for row in range(0, 600, 100):
-        window = Window(row, 100, 100, 90)
-        pixels, valid = source.read(window)
-        assert valid.all() and (pixels == image[:, row : row + 100, 96:186]).all()
-        for other in others[:7]:
-            other.read(other.window)
-
-
-def test_a_file_that_is_replaced_is_opened_anew(write_raster):
-    path = write_raster("a.tif", np.full((4, 4), 1, np.uint8))
-    assert _sum_of(open_scene(path)) == 16
-    path = write_raster("a.tif", np.full((4, 5), 2, np.uint8))
-    scene = open_scene(path)
-    assert scene.width == 5 and _sum_of(scene) == 40
-
-
-def test_handles_can_be_closed_and_come_back(write_raster):
-    scene = open_scene(write_raster("a.tif", np.ones((4, 4), np.uint8)))
-    close_handles()
-    close_handles()
-    assert _sum_of(scene) == 16
 
 
 # --- onto another grid ---
@@ -372,8 +314,8 @@ def test_folders_missing_files_and_archives_name_the_way_out(tmp_path, write_ras
     with zipfile.ZipFile(archive, "w") as file:
         file.write(path, "a.tif")
     refused(archive, "zip://")
-    assert _sum_of(open_scene(f"zip://{archive}!a.tif")) == 16
-    assert _sum_of(open_scene(f"/vsizip/{archive}/a.tif")) == 16
+    assert sum_of(open_scene(f"zip://{archive}!a.tif")) == 16
+    assert sum_of(open_scene(f"/vsizip/{archive}/a.tif")) == 16
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"this is text", b"II*\0\xff\xff\xff\xff"])
@@ -387,23 +329,7 @@ def test_a_file_that_is_no_raster_is_refused(tmp_path, content):
     "name", ["blank in name.tif", "quote'\".tif", "häuser.tif", "-dash.tif", "UPPER.TIF"]
 )
 def test_odd_names_are_names(write_raster, name):
-    assert _sum_of(open_scene(write_raster(name, np.ones((2, 2), np.uint8)))) == 4
-
-
-VRT = """<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
-<VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand">
-<SourceFilename relativeToVRT="0">{source}</SourceFilename>
-<ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>{width}</LineOffset>
-</VRTRasterBand></VRTDataset>"""
-
-
-@pytest.mark.parametrize("name", ["sly.tif", "sly.tiff", "sly.png", "sly.dat", "sly"])
-def test_a_vrt_under_another_name_reads_no_other_file(tmp_path, name):
-    secret = tmp_path / "secret.txt"
-    secret.write_text("do not read me")
-    path = tmp_path / name
-    path.write_text(VRT.format(width=14, height=1, source=secret))
-    refused(path, "VRT|cannot be opened")
+    assert sum_of(open_scene(write_raster(name, np.ones((2, 2), np.uint8)))) == 4
 
 
 def test_a_vrt_by_its_own_name_is_read(tmp_path, write_raster):
@@ -414,7 +340,7 @@ def test_a_vrt_by_its_own_name_is_read(tmp_path, write_raster):
         '<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename></SimpleSource>'
         "</VRTRasterBand></VRTDataset>"
     )
-    assert _sum_of(open_scene(path)) == 16
+    assert sum_of(open_scene(path)) == 16
 
 
 def test_a_raster_of_absurd_size_is_refused_before_anything_is_read(tmp_path):
@@ -462,7 +388,44 @@ def test_mixed_and_complex_types_and_lone_alpha_are_refused(write_raster, tmp_pa
     refused(path, "uint8, uint16")
 
 
+def test_a_scene_is_no_mask_and_neither_are_probabilities(write_raster):
+    mask = write_raster("mask.tif", np.ones((4, 4), np.uint8), nodata=255)
+    assert open_mask(mask) == open_scene(mask)
+    with pytest.raises(SceneError, match=r"rgb\.tif: it has 3 bands, a mask has one"):
+        open_mask(write_raster("rgb.tif", ramp(3, 4, 4)))
+    alpha = write_raster("alpha.tif", ramp(2, 4, 4), colours=[ColorInterp.gray, ColorInterp.alpha])
+    assert open_mask(alpha).bands == (1,)
+    scaled = write_raster("p.tif", np.ones((4, 4), np.uint8))
+    with rasterio.open(scaled, "r+") as file:
+        file.scales = (1 / 254,)
+    assert open_scene(scaled).scale == 1 / 254
+    with pytest.raises(SceneError, match=r"p\.tif: its values are scaled"):
+        open_mask(scaled)
+    with pytest.raises(SceneError, match="no such file"):
+        open_mask("none.tif")
+
+
+def test_local_paths_become_absolute_and_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tif").write_bytes(b"")
+    assert absolute("a.tif") == absolute(Path("a.tif")) == str(tmp_path / "a.tif")
+    for name in ("none.tif", "https://a.org/a.tif", "zip://a.zip!a.tif", "/vsizip/a.zip/a.tif"):
+        assert absolute(name) == name
+
+
 # --- damage ---
+
+
+def test_a_file_that_is_gone_is_a_scene_error_while_reading(write_raster):
+    path = write_raster("a.tif", ramp(1, 8, 8))
+    scene = open_scene(path)
+    close_handles()
+    path.unlink()
+    for read in (lambda: scene.read(Window(0, 2, 3, 4)), lambda: scene.read_reduced((2, 2))):
+        with pytest.raises(SceneError, match=r"a\.tif: cannot read rows 0-.*; the file") as caught:
+            read()
+        assert str(caught.value).count("cannot read") == 1
+        assert isinstance(caught.value, OSError)
 
 
 @pytest.mark.parametrize("setting", [None, "YES"])
@@ -498,54 +461,3 @@ def test_a_damaged_tile_is_an_error_with_gdals_reason(write_raster):
         for window in blocks(scene.window, 16):
             scene.read(window)
     assert "See previous exception" not in str(caught.value), "the reason, not a pointer to it"
-
-
-# --- ground resolution ---
-
-
-def resolution_of(write_raster, crs, transform, size=10) -> float | None:
-    path = write_raster("g.tif", np.ones((size, size), np.uint8), crs=crs, transform=transform)
-    return ground_resolution(open_scene(path).grid)
-
-
-def test_web_mercator_shrinks_with_the_latitude(write_raster):
-    # 46.4 degrees north is at y = 5,846,000 or so in EPSG:3857.
-    north = rasterio.warp.transform("EPSG:4326", "EPSG:3857", [11.0], [46.4])
-    transform = from_origin(north[0][0], north[1][0], 0.2, 0.2)
-    assert resolution_of(write_raster, "EPSG:3857", transform) == pytest.approx(0.138, abs=5e-4)
-
-
-def test_utm_is_nearly_true(write_raster):
-    transform = from_origin(500_000, 5_000_000, 0.2, 0.2)
-    assert resolution_of(write_raster, "EPSG:25832", transform) == pytest.approx(0.2, rel=1e-3)
-
-
-def test_degrees(write_raster):
-    # A degree is 111.32 km along the equator and 110.57 km across it.
-    transform = from_origin(10, 0, 1e-5, 1e-5)
-    expected = np.sqrt(1.1132 * 1.1057)
-    assert resolution_of(write_raster, "EPSG:4326", transform) == pytest.approx(expected, rel=1e-3)
-
-
-def test_feet(write_raster):
-    transform = from_origin(6_000_000, 2_000_000, 1, 1)  # California zone 3, US survey feet
-    assert resolution_of(write_raster, "EPSG:2227", transform) == pytest.approx(0.3048, rel=1e-3)
-
-
-def test_rotated_and_oblong_pixels(write_raster):
-    turned = Affine.translation(500_000, 5_000_000) @ Affine.rotation(30) @ Affine.scale(0.1, -0.4)
-    assert resolution_of(write_raster, "EPSG:25832", turned) == pytest.approx(0.2, rel=1e-3)
-
-
-def test_no_crs_no_resolution(write_raster):
-    assert resolution_of(write_raster, None, from_origin(0, 0, 0.2, 0.2)) is None
-
-
-def test_a_local_crs_has_no_resolution(write_raster):
-    local = 'LOCAL_CS["site plan",UNIT["metre",1]]'
-    assert resolution_of(write_raster, CRS.from_wkt(local), from_origin(0, 0, 0.2, 0.2)) is None
-
-
-def test_a_scene_beyond_the_projections_range_has_no_resolution(write_raster):
-    transform = from_origin(1e12, 1e12, 0.2, 0.2)
-    assert resolution_of(write_raster, "EPSG:25832", transform) is None
