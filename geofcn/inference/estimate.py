@@ -1,4 +1,4 @@
-"""What inference of a scene will take: time, memory and disk, from computing a few windows."""
+"""Estimate time, memory and disk that inference of a scene will take, from a few windows of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from geofcn.models.predictor import Predictor, compute_window_side
 from geofcn.runtime import cores, peak_memory
 
 PROBED_WINDOWS = 9
-# Libraries and buffers of the outputs, polygons included: measured with 250 of them a megapixel,
-# which is ten times a village's.
+# Libraries and buffers of the outputs, polygons included; tests/benchmarks/bench_memory.py measures
+# the memory of a whole inference.
 OUTPUT_BYTES = 400 * 2**20
 
 
@@ -30,8 +30,16 @@ class InferenceEstimate:
 
     Attributes
     ----------
-    net, scale, threshold, trained_on, trained_at_m
-        The model's net, side of its block means, threshold, training scenes, and metres per pixel.
+    net : str
+        The model's net.
+    scale : int
+        Side of the pixel means that are its input, in pixels of the scene.
+    threshold : float
+        A pixel is a house where its probability reaches it.
+    trained_on : list of str
+        The training scenes.
+    trained_at_m : float or None
+        Metres per pixel of the first of them.
     stride, halo : int
         Total stride of the net, and what it sees around a window, in pixels of the scene.
     compute_window, compute_windows, compute_windows_blank : int
@@ -63,7 +71,7 @@ class InferenceEstimate:
 
 @dataclass(frozen=True)
 class _Probe:
-    """What computing a few windows took: shares of them, bytes, and seconds for each."""
+    """What computing a few windows took: shares of them, bytes, and seconds for each window."""
 
     blank_share: float
     mask_bytes_per_pixel: float
@@ -74,6 +82,13 @@ class _Probe:
 
 def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     """What inference of a scene will take on this machine.
+
+    Parameters
+    ----------
+    scene : Scene
+        With its bands as they are; they are matched to the model's.
+    model : Model
+        The model whose passes are timed.
 
     Raises
     ------
@@ -86,7 +101,8 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     count = count_blocks(scene.height, scene.width, window)
     probe = _probe(scene, model, device, window)
     pixels = scene.window.pixels
-    # Row bands wait in two groups of tasks and in the writer: mask and uint8 probability.
+    # Bytes of the row bands that wait, in two groups of tasks and in the writer: mask and uint8
+    # probability.
     waiting = 6 * 2 * max(AHEAD_PIXELS, scene.width * window)
     threads = cores()
     memory = probe.memory_before + threads * probe.memory_of_a_pass + waiting
@@ -116,21 +132,21 @@ def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
         )
         for near in sample_windows(scene.height, scene.width, window, PROBED_WINDOWS)
     ]
-    before = peak_memory()
+    memory_before = peak_memory()
     predictor = Predictor(model, device=device)
     blank, written, seconds = 0, 0.0, 0.0
     with one_torch_thread():
         predictor.window(scene, sampled[0])
-        one_pass = peak_memory() - before
-        for part in sampled:
+        memory_of_a_pass = peak_memory() - memory_before
+        for compute_window in sampled:
             start = time.perf_counter()
-            prediction = predictor.window(scene, part)
+            prediction = predictor.window(scene, compute_window)
             seconds += time.perf_counter() - start
             blank += not prediction.valid.any()
             mask = classify(prediction.probability, prediction.valid, model.metadata.threshold)
             written += len(zlib.compress(mask.tobytes(), 1)) / mask.size
     count = len(sampled)
-    return _Probe(blank / count, written / count, seconds / count, before, one_pass)
+    return _Probe(blank / count, written / count, seconds / count, memory_before, memory_of_a_pass)
 
 
 def _bytes_to_read(scene: Scene) -> int:

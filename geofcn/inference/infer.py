@@ -1,5 +1,7 @@
 """Tiled inference of a whole scene: model in, mask, probabilities and polygons out.
 
+::
+
     reader -> net -> shard -> outputs
 
 dask's tasks each read a few compute windows with their halo and predict them. One consumer, in the
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from itertools import groupby
@@ -86,7 +88,7 @@ def infer(
     tile : int
         Pixels of the scene a task takes on along a row, at the least; it changes no pixel.
     device : {"auto", "cpu", "cuda", "mps"}
-        Where the net is computed; auto: the first of cuda, mps and cpu that is there.
+        Where the net is computed; auto: the first of cuda, mps and cpu that the machine has.
     workers : int, optional
         Processes on this machine to compute in; default: threads of this process.
     scheduler : str, optional
@@ -117,13 +119,12 @@ def infer(
     Returns
     -------
     InferenceResult
-        Paths, counts, seconds, and what `verify` saw.
+        Paths, counts, seconds, and what the verification shows.
 
     Raises
     ------
-    GeofcnError
-        One sentence that says what is wrong: SceneError, ModelError, OutputError, UsageError or
-        WorkersError.
+    SceneError, ModelError, OutputError, UsageError, WorkersError
+        All of them GeofcnError, in one sentence that says what is wrong.
     """
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
@@ -182,6 +183,7 @@ def _make_job(
     nodata: float | None,
     device: str,
 ) -> Job:
+    """The job that the options ask for: model loaded, scene opened, device chosen."""
     loaded = load_model(model)
     threshold = loaded.metadata.threshold if threshold is None else threshold
     if not 0 <= threshold <= 1:
@@ -191,10 +193,9 @@ def _make_job(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
         )
     fitting = loaded.fit(open_scene(absolute(scene), nodata))
-    target = pick_device(device).type
-    return Job(
-        fitting, loaded, threshold, dtype, scored, compute_window_side(loaded, target), target
-    )
+    device = pick_device(device).type
+    window = compute_window_side(loaded, device)
+    return Job(fitting, loaded, threshold, dtype, scored, window, device)
 
 
 def _warn(scene: Scene) -> None:
@@ -214,7 +215,7 @@ def _warn(scene: Scene) -> None:
 
 def _predict_bands(
     job: Job, tile: int, shards: Shards, executor: Executor, progress: Progress
-) -> Iterator[Arrays]:
+) -> Generator[Arrays]:
     """The arrays of every row band in order: out of its shard, or computed and kept in one.
 
     While the consumer is busy with a band the next ones are computed.
@@ -237,10 +238,10 @@ def _predict_bands(
         computed = groupby(zip(tasks, results, strict=True), key=lambda pair: pair[0].band)
         for number, band in enumerate(bands):
             if number in finished:
-                arrays = shards.load(number)
+                arrays: Arrays = shards.load(number)
             else:
-                _, parts = next(computed)
-                arrays = side_by_side([part for _, part in parts])
+                _, pairs = next(computed)
+                arrays = side_by_side([result for _, result in pairs])
                 shards.save(number, arrays)
             bar.advance(band.pixels)
             yield arrays

@@ -1,4 +1,4 @@
-"""What a scene is: size, bands, place, resolution, layout; and what inference on it will take."""
+"""Describe a scene: size, bands, place, resolution, layout; and what inference on it will take."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SceneInfo:
 
     Attributes
     ----------
-    path, driver, compression : str
+    path, driver : str
         Of the file.
     width, height, bands : int
         Columns, rows, colour bands.
@@ -48,8 +48,10 @@ class SceneInfo:
         Of the pixels, from a sample.
     block : list of int
         Rows and columns of the file's blocks.
-    layout : str
-        tiles or strips.
+    layout : {"tiles", "strips"}
+        Whether blocks are narrower than the scene.
+    compression : str or None
+        Of the file.
     tiles : int
         Tiles of the default recipe, side by side.
     inference : InferenceEstimate or None
@@ -101,6 +103,11 @@ def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None =
         A model of `geofcn.train`.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
+
+    Returns
+    -------
+    SceneInfo
+        Prints itself as a table.
 
     Raises
     ------

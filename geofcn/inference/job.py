@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +29,29 @@ from geofcn.models.predictor import Predictor
 
 @dataclass(frozen=True)
 class Job:
-    """What decides the pixels, as every task gets it.
+    """What decides the pixels of an inference, as every task gets it.
 
-    dtype      of the probability raster, or None where none is wanted
-    scored     whether the polygons' score needs uint8 probabilities
-    window     side of a compute window, in pixels of the scene
-    device     type of every worker's torch device. A GPU has larger windows, not several of them
-               in a batch: it is as busy, and rounding depends on the batch, too
+    Attributes
+    ----------
+    scene : Scene
+        With the bands that the model takes.
+    model : Model
+        The net with its normalisation.
+    threshold : float
+        A pixel is a house where its probability reaches it.
+    dtype : {"uint8", "float32"} or None
+        Of the probability raster; None where none is wanted.
+    scored : bool
+        Whether the polygons' score needs uint8 probabilities.
+    window : int
+        Side of a compute window, in pixels of the scene.
+    device : str
+        Type of every worker's torch device.
+
+    Notes
+    -----
+    A GPU has larger windows, not several of them in a batch: it is as busy, and rounding depends on
+    the batch, too.
     """
 
     scene: Scene
@@ -50,8 +67,8 @@ class Job:
         """The model ready to predict windows; made once in every process."""
         return Predictor(self.model, device=self.device)
 
-    def fingerprint(self) -> dict:
-        """Everything that decides a byte of a shard."""
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that decides a byte of a shard, as plain JSON types."""
         return {
             "geofcn": __version__,
             "torch": torch.__version__,
@@ -70,7 +87,7 @@ class Job:
         }
 
     def tags(self) -> dict[str, str]:
-        """Of the outputs: the model, and the options that change a pixel."""
+        """Metadata of the outputs: the model, and the options that change a pixel."""
         tags = {
             "GEOFCN_MODEL_SHA256": model_digest(self.model),
             "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
@@ -81,7 +98,13 @@ class Job:
 
 
 def side_by_side(parts: Sequence[Arrays]) -> Arrays:
-    """Arrays of windows next to each other, joined name by name."""
+    """Arrays of windows next to each other in a row, joined name by name.
+
+    Examples
+    --------
+    >>> side_by_side([{"mask": np.zeros((1, 2))}, {"mask": np.ones((1, 1))}])
+    {'mask': array([[0., 0., 1.]])}
+    """
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
@@ -93,7 +116,15 @@ def warm_up(job: Job) -> Predictor:
 
 
 def run_task(job: Job, task: Task) -> Arrays:
-    """Predict a task's pixels: `mask`; `quantised` and `probability` where the job wants them."""
+    """Predict a task's pixels.
+
+    Returns
+    -------
+    dict
+        By name, (rows, columns): `mask`, uint8; where the job wants them `quantised`, probabilities
+        as uint8 0-254 (see `geofcn.core.pixels.quantise`), and `probability`, float32 with NaN
+        where a pixel is blank.
+    """
     with one_torch_thread():
         return side_by_side(
             [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]

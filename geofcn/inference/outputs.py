@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from geofcn.core.windows import row_bands
 from geofcn.errors import OutputError
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
-from geofcn.io.cog_writer import CogWriter, mask_writer, probability_writer
+from geofcn.io.cog_writer import mask_writer, probability_writer
 from geofcn.io.files import StrPath
-from geofcn.io.raster_writer import check_raster_target
+from geofcn.io.raster_writer import RasterWriter, check_raster_target
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
@@ -25,7 +24,15 @@ from geofcn.polygons.outline import Outline
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the results of a job go; None where one is not wanted."""
+    """Where the results of a job go.
+
+    Attributes
+    ----------
+    mask : Path
+        GeoTIFF of the mask.
+    probability, polygons : Path or None
+        GeoTIFF and vector file; None where it is not wanted.
+    """
 
     mask: Path
     probability: Path | None
@@ -45,6 +52,21 @@ class Outputs:
     ) -> Outputs:
         """The outputs' paths, once it is sure that they may and can be written.
 
+        Parameters
+        ----------
+        job : Job
+            Its scene, like `model`, must not be overwritten.
+        mask, probability, polygons : path
+            What to write; None where it is not wanted.
+        model : path
+            The model's file.
+        overwrite : bool
+            Replace files that exist.
+        allow_no_crs : bool
+            Write polygons of a scene without CRS.
+
+        Notes
+        -----
         The mask is the last to be published. A job killed just before left the others, and may
         replace them.
 
@@ -58,11 +80,11 @@ class Outputs:
         own = claimed(outputs.work_folder, job.fingerprint())
         raster = vector = None
         if probability is not None:
-            mine = overwrite or Path(probability).absolute() in own
-            raster = check_raster_target(probability, mine, *sources)
+            may_replace = overwrite or Path(probability).absolute() in own
+            raster = check_raster_target(probability, may_replace, *sources)
         if polygons is not None:
-            mine = overwrite or Path(polygons).absolute() in own
-            vector = check_vector_target(polygons, mine, *sources)
+            may_replace = overwrite or Path(polygons).absolute() in own
+            vector = check_vector_target(polygons, may_replace, *sources)
             refuse_no_crs(job.scene, allow_no_crs)
         outputs = cls(outputs.mask, raster, vector)
         if len({path.absolute() for path in outputs.paths}) < len(outputs.paths):
@@ -71,7 +93,7 @@ class Outputs:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Of all files that are wanted, the mask first."""
+        """Paths of all files that are wanted, the mask first."""
         return tuple(path for path in (self.mask, self.probability, self.polygons) if path)
 
     @property
@@ -81,26 +103,46 @@ class Outputs:
 
     @contextmanager
     def open(self, job: Job, co: Mapping[str, str]) -> Iterator[OutputWriter]:
-        """Files under temporary names; leaving the block without an error gives them their own."""
+        """Make the rasters' files; leaving the block without an error publishes them.
+
+        Parameters
+        ----------
+        job : Job
+            Gives the grid, the types and the tags.
+        co : dict
+            Creation options of GDAL's COG driver.
+        """
         with ExitStack() as stack:
-            given = {"tags": job.tags(), "options": co}
+            grid, tags = job.scene.grid, job.tags()
             # Entered first, published last.
-            mask = mask_writer(self.mask, job.scene.grid, **given)
-            rasters = {"mask": stack.enter_context(mask)}
+            mask = mask_writer(self.mask, grid, tags=tags, options=co)
+            rasters: dict[str, RasterWriter] = {"mask": stack.enter_context(mask)}
             if self.probability is not None and job.dtype is not None:
                 name = "quantised" if job.dtype == "uint8" else "probability"
-                writer = probability_writer(self.probability, job.scene.grid, job.dtype, **given)
-                rasters[name] = stack.enter_context(writer)
+                probability = probability_writer(
+                    self.probability, grid, job.dtype, tags=tags, options=co
+                )
+                rasters[name] = stack.enter_context(probability)
             yield OutputWriter(self, job, rasters)
 
 
 @dataclass(frozen=True)
 class OutputWriter:
-    """Writes row bands to all outputs; `rasters` by the name of the array that they take."""
+    """Writes row bands to all outputs.
+
+    Attributes
+    ----------
+    outputs : Outputs
+        Where they go.
+    job : Job
+        What they are of.
+    rasters : dict of RasterWriter
+        By the name of the array that each takes, see `geofcn.inference.job.run_task`.
+    """
 
     outputs: Outputs
     job: Job
-    rasters: Mapping[str, CogWriter]
+    rasters: Mapping[str, RasterWriter]
 
     def write(self, bands: Iterable[Arrays], shards: Shards, outline: Outline) -> int | None:
         """Hand every row band to the rasters' writers, and its houses to the polygons'.
@@ -110,7 +152,9 @@ class OutputWriter:
         bands : iterable of dict
             The arrays of each row band, from the scene's first row to its last.
         shards : Shards
-            Where the bands are kept; the outputs are claimed there once all are.
+            Where the bands are kept; the outputs are claimed in them once all bands are.
+        outline : Outline
+            How the polygons are cleaned.
 
         Returns
         -------
@@ -120,7 +164,8 @@ class OutputWriter:
         houses = self._write_rasters(bands, shards)
         if self.outputs.polygons is not None:
             return write_footprints(self.outputs.polygons, houses, self.job.scene, outline)
-        deque(houses, maxlen=0)
+        for _ in houses:  # the rasters are written on the way
+            pass
         return None
 
     def _write_rasters(

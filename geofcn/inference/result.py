@@ -1,4 +1,4 @@
-"""What an inference returns: paths, counts, seconds, and what its verification saw."""
+"""What an inference returns: paths, counts, seconds, and what its verification shows."""
 
 from __future__ import annotations
 

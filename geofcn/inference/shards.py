@@ -1,8 +1,8 @@
-"""Finished parts of an output on disk, so that a job that is killed goes on where it was.
+"""Checkpoints of an inference: finished row bands on disk, so that a killed job goes on.
 
 A work folder holds a fingerprint of the job and one shard a row band. A shard is written under a
 temporary name, synced and renamed: one that has its name is whole, unless the disk damaged it,
-which its checksum tells. A job with another fingerprint finds the folder emptied.
+which its checksum tells. For a job with another fingerprint the folder is emptied.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +33,15 @@ Arrays = Mapping[str, np.ndarray]
 def pack(arrays: Arrays) -> bytes:
     """Named arrays as compressed bytes.
 
+    Notes
+    -----
     A CRC-32 of what follows, a line of JSON (name, dtype, shape, length of each), the arrays.
+
+    Examples
+    --------
+    >>> unpack(pack({"mask": np.zeros((2, 3), np.uint8)}))
+    {'mask': array([[0, 0, 0],
+           [0, 0, 0]], dtype=uint8)}
     """
     blobs, entries = [], []
     for name, array in arrays.items():
@@ -44,7 +53,13 @@ def pack(arrays: Arrays) -> bytes:
 
 
 def unpack(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays that `pack` packed (read-only). Raises ValueError where a byte has changed."""
+    """The arrays that `pack` packed, read-only.
+
+    Raises
+    ------
+    ValueError
+        Where a byte has changed or is missing.
+    """
     checksum, content = content[:CHECKSUM], content[CHECKSUM:]
     if zlib.crc32(content) != int.from_bytes(checksum, "little"):
         raise ValueError("its checksum does not fit")
@@ -59,23 +74,38 @@ def unpack(content: bytes) -> dict[str, np.ndarray]:
 
 
 class Shards:
-    """The shards in a folder: number -> named arrays.
+    """The shards in a folder: named arrays by the number of their row band.
 
-    folder       made if it is not there; emptied unless it belongs to this very job
-    fingerprint  everything that decides a pixel of the job, as plain JSON types
-    restarted    whether the work of another job was deleted
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing; emptied unless it belongs to this very job.
+    fingerprint : dict
+        Everything that decides a pixel of the job, as plain JSON types.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the shards lie.
+    restarted : bool
+        Whether the work of another job was deleted.
+
+    Raises
+    ------
+    OutputError
+        Where the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, fingerprint: Mapping):
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         self.folder = folder
-        wanted, found = _text(fingerprint), _found(folder)
-        self.restarted = found not in (None, wanted)
+        own_text, text = _text(fingerprint), _text_in(folder)
+        self.restarted = text not in (None, own_text)
         try:
-            if found != wanted and folder.exists():
+            if text != own_text and folder.exists():
                 shutil.rmtree(folder)
             folder.mkdir(exist_ok=True)
-            if found != wanted:
-                publish_bytes(folder / FINGERPRINT, wanted.encode())
+            if text != own_text:
+                publish_bytes(folder / FINGERPRINT, own_text.encode())
         except OSError as error:
             raise self._failed(error) from error
 
@@ -83,16 +113,25 @@ class Shards:
         return self._path(number).exists()
 
     def save(self, number: int, arrays: Arrays) -> None:
-        """Keep the arrays under `number`; they are on disk when this returns."""
+        """Keep the arrays under `number`; they are on disk when this returns.
+
+        Raises
+        ------
+        OutputError
+            Where they cannot be written.
+        """
         try:
             publish_bytes(self._path(number), pack(arrays))
         except OSError as error:
             raise self._failed(error) from error
 
     def load(self, number: int) -> dict[str, np.ndarray]:
-        """The arrays kept under `number` (read-only).
+        """The arrays kept under `number`, read-only.
 
-        Raises OutputError for a shard that cannot be read back, and removes it.
+        Raises
+        ------
+        OutputError
+            Where the shard cannot be read back; it is removed then.
         """
         path = self._path(number)
         try:
@@ -105,7 +144,13 @@ class Shards:
             ) from error
 
     def claim(self, outputs: Iterable[Path]) -> None:
-        """Note the outputs this job publishes from now on; see `claimed`."""
+        """Note the outputs this job publishes from now on; see `claimed`.
+
+        Raises
+        ------
+        OutputError
+            Where that cannot be written.
+        """
         paths = [str(path.absolute()) for path in outputs]
         try:
             publish_bytes(self.folder / CLAIMS, json.dumps(paths).encode())
@@ -127,21 +172,28 @@ class Shards:
         )
 
 
-def claimed(folder: Path, fingerprint: Mapping) -> frozenset[Path]:
-    """The outputs this very job had begun to publish when it was killed: what has one of these
-    names may be its own, and can be replaced.
+def claimed(folder: Path, fingerprint: Mapping[str, Any]) -> frozenset[Path]:
+    """The outputs that this very job had begun to publish when it was killed.
+
+    What has one of these names may be its own, and can be replaced.
+
+    Parameters
+    ----------
+    folder, fingerprint
+        As for `Shards`.
     """
-    if _found(folder) != _text(fingerprint) or not (folder / CLAIMS).exists():
+    if _text_in(folder) != _text(fingerprint) or not (folder / CLAIMS).exists():
         return frozenset()
     return frozenset(map(Path, json.loads((folder / CLAIMS).read_bytes())))
 
 
-def _text(fingerprint: Mapping) -> str:
+def _text(fingerprint: Mapping[str, Any]) -> str:
+    """A fingerprint as it lies in a folder."""
     return json.dumps(fingerprint, sort_keys=True, indent=1)
 
 
-def _found(folder: Path) -> str | None:
-    """The fingerprint in a folder, None where there is none to be read."""
+def _text_in(folder: Path) -> str | None:
+    """The fingerprint in a folder as text, None where none can be read."""
     with suppress(OSError):
         return (folder / FINGERPRINT).read_text(errors="replace")
     return None

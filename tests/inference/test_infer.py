@@ -26,7 +26,7 @@ from torch import nn
 import geofcn
 from geofcn import executors
 from geofcn.core.pixels import Normalisation
-from geofcn.core.windows import round_up
+from geofcn.core.windows import count_blocks, round_up
 from geofcn.errors import OutputError, WorkersError
 from geofcn.inference import infer as infer_module
 from geofcn.inference.shards import Shards
@@ -34,7 +34,7 @@ from geofcn.io import cog_writer
 from geofcn.io.scene import open_scene
 from geofcn.models import model, nets
 from geofcn.models.model_file import load_model, save_model
-from geofcn.models.predictor import Predictor
+from geofcn.models.predictor import Predictor, compute_window_side
 
 COUNTER = itertools.count()
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
@@ -85,15 +85,15 @@ def make_case(tmp_path, write_raster, make_model):
         image = random.integers(1, 256, (3, *case.shape), np.uint8) + patches
         image = np.maximum(image, 1)
         holes = coarse(case.shape, 13, random.random(MANY) < 0.3)
-        given = {}
+        declared = {}
         if case.blank == "nodata":
             image[:, holes] = 0
-            given["nodata"] = 0
+            declared["nodata"] = 0
         elif case.blank == "alpha":
             image = np.concatenate([image, np.where(holes, 0, 255).astype(np.uint8)[None]])
-            given["colours"] = RGBA
+            declared["colours"] = RGBA
         number = next(COUNTER)
-        scene = write_raster(f"scene-{number}.tif", image, **given)
+        scene = write_raster(f"scene-{number}.tif", image, **declared)
         mean = random.uniform(60, 190, (3, case.period, case.period)).astype(np.float32)
         normalisation = Normalisation(mean, np.array([50, 60, 70], np.float32))
         made = make_model(
@@ -131,10 +131,10 @@ def run(tmp_path):
                     once(folder, scene, model, dtype, options)
                 assert [path.name for path in folder.iterdir()] == [".mask.tif.work"]
             once(folder, scene, model, dtype, options)
-        found = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-        assert list(found) == ["mask.tif", "probability.tif"]
+        outputs = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        assert list(outputs) == ["mask.tif", "probability.tif"]
         shutil.rmtree(folder)
-        return found
+        return outputs
 
     return run
 
@@ -163,7 +163,7 @@ def pixels(content: bytes) -> np.ndarray:
 def compute_windows(scene: Path, path: Path) -> int:
     loaded, size = load_model(path), open_scene(scene).window
     side = round_up(COMPUTE, loaded.geometry.stride)
-    return -(-size.height // side) * -(-size.width // side)
+    return count_blocks(size.height, size.width, side)
 
 
 def whole_answer(scene: Path, path: Path) -> tuple[np.ndarray, np.ndarray, float]:
@@ -180,11 +180,11 @@ def whole_answer(scene: Path, path: Path) -> tuple[np.ndarray, np.ndarray, float
 # --- the whole-image answer ---
 
 
-def check_answer(found: dict[str, bytes], scene: Path, path: Path, dtype: str) -> None:
+def check_answer(outputs: dict[str, bytes], scene: Path, path: Path, dtype: str) -> None:
     """Compare outputs with one pass over the whole scene."""
     expected, valid, tolerance = whole_answer(scene, path)
     threshold = load_model(path).metadata.threshold
-    probability, mask = pixels(found["probability.tif"]), pixels(found["mask.tif"])
+    probability, mask = pixels(outputs["probability.tif"]), pixels(outputs["mask.tif"])
     assert ((mask == 255) == ~valid).all()
     if dtype == "float32":
         assert (np.isnan(probability) == ~valid).all()
@@ -248,9 +248,9 @@ def test_a_net_needs_only_its_place_in_the_registry(
     model.net_geometry.cache_clear()
     scene, path = make_case(Case((91, 77), "new", scale, upsample, "nodata", 7, 5))
     try:
-        found = run(scene, path, "float32", tile=1)
-        assert found == run(scene, path, "float32", tile=64, threads=1, stop_at=3)
-        check_answer(found, scene, path, "float32")
+        outputs = run(scene, path, "float32", tile=1)
+        assert outputs == run(scene, path, "float32", tile=64, threads=1, stop_at=3)
+        check_answer(outputs, scene, path, "float32")
     finally:
         model.net_geometry.cache_clear()
 
@@ -271,8 +271,8 @@ def test_bytes_do_not_depend_on_tiles_threads_or_interruptions(
 ):
     scene, path = make_case(case)
     stop_at = data.draw(st.integers(0, compute_windows(scene, path) - 1))
-    one = run(scene, path, dtype, threads=1, tile=tiles[0])
-    assert run(scene, path, dtype, threads=threads, tile=tiles[1], stop_at=stop_at) == one
+    expected = run(scene, path, dtype, threads=1, tile=tiles[0])
+    assert run(scene, path, dtype, threads=threads, tile=tiles[1], stop_at=stop_at) == expected
 
 
 PLAIN = Case((97, 83), "fcnn2", 1, "nearest", "nodata", 7, 3)
@@ -297,10 +297,10 @@ def test_bytes_do_not_depend_on_the_blocks_of_the_scene(make_case, run, tmp_path
     scene, path = make_case(PLAIN)
     with rasterio.open(scene) as source:
         image, profile = source.read(), source.profile
-    other = tmp_path / "other.tif"
-    with rasterio.open(other, "w", **profile | {"compress": "deflate"} | layout) as sink:
+    stored_otherwise = tmp_path / "stored-otherwise.tif"
+    with rasterio.open(stored_otherwise, "w", **profile | {"compress": "deflate"} | layout) as sink:
         sink.write(image)
-    assert run(other, path) == run(scene, path)
+    assert run(stored_otherwise, path) == run(scene, path)
 
 
 def test_finished_row_bands_are_not_computed_again(make_case, run, monkeypatch):
@@ -388,7 +388,7 @@ def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path
         with pytest.raises(OutputError, match="no space left"):
             infer(scene, tmp_path / "mask.tif", model=path)
     # What was done is kept, of the outputs nothing is.
-    assert [found.name for found in tmp_path.glob("*mask*")] == [".mask.tif.work"]
+    assert [file.name for file in tmp_path.glob("*mask*")] == [".mask.tif.work"]
     assert len(list((tmp_path / ".mask.tif.work").glob("*.shard"))) == 4
     infer(scene, tmp_path / "mask.tif", model=path)
     assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
@@ -396,22 +396,22 @@ def test_a_disk_that_fills_up_is_told_before_all_is_computed(make_case, tmp_path
 
 def test_polygons_do_not_depend_on_how_they_were_computed(make_case, tmp_path):
     scene, path = make_case(PLAIN)
-    found = []
+    frames = []
     ways = {"tile": 1}, {"tile": 48}, {"tile": 1000}, {"probability": tmp_path / "p.tif"}
     for number, way in enumerate(ways):
         polygons = tmp_path / f"{number}.gpkg"
         infer(scene, tmp_path / f"{number}.tif", model=path, polygons=polygons, **way)
-        found.append(geopandas.read_file(polygons, layer="houses"))
-    assert len(found[0]) > 5
-    assert all(found[0].equals(other) for other in found[1:])
-    assert found[0].score.between(0.001, 1).all()
+        frames.append(geopandas.read_file(polygons, layer="houses"))
+    assert len(frames[0]) > 5
+    assert all(frames[0].equals(frame) for frame in frames[1:])
+    assert frames[0].score.between(0.001, 1).all()
 
 
 def test_verification_finds_nothing_to_say_of_a_right_mask(make_case, tmp_path):
     scene, path = make_case(Case((530, 300), "fcnn", 2, "bilinear", "nodata", 1, 9))
-    seen = infer(scene, tmp_path / "mask.tif", model=path, verify=100).verification
-    assert seen.pixels == 530 * 300
-    assert seen.differing <= 3 and seen.largest < 1e-4
+    result = infer(scene, tmp_path / "mask.tif", model=path, verify=100)
+    assert result.verification.pixels == 530 * 300
+    assert result.verification.differing <= 3 and result.verification.largest < 1e-4
 
 
 def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
@@ -434,13 +434,14 @@ def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_gpu_computes_large_windows_of_a_job_of_its_own(make_case, monkeypatch, device):
-    given = (*make_case(Case((90, 70), "fcnn2", 1, "nearest", "nothing", 1, 3)), None, None, False)
-    job = infer_module._job(*given, None, "cpu")
+    scene, path = make_case(Case((90, 70), "fcnn2", 1, "nearest", "nothing", 1, 3))
+    options = {"threshold": None, "dtype": None, "scored": False, "nodata": None}
+    on_cpu = infer_module._make_job(scene, path, **options, device="cpu")
     monkeypatch.setattr(infer_module, "pick_device", torch.device)
-    other = infer_module._job(*given, None, device)
-    assert (job.device, job.window) == ("cpu", COMPUTE)
-    assert (other.device, other.window) == (device, 4 * COMPUTE)
-    assert other.fingerprint() != job.fingerprint(), "nothing of one is taken for the other's"
+    on_gpu = infer_module._make_job(scene, path, **options, device=device)
+    assert (on_cpu.device, on_cpu.window) == ("cpu", compute_window_side(on_cpu.model))
+    assert (on_gpu.device, on_gpu.window) == (device, 4 * on_cpu.window)
+    assert on_gpu.fingerprint() != on_cpu.fingerprint(), "nothing of one is taken for the other's"
 
 
 # --- many processes ---
@@ -456,9 +457,9 @@ def cluster():
         # Half a minute by default, for a message to a worker that has just been killed.
         "distributed.comm.timeouts.connect": "3s",
     }
-    given = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
-    with dask.config.set(settled), LocalCluster(n_workers=2, **given) as made:
-        yield made
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with dask.config.set(settled), LocalCluster(n_workers=2, **options) as cluster:
+        yield cluster
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -507,12 +508,12 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
     monkeypatch.setattr(infer_module, "tasks_ahead", lambda *_: 4)
     # As if the scene were not striped: several tasks in a row band.
     monkeypatch.setattr(infer_module, "task_width", lambda scene, block, width, *_: width)
-    given = {"model": path, "tile": 16, "scheduler": cluster.scheduler_address}
+    options = {"model": path, "tile": 16, "scheduler": cluster.scheduler_address}
     with pytest.MonkeyPatch.context() as fault:
         fault.setattr(infer_module, "run_task", deadly)
         with pytest.raises(WorkersError, match=r"rows 48-63, columns 32-47.*kept.*same command"):
-            infer(scene, tmp_path / "mask.tif", **given)
+            infer(scene, tmp_path / "mask.tif", **options)
     assert len(list((tmp_path / ".mask.tif.work").glob("*.shard"))) == 3
     assert not (tmp_path / "mask.tif").exists()
-    infer(scene, tmp_path / "mask.tif", **given)
+    infer(scene, tmp_path / "mask.tif", **options)
     assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]

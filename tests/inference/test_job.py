@@ -1,37 +1,26 @@
-"""geofcn.inference.job, and inference that is stopped: by SIGKILL at any moment, by Ctrl-C."""
+"""geofcn.inference.job: what decides the pixels, and what a task computes."""
 
 import json
-import random
-import shutil
-import signal
-import subprocess
-import sys
-from collections import Counter
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import geopandas
 import numpy as np
 import pytest
 
+from geofcn.core.pixels import BLANK, HOUSE, classify, quantise
 from geofcn.core.windows import Window
-from geofcn.inference.job import Job, run_task, side_by_side
+from geofcn.inference.job import Job, run_task, side_by_side, warm_up
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import pack, unpack
 from geofcn.io.scene import open_scene
-from geofcn.models.model_file import save_model
+from geofcn.models.model_file import model_digest
 
-COMPUTE = 16
-BANDS, COLUMNS = 3, 3  # compute windows down and across the scene
-OUTPUTS = ("mask.tif", "probability.tif", "houses.gpkg")
-
-
-# --- its parts ---
+BAND = Task(1, Window(16, 0, 16, 70))
 
 
 @pytest.fixture
 def job(make_model, write_raster) -> Job:
     image = np.random.default_rng(0).integers(0, 255, (3, 50, 70), np.uint8)
+    image[:, 20:30, 20:30] = 0
     scene = open_scene(write_raster("scene.tif", image, nodata=0))
     return Job(scene, make_model(), 0.5, "float32", True, 16)
 
@@ -65,232 +54,55 @@ def test_whatever_decides_a_byte_is_in_the_fingerprint(job, make_model, change):
     assert json.loads(json.dumps(job.fingerprint())) == job.fingerprint(), "plain JSON"
 
 
-# --- stopped and started again ---
+@pytest.mark.parametrize(
+    ("dtype", "scored", "names"),
+    [
+        (None, False, {"mask"}),
+        (None, True, {"mask", "quantised"}),
+        ("uint8", False, {"mask", "quantised"}),
+        ("float32", False, {"mask", "probability"}),
+        ("float32", True, {"mask", "quantised", "probability"}),
+    ],
+)
+def test_a_task_gives_what_the_job_wants_and_no_more(job, dtype, scored, names):
+    arrays = run_task(replace(job, dtype=dtype, scored=scored), BAND)
+    assert arrays.keys() == names
+    assert {array.shape for array in arrays.values()} == {(16, 70)}
 
 
-@dataclass
-class Answer:
-    """Of the fork server: how a command ended, what it said, and how often it did what."""
-
-    code: int
-    seconds: float | None
-    stderr: str
-    events: Counter
-
-
-class ForkServer:
-    """A process of fork_server.py, and the commands it is asked to run; see there."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        script = Path(__file__).parents[1] / "support" / "fork_server.py"
-        root = script.parents[1]
-        self.process = subprocess.Popen(
-            [sys.executable, script, str(COMPUTE), "fcnn2"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=root,
-        )
-
-    def run(self, *args, **request) -> Answer:
-        log = self.folder / "log"
-        log.unlink(missing_ok=True)
-        log.touch()
-        request = {"args": [str(arg) for arg in args], "log": str(log), **request}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        stderr = log.with_name("log.err").read_text()
-        assert "Traceback" not in stderr
-        events = Counter(line.split()[0] for line in log.read_text().splitlines())
-        return Answer(answer["code"], answer["seconds"], stderr, events)
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
-        self.process.stdout.close()
+def test_the_arrays_of_a_task_are_one_prediction_in_several_forms(job):
+    job = replace(job, window=70)
+    prediction = job.predictor.window(job.scene, Window(0, 0, 50, 70))
+    whole = Task(0, Window(0, 0, 50, 70))
+    arrays = run_task(job, whole)
+    mask = classify(prediction.probability, prediction.valid, job.threshold)
+    np.testing.assert_array_equal(arrays["mask"], mask)
+    assert {0, HOUSE, BLANK} == set(np.unique(mask))
+    np.testing.assert_array_equal(np.isnan(arrays["probability"]), ~prediction.valid)
+    np.testing.assert_array_equal(
+        arrays["probability"][prediction.valid], prediction.probability[prediction.valid]
+    )
+    steps = quantise(prediction.probability, prediction.valid)
+    np.testing.assert_array_equal(arrays["quantised"], np.where(mask == HOUSE, steps, 0))
+    raster = run_task(replace(job, dtype="uint8"), whole)["quantised"]
+    np.testing.assert_array_equal(raster, steps)
 
 
-class Place:
-    """A folder with a scene and a model, and the fork server that runs `geofcn infer` on them."""
-
-    def __init__(self, folder: Path, fork_server: ForkServer):
-        self.folder, self.fork_server = folder, fork_server
-        self.out = folder / "out"
-        self.scene, self.model = folder / "scene.tif", folder / "model.safetensors"
-        self.work = self.out / ".mask.tif.work"
-
-    def infer(self, *more, **request) -> Answer:
-        mask, probability, houses = (self.out / name for name in OUTPUTS)
-        return self.fork_server.run(
-            "infer", self.scene, mask, "--model", self.model, "--probability", probability,
-            "--polygons", houses, "--outline", "raw", "--tile", 2 * COMPUTE, *more, **request,
-        )  # fmt: skip
-
-    def clear(self) -> None:
-        shutil.rmtree(self.out, ignore_errors=True)
-        self.out.mkdir()
-
-    def outputs(self) -> dict:
-        """What stands under the final names: the rasters' bytes, the polygons' features."""
-        found = {name: self.out / name for name in OUTPUTS if (self.out / name).exists()}
-        return {
-            name: geopandas.read_file(path, layer="houses").to_json() if path.suffix == ".gpkg" else
-            path.read_bytes() for name, path in found.items()
-        }  # fmt: skip
-
-    def shards(self) -> int:
-        return len(list(self.work.glob("*.shard")))
+def test_a_process_makes_its_predictor_once(job):
+    assert warm_up(job) is job.predictor is warm_up(job)
 
 
-@pytest.fixture(scope="module")
-def fork_server(tmp_path_factory):
-    fork_server = ForkServer(tmp_path_factory.mktemp("fork_server"))
-    yield fork_server
-    fork_server.close()
+def test_tags_name_the_model_and_what_changes_a_pixel(job):
+    tags = {"GEOFCN_MODEL_SHA256": model_digest(job.model), "GEOFCN_THRESHOLD": "0.5"}
+    assert job.tags() == tags
+    declared = replace(job, scene=replace(job.scene, nodata=7))
+    assert declared.tags() == tags | {"GEOFCN_NODATA": "7"}
 
 
-@pytest.fixture
-def place(tmp_path, fork_server, make_model, write_raster) -> Place:
-    """A scene of BANDS x COLUMNS compute windows, of which none is blank as a whole."""
-    shape = (3, BANDS * COMPUTE - 3, COLUMNS * COMPUTE - 5)
-    image = np.random.default_rng(1).integers(0, 255, shape, np.uint8)
-    image[:, 20:30, 20:30] = 0
-    write_raster("scene.tif", image, nodata=0)
-    save_model(make_model("fcnn2", seed=3), tmp_path / "model.safetensors")
-    made = Place(tmp_path, fork_server)
-    made.clear()
-    return made
-
-
-def test_killed_at_every_sync_and_every_rename(place):
-    whole = place.infer()
-    assert whole.code == 0
-    expected = place.outputs()
-    assert set(expected) == set(OUTPUTS)
-    among = ["fsync", "rename"]
-    moments = sum(whole.events[name] for name in among)
-    assert moments >= 2 * (BANDS + 1 + len(OUTPUTS))
-    for moment in range(1, moments + 1):
-        place.clear()
-        killed = place.infer(signal=signal.SIGKILL, among=among, event=moment)
-        assert killed.code == -signal.SIGKILL
-        _is_right_and_can_go_on(place, expected)
-
-
-def test_killed_at_random_moments(place):
-    place.infer()
-    expected = place.outputs()
-    draw = random.Random(7)
-    windows, shards = set(), set()
-    for _ in range(20):
-        place.clear()
-        delay = draw.uniform(0, 0.4)
-        killed = place.infer(signal=signal.SIGKILL, among=["window"], event=1, delay=delay)
-        windows.add(killed.events["window"])
-        shards.add(place.shards())
-        _is_right_and_can_go_on(place, expected)
-    assert len(windows) + len(shards) > 2, "the moments lie in different places of the work"
-
-
-def _is_right_and_can_go_on(place: Place, expected: dict) -> None:
-    """After a kill every final name is absent or right, and the same command ends as ever."""
-    before = place.outputs()
-    assert before == {name: expected[name] for name in before}
-    if "mask.tif" in before:
-        # The mask is published last: the job was done.
-        assert set(before) == set(expected)
-        assert "--overwrite" in place.infer().stderr
-        return
-    shards = place.shards()
-    again = place.infer()
-    assert again.code == 0, again.stderr
-    assert again.events["window"] == (BANDS - shards) * COLUMNS, "no finished band is done again"
-    assert "another job" not in again.stderr
-    assert place.outputs() == expected
-    assert sorted(path.name for path in place.out.iterdir()) == sorted(OUTPUTS)
-
-
-def test_killed_again_and_again(place):
-    place.infer()
-    expected = place.outputs()
-    place.clear()
-    for done in range(BANDS + 1):
-        killed = place.infer(signal=signal.SIGKILL, among=["rename"], event=2)
-        assert killed.code == -signal.SIGKILL
-        assert killed.events["window"] <= (BANDS - max(0, done - 1)) * COLUMNS
-        assert place.shards() == done
-    last = place.infer()
-    assert last.events["window"] == 0
-    assert place.outputs() == expected
-
-
-def _left_unfinished(place: Place) -> None:
-    killed = place.infer(signal=signal.SIGKILL, among=["rename"], event=4)
-    assert killed.code == -signal.SIGKILL
-    assert place.shards() == 2
-
-
-@pytest.mark.parametrize("change", ["threshold", "model", "scene", "nodata"])
-def test_another_job_starts_afresh_and_says_so(place, make_model, write_raster, change):
-    _left_unfinished(place)
-    more = {"threshold": ["--threshold", 0.4], "nodata": ["--nodata", 3]}.get(change, [])
-    if change == "model":
-        save_model(make_model("fcnn2", seed=4), place.model)
-    if change == "scene":
-        image = np.random.default_rng(2).integers(1, 255, (3, 45, 43), np.uint8)
-        write_raster("scene.tif", image, nodata=0)
-    answer = place.infer(*more)
-    assert answer.code == 0
-    assert "another job" in answer.stderr and ".mask.tif.work" in answer.stderr
-    assert answer.events["window"] == BANDS * COLUMNS
-    restarted = place.outputs()
-    place.clear()
-    place.infer(*more)
-    assert place.outputs() == restarted
-
-
-def test_what_changes_no_pixel_goes_on(place):
-    _left_unfinished(place)
-    answer = place.infer("--tile", 1, "--co", "COMPRESS=ZSTD", "--min-area", 2)
-    assert answer.code == 0
-    assert f"2 of {BANDS} row bands are done already" in answer.stderr
-    assert answer.events["window"] == (BANDS - 2) * COLUMNS
-
-
-def test_overwrite_goes_on_with_the_same_job(place):
-    place.infer()
-    expected = place.outputs()
-    refused = place.infer()
-    assert refused.code == 1 and "--overwrite" in refused.stderr
-    killed = place.infer("--overwrite", signal=signal.SIGKILL, among=["rename"], event=4)
-    assert killed.code == -signal.SIGKILL
-    assert place.outputs() == expected, "the old outputs stand until the new ones are ready"
-    again = place.infer("--overwrite")
-    assert again.events["window"] == (BANDS - 2) * COLUMNS
-    assert place.outputs() == expected
-
-
-def test_a_file_that_is_not_the_jobs_own_is_kept(place):
-    """A killed job may replace what it published itself, not what was put there meanwhile."""
-    _left_unfinished(place)
-    (place.out / "probability.tif").write_text("mine")
-    answer = place.infer()
-    assert answer.code == 1
-    assert "probability.tif" in answer.stderr and "--overwrite" in answer.stderr
-    assert (place.out / "probability.tif").read_text() == "mine"
-
-
-@pytest.mark.parametrize("event", [1, 5, BANDS * COLUMNS])
-def test_ctrl_c_stops_at_once_and_says_how_to_go_on(place, event):
-    stopped = place.infer(signal=signal.SIGINT, among=["window"], event=event, pause=0.02)
-    assert stopped.code == 130
-    assert stopped.seconds < 2
-    assert "same command again" in stopped.stderr
-    assert place.work.is_dir()
-    assert place.outputs() == {}
-    shards = place.shards()
-    again = place.infer()
-    assert again.code == 0
-    assert again.events["window"] == (BANDS - shards) * COLUMNS
+def test_windows_are_joined_by_name_from_left_to_right():
+    left = {"a": np.zeros((2, 3)), "b": np.ones((2, 3))}
+    right = {"a": np.ones((2, 1)), "b": np.zeros((2, 1))}
+    joined = side_by_side([left, right])
+    np.testing.assert_array_equal(joined["a"], [[0, 0, 0, 1]] * 2)
+    np.testing.assert_array_equal(joined["b"], [[1, 1, 1, 0]] * 2)
+    assert side_by_side([left]) is left

@@ -23,17 +23,17 @@ shapes = hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5)
 arrays = st.dictionaries(st.text(max_size=8), hnp.arrays(dtypes, shapes), max_size=4)
 
 
-def equal(one: dict, other: dict) -> bool:
+def equal(first: dict, second: dict) -> bool:
     """The same names in the same order; the same bytes, types and shapes."""
-    return list(one) == list(other) and all(
+    return list(first) == list(second) and all(
         (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
-        for a, b in zip(one.values(), other.values(), strict=True)
+        for a, b in zip(first.values(), second.values(), strict=True)
     )
 
 
 @given(arrays)
-def test_arrays_come_back_bit_for_bit(given_arrays):
-    assert equal(unpack(pack(given_arrays)), given_arrays)
+def test_arrays_come_back_bit_for_bit(named):
+    assert equal(unpack(pack(named)), named)
 
 
 def test_a_view_is_packed_as_what_it_shows():
@@ -96,7 +96,7 @@ def test_a_shard_has_its_name_only_when_it_is_whole(tmp_path, monkeypatch, step)
     with monkeypatch.context() as patch:
         if step == "write":
             # A folder in the way of the temporary file.
-            (shards.folder / "000000.shard.partial").mkdir()
+            (shards.folder / ".000000.shard.partial").mkdir()
         elif step == "fsync":
             patch.setattr(os, "fsync", fail)
         else:
@@ -115,7 +115,8 @@ def test_a_shard_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), sync(handle)))
     monkeypatch.setattr(Path, "replace", lambda *paths: (done.append("rename"), rename(*paths)))
     Shards(tmp_path / "work", JOB).save(0, ARRAYS)
-    assert done == ["fsync", "rename"] * 2
+    # The file, its name, and the folder that holds the name: of the fingerprint, then of the shard.
+    assert done == ["fsync", "rename", "fsync"] * 2
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut short", "emptied"])

@@ -147,8 +147,8 @@ def test_a_jpeg_in_ycbcr_is_taken_as_the_colours_it_decodes_to(scene, tmp_path, 
         decoded = dataset.read()
     loaded = load_model(mask_of.model)
     probability = loaded.predict(decoded)
-    found = mask_of(path)
+    mask = mask_of(path)
     clear = np.abs(probability - loaded.metadata.threshold) > 1e-5
     expected = classify(probability, np.ones((SIZE, SIZE), bool), loaded.metadata.threshold)
-    np.testing.assert_array_equal(found[clear], expected[clear])
-    assert clear.mean() > 0.99 and 0 < found.mean() < 1
+    np.testing.assert_array_equal(mask[clear], expected[clear])
+    assert clear.mean() > 0.99 and 0 < mask.mean() < 1

@@ -1,0 +1,249 @@
+"""Inference that is stopped and started again: by SIGKILL at any moment, by Ctrl-C."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+
+from geofcn.models.model_file import save_model
+
+COMPUTE = 16
+BANDS, COLUMNS = 3, 3  # compute windows down and across the scene
+OUTPUTS = ("mask.tif", "probability.tif", "houses.gpkg")
+
+
+@dataclass
+class Answer:
+    """Of the fork server: how a command ended, what it said, and how often it did what."""
+
+    code: int
+    seconds: float | None
+    stderr: str
+    events: Counter
+
+
+class ForkServer:
+    """A process of fork_server.py, and the commands it is asked to run; see there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        script = Path(__file__).parents[1] / "support" / "fork_server.py"
+        root = script.parents[1]
+        self.process = subprocess.Popen(
+            [sys.executable, script, str(COMPUTE), "fcnn2"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=root,
+        )
+
+    def run(self, *args, **request) -> Answer:
+        log = self.folder / "log"
+        log.unlink(missing_ok=True)
+        log.touch()
+        request = {"args": [str(arg) for arg in args], "log": str(log), **request}
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        stderr = log.with_name("log.err").read_text()
+        assert "Traceback" not in stderr
+        events = Counter(line.split()[0] for line in log.read_text().splitlines())
+        return Answer(answer["code"], answer["seconds"], stderr, events)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
+
+
+class Workplace:
+    """A folder with a scene and a model, and the fork server that runs `geofcn infer` on them."""
+
+    def __init__(self, folder: Path, fork_server: ForkServer):
+        self.folder, self.fork_server = folder, fork_server
+        self.out = folder / "out"
+        self.scene, self.model = folder / "scene.tif", folder / "model.safetensors"
+        self.work = self.out / ".mask.tif.work"
+
+    def infer(self, *more, **request) -> Answer:
+        mask, probability, houses = (self.out / name for name in OUTPUTS)
+        return self.fork_server.run(
+            "infer", self.scene, mask, "--model", self.model, "--probability", probability,
+            "--polygons", houses, "--outline", "raw", "--tile", 2 * COMPUTE, *more, **request,
+        )  # fmt: skip
+
+    def clear(self) -> None:
+        shutil.rmtree(self.out, ignore_errors=True)
+        self.out.mkdir()
+
+    def outputs(self) -> dict:
+        """What stands under the final names: the rasters' bytes, the polygons' features."""
+        paths = {name: self.out / name for name in OUTPUTS if (self.out / name).exists()}
+        return {
+            name: geopandas.read_file(path, layer="houses").to_json() if path.suffix == ".gpkg" else
+            path.read_bytes() for name, path in paths.items()
+        }  # fmt: skip
+
+    def shards(self) -> int:
+        return len(list(self.work.glob("*.shard")))
+
+
+@pytest.fixture(scope="module")
+def fork_server(tmp_path_factory):
+    fork_server = ForkServer(tmp_path_factory.mktemp("fork_server"))
+    yield fork_server
+    fork_server.close()
+
+
+@pytest.fixture
+def workplace(tmp_path, fork_server, make_model, write_raster) -> Workplace:
+    """A scene of BANDS x COLUMNS compute windows, of which none is blank as a whole."""
+    shape = (3, BANDS * COMPUTE - 3, COLUMNS * COMPUTE - 5)
+    image = np.random.default_rng(1).integers(0, 255, shape, np.uint8)
+    image[:, 20:30, 20:30] = 0
+    write_raster("scene.tif", image, nodata=0)
+    save_model(make_model("fcnn2", seed=3), tmp_path / "model.safetensors")
+    workplace = Workplace(tmp_path, fork_server)
+    workplace.clear()
+    return workplace
+
+
+def test_killed_at_every_sync_and_every_rename(workplace):
+    whole = workplace.infer()
+    assert whole.code == 0
+    expected = workplace.outputs()
+    assert set(expected) == set(OUTPUTS)
+    among = ["fsync", "rename"]
+    moments = sum(whole.events[name] for name in among)
+    assert moments >= 2 * (BANDS + 1 + len(OUTPUTS))
+    for moment in range(1, moments + 1):
+        workplace.clear()
+        killed = workplace.infer(signal=signal.SIGKILL, among=among, event=moment)
+        assert killed.code == -signal.SIGKILL
+        _is_right_and_can_go_on(workplace, expected)
+
+
+def test_killed_at_random_moments(workplace):
+    workplace.infer()
+    expected = workplace.outputs()
+    draw = random.Random(7)
+    windows, shards = set(), set()
+    for _ in range(20):
+        workplace.clear()
+        delay = draw.uniform(0, 0.4)
+        killed = workplace.infer(signal=signal.SIGKILL, among=["window"], event=1, delay=delay)
+        windows.add(killed.events["window"])
+        shards.add(workplace.shards())
+        _is_right_and_can_go_on(workplace, expected)
+    assert len(windows) + len(shards) > 2, "the moments lie in different places of the work"
+
+
+def _is_right_and_can_go_on(workplace: Workplace, expected: dict) -> None:
+    """After a kill every final name is absent or right, and the same command ends as ever."""
+    before = workplace.outputs()
+    assert before == {name: expected[name] for name in before}
+    if "mask.tif" in before:
+        # The mask is published last: the job was done.
+        assert set(before) == set(expected)
+        assert "--overwrite" in workplace.infer().stderr
+        return
+    shards = workplace.shards()
+    again = workplace.infer()
+    assert again.code == 0, again.stderr
+    assert again.events["window"] == (BANDS - shards) * COLUMNS, "no finished band is done again"
+    assert "another job" not in again.stderr
+    assert workplace.outputs() == expected
+    assert sorted(path.name for path in workplace.out.iterdir()) == sorted(OUTPUTS)
+
+
+def test_killed_again_and_again(workplace):
+    workplace.infer()
+    expected = workplace.outputs()
+    workplace.clear()
+    for done in range(BANDS + 1):
+        killed = workplace.infer(signal=signal.SIGKILL, among=["rename"], event=2)
+        assert killed.code == -signal.SIGKILL
+        assert killed.events["window"] <= (BANDS - max(0, done - 1)) * COLUMNS
+        assert workplace.shards() == done
+    last = workplace.infer()
+    assert last.events["window"] == 0
+    assert workplace.outputs() == expected
+
+
+def _left_unfinished(workplace: Workplace) -> None:
+    killed = workplace.infer(signal=signal.SIGKILL, among=["rename"], event=4)
+    assert killed.code == -signal.SIGKILL
+    assert workplace.shards() == 2
+
+
+@pytest.mark.parametrize("change", ["threshold", "model", "scene", "nodata"])
+def test_another_job_starts_afresh_and_says_so(workplace, make_model, write_raster, change):
+    _left_unfinished(workplace)
+    more = {"threshold": ["--threshold", 0.4], "nodata": ["--nodata", 3]}.get(change, [])
+    if change == "model":
+        save_model(make_model("fcnn2", seed=4), workplace.model)
+    if change == "scene":
+        image = np.random.default_rng(2).integers(1, 255, (3, 45, 43), np.uint8)
+        write_raster("scene.tif", image, nodata=0)
+    answer = workplace.infer(*more)
+    assert answer.code == 0
+    assert "another job" in answer.stderr and ".mask.tif.work" in answer.stderr
+    assert answer.events["window"] == BANDS * COLUMNS
+    restarted = workplace.outputs()
+    workplace.clear()
+    workplace.infer(*more)
+    assert workplace.outputs() == restarted
+
+
+def test_what_changes_no_pixel_goes_on(workplace):
+    _left_unfinished(workplace)
+    answer = workplace.infer("--tile", 1, "--co", "COMPRESS=ZSTD", "--min-area", 2)
+    assert answer.code == 0
+    assert f"2 of {BANDS} row bands are done already" in answer.stderr
+    assert answer.events["window"] == (BANDS - 2) * COLUMNS
+
+
+def test_overwrite_goes_on_with_the_same_job(workplace):
+    workplace.infer()
+    expected = workplace.outputs()
+    refused = workplace.infer()
+    assert refused.code == 1 and "--overwrite" in refused.stderr
+    killed = workplace.infer("--overwrite", signal=signal.SIGKILL, among=["rename"], event=4)
+    assert killed.code == -signal.SIGKILL
+    assert workplace.outputs() == expected, "the old outputs stand until the new ones are ready"
+    again = workplace.infer("--overwrite")
+    assert again.events["window"] == (BANDS - 2) * COLUMNS
+    assert workplace.outputs() == expected
+
+
+def test_a_file_that_is_not_the_jobs_own_is_kept(workplace):
+    """A killed job may replace what it published itself, not what was put there meanwhile."""
+    _left_unfinished(workplace)
+    (workplace.out / "probability.tif").write_text("mine")
+    answer = workplace.infer()
+    assert answer.code == 1
+    assert "probability.tif" in answer.stderr and "--overwrite" in answer.stderr
+    assert (workplace.out / "probability.tif").read_text() == "mine"
+
+
+@pytest.mark.parametrize("event", [1, 5, BANDS * COLUMNS])
+def test_ctrl_c_stops_at_once_and_says_how_to_go_on(workplace, event):
+    stopped = workplace.infer(signal=signal.SIGINT, among=["window"], event=event, pause=0.02)
+    assert stopped.code == 130
+    assert stopped.seconds < 2
+    assert "same command again" in stopped.stderr
+    assert workplace.work.is_dir()
+    assert workplace.outputs() == {}
+    shards = workplace.shards()
+    again = workplace.infer()
+    assert again.code == 0
+    assert again.events["window"] == (BANDS - shards) * COLUMNS

@@ -1,0 +1,20 @@
+"""geofcn.inference.result"""
+
+from pathlib import Path
+
+from geofcn.inference.result import InferenceResult
+from geofcn.inference.verify import Verification
+
+MASK, PROBABILITY, POLYGONS = Path("mask.tif"), Path("p.tif"), Path("houses.gpkg")
+
+
+def test_a_result_prints_the_files_it_names():
+    assert str(InferenceResult(MASK, None, None, 100, None, 1.0)) == "mask.tif"
+    both = InferenceResult(MASK, PROBABILITY, POLYGONS, 100, 3, 1.0)
+    assert str(both) == "mask.tif\np.tif\nhouses.gpkg"
+
+
+def test_a_verification_is_the_last_line():
+    verification = Verification(50, 1, 0.5)
+    result = InferenceResult(MASK, None, POLYGONS, 100, 0, 1.0, verification)
+    assert str(result).splitlines() == ["mask.tif", "houses.gpkg", str(verification)]
