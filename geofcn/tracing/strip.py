@@ -295,8 +295,8 @@ def sum_by_component(
     Returns
     -------
     (k + c, 4) array of int64
-        Corners, pixels, sum of values, number of valid values; of all so far, where an index is
-        its own label, else 0.
+        Corners, pixels, sum of values, number of valid values (without tables 0); of all so far,
+        where an index is its own label, else 0.
     """
     line, head, tail = strip.line, strip.head, strip.tail
     corners = np.where(np.arange(len(strip)) < strip.first_edge, 0, 2)

@@ -4,18 +4,28 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.tracing.permutations import Cycles, exchange, followers, spans, stable_argsort, unite
+from geofcn.tracing.permutations import (
+    Cycles,
+    exchange,
+    find_roots,
+    followers,
+    interleave,
+    offsets,
+    spans,
+    stable_argsort,
+    unite,
+)
 
 permutations = st.integers(1, 60).flatmap(lambda n: st.permutations(range(n)))
 
 
 def walk(successor):
     """The cycles of a permutation, each from its least item on, in the order of these."""
-    cycles, seen = [], set()
+    cycles, visited = [], set()
     for item in range(len(successor)):
         cycle = []
-        while item not in seen:
-            seen.add(item)
+        while item not in visited:
+            visited.add(item)
             cycle.append(item)
             item = successor[item]
         if cycle:
@@ -25,17 +35,22 @@ def walk(successor):
 
 @given(permutations)
 def test_cycles_are_those_of_a_walk(successor):
-    found = Cycles.find(np.array(successor))
-    cycles = walk(successor)
-    assert [part.tolist() for part in np.split(found.order, found.start[1:])] == cycles
-    assert all(found.of[item] == number for number, cycle in enumerate(cycles) for item in cycle)
+    cycles = Cycles.find(np.array(successor))
+    expected = walk(successor)
+    assert [part.tolist() for part in np.split(cycles.order, cycles.start[1:])] == expected
+    assert all(cycles.of[item] == number for number, cycle in enumerate(expected) for item in cycle)
+
+
+def test_no_items_have_no_cycles():
+    cycles = Cycles.find(np.zeros(0, np.int64))
+    assert len(cycles.order) == len(cycles.start) == len(cycles.of) == 0
 
 
 @given(permutations)
 def test_followers_go_round_each_cycle(successor):
-    found = Cycles.find(np.array(successor))
-    after = followers(found.start, len(successor))
-    assert found.order[after].tolist() == [successor[item] for item in found.order]
+    cycles = Cycles.find(np.array(successor))
+    after = followers(cycles.start, len(successor))
+    assert cycles.order[after].tolist() == [successor[item] for item in cycles.order]
 
 
 @given(st.data(), st.integers(1, 40))
@@ -44,11 +59,33 @@ def test_the_least_of_all_that_are_joined_is_their_root(data, number):
     pairs = data.draw(st.lists(st.tuples(node, node), max_size=60))
     a, b = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     groups = [{item} for item in range(number)]
-    for one, other in pairs:
-        united = groups[one] | groups[other]
+    for first, second in pairs:
+        united = groups[first] | groups[second]
         for item in united:
             groups[item] = united
     assert unite(np.arange(number), a, b).tolist() == [min(group) for group in groups]
+
+
+@given(st.data(), st.integers(1, 40))
+def test_the_root_is_where_the_parents_end(data, number):
+    parent = [data.draw(st.integers(0, node)) for node in range(number)]
+    roots = []
+    for node in range(number):
+        while parent[node] != node:
+            node = parent[node]
+        roots.append(node)
+    assert find_roots(np.array(parent)).tolist() == roots
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_offsets_bound_the_parts_of_a_ragged_array(sizes):
+    bounds = offsets(np.array(sizes, np.int64))
+    assert bounds[0] == 0
+    assert np.diff(bounds).tolist() == sizes
+
+
+def test_interleaved_arrays_take_turns():
+    assert interleave(np.array([1, 3]), np.array([2, 4])).tolist() == [1, 2, 3, 4]
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 5))))

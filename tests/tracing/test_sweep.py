@@ -31,20 +31,20 @@ def swept(mask, rows=64, values=None, valid=None) -> Polygons:
     return Polygons.concatenate([*parts, sweep.finish()])
 
 
-def outlines(found: Polygons) -> list[list[list[tuple[int, int]]]]:
+def outlines(polygons: Polygons) -> list[list[list[tuple[int, int]]]]:
     """Polygons as lists of rings, those as lists of (column, row)."""
     rings = [
-        [tuple(corner) for corner in found.coords[first:last].tolist()]
-        for first, last in zip(found.rings[:-1], found.rings[1:], strict=True)
+        [tuple(corner) for corner in polygons.coords[first:last].tolist()]
+        for first, last in zip(polygons.rings[:-1], polygons.rings[1:], strict=True)
     ]
-    bounds = zip(found.polygons[:-1], found.polygons[1:], strict=True)
+    bounds = zip(polygons.polygons[:-1], polygons.polygons[1:], strict=True)
     return [rings[first:last] for first, last in bounds]
 
 
-def to_shapely(found: Polygons) -> np.ndarray:
-    return shapely.from_ragged_array(
-        shapely.GeometryType.POLYGON, found.coords.astype(float), (found.rings, found.polygons)
-    )
+def to_shapely(polygons: Polygons) -> np.ndarray:
+    offsets = polygons.rings, polygons.polygons
+    coords = polygons.coords.astype(float)
+    return shapely.from_ragged_array(shapely.GeometryType.POLYGON, coords, offsets)
 
 
 def normal_wkb(polygons) -> list[bytes]:
@@ -56,19 +56,19 @@ def shapes_wkb(mask) -> list[bytes]:
     return normal_wkb(np.array([shapely.geometry.shape(shape) for shape, _ in shapes], object))
 
 
-def assert_same(one: Polygons, other: Polygons) -> None:
+def assert_same(actual: Polygons, expected: Polygons) -> None:
     for field in fields(Polygons):
-        a, b = getattr(one, field.name), getattr(other, field.name)
+        a, b = getattr(actual, field.name), getattr(expected, field.name)
         assert a.dtype == b.dtype, field.name
         np.testing.assert_array_equal(a, b, field.name)
 
 
 def assert_right(mask: np.ndarray, heights=BAND_HEIGHTS) -> None:
     """The polygons are those of rasterio, and the same arrays for bands of all heights."""
-    found = [swept(mask, rows) for rows in heights]
-    assert normal_wkb(to_shapely(found[0])) == shapes_wkb(mask)
-    for other in found[1:]:
-        assert_same(found[0], other)
+    first, *others = (swept(mask, rows) for rows in heights)
+    assert normal_wkb(to_shapely(first)) == shapes_wkb(mask)
+    for polygons in others:
+        assert_same(polygons, first)
 
 
 @st.composite
@@ -83,16 +83,16 @@ def masks(draw) -> np.ndarray:
 
 
 def test_one_pixel_runs_counter_clockwise_from_its_upper_left_corner():
-    found = swept(drawn("...", ".#.", "..."))
-    assert outlines(found) == [[[(1, 1), (1, 2), (2, 2), (2, 1), (1, 1)]]]
-    assert found.pixels.tolist() == [1]
+    polygons = swept(drawn("...", ".#.", "..."))
+    assert outlines(polygons) == [[[(1, 1), (1, 2), (2, 2), (2, 1), (1, 1)]]]
+    assert polygons.pixels.tolist() == [1]
 
 
 def test_a_hole_runs_clockwise_after_its_exterior():
-    found = swept(drawn("###", "#.#", "###"))
+    polygons = swept(drawn("###", "#.#", "###"))
     exterior = [(0, 0), (0, 3), (3, 3), (3, 0), (0, 0)]
-    assert outlines(found) == [[exterior, [(1, 1), (2, 1), (2, 2), (1, 2), (1, 1)]]]
-    assert found.pixels.tolist() == [8]
+    assert outlines(polygons) == [[exterior, [(1, 1), (2, 1), (2, 2), (1, 2), (1, 1)]]]
+    assert polygons.pixels.tolist() == [8]
 
 
 @pytest.mark.parametrize("rows", [("#.", ".#"), (".#", "#.")])
@@ -131,17 +131,17 @@ def test_polygons_come_by_last_row_then_first_column_then_start():
     assert starts == [(2, 0), (4, 0), (0, 0)]
 
 
-def test_one_house_inside_anothers_courtyard_is_a_polygon_of_its_own():
+def test_a_house_inside_anothers_courtyard_is_a_polygon_of_its_own():
     mask = drawn("#####", "#...#", "#.#.#", "#...#", "#####")
     assert swept(mask).pixels.tolist() == [1, 16]
 
 
-def test_nothing_pushed_and_nothing_found():
+def test_without_rows_or_foreground_there_are_no_polygons():
     assert len(Sweep(3).finish()) == 0
-    found = swept(np.zeros((5, 3), bool), 2)
-    assert len(found) == 0
-    assert found.rings.tolist() == found.polygons.tolist() == [0]
-    assert found.coords.shape == (0, 2)
+    polygons = swept(np.zeros((5, 3), bool), 2)
+    assert len(polygons) == 0
+    assert polygons.rings.tolist() == polygons.polygons.tolist() == [0]
+    assert polygons.coords.shape == (0, 2)
 
 
 # ------------------------------------------------------------------------------ the named masks
@@ -211,28 +211,28 @@ def test_equal_to_rasterio_for_every_band_height(mask):
 
 @settings(deadline=None, max_examples=100)
 @given(mask=masks(), cuts=st.lists(st.integers(0, 24)), strip=st.integers(1, 200))
-def test_bands_strips_and_the_pool_do_not_show(mask, cuts, strip):
+def test_bands_strips_and_the_store_do_not_show(mask, cuts, strip):
     expected = swept(mask)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "STRIP_PIXELS", strip)
-        assert_same(expected, swept(mask))
+        assert_same(swept(mask), expected)
         patch.setattr(module, "HELD_PER_RIPE", 0)  # nothing leaves the store before the end
-        assert_same(expected, swept(mask))
+        assert_same(swept(mask), expected)
         patch.setattr(module, "HELD_PER_RIPE", 10**9)  # every finished polygon leaves at once
-        assert_same(expected, swept(mask))
+        assert_same(swept(mask), expected)
     sweep = Sweep(mask.shape[1])
     parts = [sweep.push(band) for band in np.split(mask, sorted(cuts))]
-    assert_same(expected, Polygons.concatenate([*parts, sweep.finish()]))
+    assert_same(Polygons.concatenate([*parts, sweep.finish()]), expected)
 
 
 @settings(deadline=None, max_examples=100)
 @given(mask=masks(), rows=st.integers(1, 24))
 def test_polygons_are_valid_and_canonical(mask, rows):
-    found = swept(mask, rows)
-    assert shapely.is_valid(to_shapely(found)).all()
-    assert found.pixels.sum() == mask.sum()
+    polygons = swept(mask, rows)
+    assert shapely.is_valid(to_shapely(polygons)).all()
+    assert polygons.pixels.sum() == mask.sum()
     order = []
-    for polygon, pixels in zip(outlines(found), found.pixels, strict=True):
+    for polygon, pixels in zip(outlines(polygons), polygons.pixels, strict=True):
         areas, starts = [], []
         for ring in polygon:
             assert ring[0] == ring[-1]
@@ -257,10 +257,10 @@ def test_polygons_are_valid_and_canonical(mask, rows):
 # ---------------------------------------------------------------------------------------- values
 
 
-def brute_force(found: Polygons, values, valid) -> tuple[np.ndarray, np.ndarray]:
+def brute_force(polygons: Polygons, values, valid) -> tuple[np.ndarray, np.ndarray]:
     """Sums and counts of the valid values over the pixels each polygon covers."""
     sums, counts = [], []
-    for polygon in to_shapely(found):
+    for polygon in to_shapely(polygons):
         inside = rasterio.features.rasterize([polygon], values.shape).astype(bool) & valid
         sums.append(values[inside].sum(dtype=np.float64))
         counts.append(inside.sum())
@@ -282,35 +282,37 @@ def test_sums_and_counts_are_those_of_brute_force(mask, rows, dtype, share, seed
         values = np.round(values * 255) - (100 if dtype == "int16" else 0)
     values = values.astype(dtype)
     valid = None if share is None else random.random(mask.shape) < share
-    found = swept(mask, rows, values, valid)
-    sums, counts = brute_force(found, values, np.full(mask.shape, True) if valid is None else valid)
-    np.testing.assert_array_equal(found.counts, counts)
+    polygons = swept(mask, rows, values, valid)
+    sums, counts = brute_force(
+        polygons, values, np.full(mask.shape, True) if valid is None else valid
+    )
+    np.testing.assert_array_equal(polygons.counts, counts)
     if dtype.startswith("float"):
-        assert found.sums.dtype == np.float64
-        np.testing.assert_allclose(found.sums, sums, rtol=0, atol=1e-6)
+        assert polygons.sums.dtype == np.float64
+        np.testing.assert_allclose(polygons.sums, sums, rtol=0, atol=1e-6)
     else:
-        assert found.sums.dtype == np.int64
-        np.testing.assert_array_equal(found.sums, sums)
-    for other in (1, 5, 24):
-        assert_same(found, swept(mask, other, values, valid))
+        assert polygons.sums.dtype == np.int64
+        np.testing.assert_array_equal(polygons.sums, sums)
+    for height in (1, 5, 24):
+        assert_same(swept(mask, height, values, valid), polygons)
 
 
 def test_values_that_are_not_valid_may_be_anything():
     values = np.array([[0.5, np.nan, np.inf]], np.float32)
-    found = swept(np.ones((1, 3), bool), 1, values, np.isfinite(values))
-    assert (found.sums.tolist(), found.counts.tolist()) == ([0.5], [1])
+    polygons = swept(np.ones((1, 3), bool), 1, values, np.isfinite(values))
+    assert (polygons.sums.tolist(), polygons.counts.tolist()) == ([0.5], [1])
 
 
 @pytest.mark.parametrize("value", [np.uint8(255), np.int16(32_767), np.int64(2**46 + 1)])
 def test_large_sums_are_exact(value):
     values = np.full((300, 301), value)
-    found = swept(np.ones(values.shape, bool), 300, values)
-    assert found.sums.tolist() == [300 * 301 * int(value)]
+    polygons = swept(np.ones(values.shape, bool), 300, values)
+    assert polygons.sums.tolist() == [300 * 301 * int(value)]
 
 
 def test_without_values_sums_and_counts_are_0():
-    found = swept(np.ones((2, 2), np.uint8))
-    assert found.sums.tolist() == found.counts.tolist() == [0]
+    polygons = swept(np.ones((2, 2), np.uint8))
+    assert polygons.sums.tolist() == polygons.counts.tolist() == [0]
 
 
 # ------------------------------------------------------------------------------------ contracts
