@@ -103,7 +103,7 @@ class RasterLabels:
 class VectorLabels:
     """Polygons burned onto the scene's grid: a pixel is a house when its centre lies in one.
 
-    All polygons of the file are read at the first window and kept.
+    All polygons of the file are read once and kept in memory.
 
     Attributes
     ----------

@@ -1,5 +1,7 @@
 import itertools
 import logging
+import os
+import pickle
 
 import geopandas
 import numpy as np
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 from rasterio.transform import Affine, from_origin
 
-from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, blocks
-from geofcn.errors import LabelsError, SceneError
-from geofcn.io.labels import _to_pixels, open_labelled_scene, open_labels
+from geofcn.errors import GeofcnError, LabelsError, SceneError
+from geofcn.io.datasets import close_handles
+from geofcn.io.labels import NoLabels, _to_pixels, open_labelled_scene, open_labels
 from geofcn.io.scene import open_scene
 
 WEST, NORTH = 500_000, 5_000_000
@@ -62,9 +65,9 @@ def refused(path, scene, message):
 def test_a_raster_on_the_scenes_grid_is_taken_as_it_is(scene, write_raster, messages):
     labels = open_labels(write_raster("l.tif", pattern()), scene)
     for window in (scene.window, Window(5, 6, 7, 8)):
-        found = labels.read(window)
-        assert found.dtype == np.uint8
-        assert (found == pattern()[window.slices]).all()
+        classes = labels.read(window)
+        assert classes.dtype == np.uint8
+        assert (classes == pattern()[window.slices]).all()
     assert messages.text == ""
 
 
@@ -89,6 +92,20 @@ def test_declared_nodata_is_unknown(scene, write_raster):
     assert labels.read(scene.window)[0, 0] == BLANK
 
 
+def test_labels_that_declare_zero_nodata_have_background_all_the_same(write_raster, caplog):
+    scene = open_scene(write_raster("scene.tif", np.full((3, 8, 8), 9, np.uint8)))
+    truth = np.zeros((8, 8), np.uint8)
+    truth[2:4, 2:5] = 1
+    labels = open_labels(write_raster("labels.tif", truth, nodata=0), scene)
+    assert np.array_equal(labels.read(scene.window), truth)
+    assert "0 is taken as background" in caplog.text
+    moved = write_raster(
+        "moved.tif", truth, nodata=0, transform=from_origin(500_000.2, 5_000_000, 0.2, 0.2)
+    )
+    with pytest.raises(LabelsError, match="unsetnodata"):
+        open_labels(moved, scene)
+
+
 def test_several_values_cannot_be_told_apart(scene, write_raster):
     classes = pattern()
     classes[0, 0], classes[0, 1] = 2, 7
@@ -100,13 +117,12 @@ def test_a_shifted_grid_is_aligned_with_a_notice(scene, write_raster, messages, 
     cols, rows = shift
     transform = from_origin(WEST + cols * 0.2, NORTH - rows * 0.2, 0.2, 0.2)
     labels = open_labels(write_raster("l.tif", pattern(), transform=transform), scene)
-    found = labels.read(scene.window)
     expected = np.full((20, 30), BLANK, np.uint8)
     for r in range(20):
         for c in range(30):
             if 0 <= r - rows < 20 and 0 <= c - cols < 30:
                 expected[r, c] = pattern()[r - rows, c - cols]
-    assert (found == expected).all()
+    assert (labels.read(scene.window) == expected).all()
     assert "aligned" in messages.text
     assert (labels.read(Window(4, 3, 9, 11)) == expected[4:13, 3:14]).all()
 
@@ -134,9 +150,9 @@ def test_a_grid_upside_down_or_mirrored_overlaps_all_the_same(write_raster, sign
     scene = open_scene(write_raster("s.tif", np.ones((20, 30), np.uint8), transform=transform))
     moved = transform @ Affine.translation(2, 1)
     labels = open_labels(write_raster("l.tif", pattern(), transform=moved), scene)
-    found = labels.read(scene.window)
-    assert (found[1:, 2:] == pattern()[:-1, :-2]).all()
-    assert (found[0] == BLANK).all() and (found[:, :2] == BLANK).all()
+    classes = labels.read(scene.window)
+    assert (classes[1:, 2:] == pattern()[:-1, :-2]).all()
+    assert (classes[0] == BLANK).all() and (classes[:, :2] == BLANK).all()
 
 
 def test_a_rotated_grid_is_aligned(write_raster):
@@ -156,11 +172,11 @@ def test_another_crs_is_reprojected_with_a_notice(scene, write_raster, messages)
     path = write_raster(
         "l.tif", classes, crs="EPSG:25833", transform=from_origin(west - 3, north + 3, 0.2, 0.2)
     )
-    found = open_labels(path, scene).read(scene.window)
+    aligned = open_labels(path, scene).read(scene.window)
     assert "reprojected" in messages.text
-    assert set(np.unique(found)) == {0, 1}
+    assert set(np.unique(aligned)) == {0, 1}
     # The zones' norths differ by 4 degrees or so: the edge slants, but there is one.
-    assert (np.diff(found.astype(int), axis=1) >= 0).all()
+    assert (np.diff(aligned.astype(int), axis=1) >= 0).all()
 
 
 def test_labels_elsewhere_are_refused(scene, write_raster):
@@ -196,12 +212,12 @@ def test_files_that_are_no_labels_are_label_errors(scene, tmp_path):
     refused(tmp_path / "text.geojson", scene, "cannot be read")
 
 
-def test_a_source_is_a_scene_with_its_labels(write_raster):
-    source = open_labelled_scene(
+def test_a_labelled_scene_is_a_scene_with_its_labels(write_raster):
+    labelled = open_labelled_scene(
         write_raster("s.tif", np.full((20, 30), 7, np.uint8)), write_raster("l.tif", pattern()), 7
     )
-    assert not source.scene.read(source.scene.window)[1].any()
-    assert (source.labels.read(source.scene.window) == pattern()).all()
+    assert not labelled.scene.read(labelled.scene.window)[1].any()
+    assert (labelled.labels.read(labelled.scene.window) == pattern()).all()
     with pytest.raises(SceneError):
         open_labelled_scene("none.tif", "none-either.tif")
 
@@ -213,9 +229,9 @@ def test_a_source_is_a_scene_with_its_labels(write_raster):
 def test_vectors_of_any_format_are_burned(scene, write_vectors, name):
     labels = open_labels(write_vectors(name, on_the_ground(*PATTERN_BOXES)), scene)
     for window in (scene.window, Window(5, 6, 7, 8), Window(0, 0, 2, 2)):
-        found = labels.read(window)
-        assert found.dtype == np.uint8
-        assert (found == pattern()[window.slices]).all()
+        classes = labels.read(window)
+        assert classes.dtype == np.uint8
+        assert (classes == pattern()[window.slices]).all()
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", "EPSG:25833"])
@@ -227,10 +243,10 @@ def test_vectors_in_any_crs_are_brought_onto_the_scene(scene, write_vectors, crs
 
 def test_parts_and_holes(scene, write_vectors):
     ring, spot = on_the_ground((2, 2, 12, 12), (5, 5, 8, 8))
-    other = on_the_ground((20, 2, 24, 6))[0]
-    several = shapely.MultiPolygon([ring.difference(spot), other])
-    found = open_labels(write_vectors("l.gpkg", [several]), scene).read(scene.window)
-    assert found.sum() == 100 - 9 + 16 and found[6, 6] == 0
+    apart = on_the_ground((20, 2, 24, 6))[0]
+    several = shapely.MultiPolygon([ring.difference(spot), apart])
+    classes = open_labels(write_vectors("l.gpkg", [several]), scene).read(scene.window)
+    assert classes.sum() == 100 - 9 + 16 and classes[6, 6] == 0
 
 
 def test_only_polygons_count(scene, write_vectors):
@@ -282,10 +298,10 @@ def test_burning_by_windows_is_burning_the_whole(write_raster, write_vectors, sh
     polygons = [shapely.Polygon(points) for points in shapes]
     polygons.append(shapely.box(-0.2, -0.2, 0.2, 0.2))  # on the scene, on no pixel's centre
     labels = open_labels(write_vectors(f"{next(COUNTER)}.fgb", polygons, crs=None), scene)
-    found = np.full((20, 30), 9, np.uint8)
+    by_windows = np.full((20, 30), 9, np.uint8)
     for window in blocks(scene.window, size):
-        found[window.slices] = labels.read(window)
-    assert (found == labels.read(scene.window)).all()
+        by_windows[window.slices] = labels.read(window)
+    assert (by_windows == labels.read(scene.window)).all()
 
 
 @pytest.mark.parametrize("corner", [0, 1_000, 70_000])
@@ -300,42 +316,12 @@ def test_an_edge_through_pixel_centres_is_the_same_in_every_window(corner):
         for size in (7, 30):
             image = np.zeros((30, 30), np.uint8)
             for window in blocks(Window(0, 0, 30, 30), size):
-                place = Affine.translation(corner + window.col, corner + window.row)
+                shift = Affine.translation(corner + window.col, corner + window.row)
                 image[window.slices] = rasterize(
-                    [(polygon, HOUSE)], out_shape=window.shape, transform=place
+                    [(polygon, HOUSE)], out_shape=window.shape, transform=shift
                 )
             images.append(image)
         assert (images[0] == images[1]).all()
-
-
-# --- the real scene ---
-
-
-def test_the_same_houses_in_three_crs_give_nearly_the_same_raster(real_data):
-    folder = real_data / "karezza"
-    scene = open_scene(folder / "scene.tif")
-    window = Window(256, 512, 1280, 1280)
-    truth = open_labels(folder / "labels.tif", scene).read(window)
-    assert 0.05 < truth.mean() < 0.3
-    for name in ("labels.gpkg", "labels_utm32.gpkg", "labels_wgs84.geojson"):
-        found = open_labels(folder / name, scene).read(window)
-        assert (found != truth).mean() < 5e-4, name
-        overlap = np.count_nonzero(found & truth) / np.count_nonzero(found | truth)
-        assert overlap > 0.995, name
-
-
-def test_labels_that_declare_zero_nodata_have_background_all_the_same(write_raster, caplog):
-    scene = open_scene(write_raster("scene.tif", np.full((3, 8, 8), 9, np.uint8)))
-    truth = np.zeros((8, 8), np.uint8)
-    truth[2:4, 2:5] = 1
-    labels = open_labels(write_raster("labels.tif", truth, nodata=0), scene)
-    assert np.array_equal(labels.read(scene.window), truth)
-    assert "0 is taken as background" in caplog.text
-    moved = write_raster(
-        "moved.tif", truth, nodata=0, transform=from_origin(500_000.2, 5_000_000, 0.2, 0.2)
-    )
-    with pytest.raises(LabelsError, match="unsetnodata"):
-        open_labels(moved, scene)
 
 
 def test_geoparquet_labels_are_those_of_a_geopackage(write_raster, tmp_path):
@@ -350,3 +336,157 @@ def test_geoparquet_labels_are_those_of_a_geopackage(write_raster, tmp_path):
     )
     assert np.array_equal(first, second)
     assert first.sum() == 10 * 15
+
+
+# --- within an area ---
+
+
+def test_labels_count_for_nothing_outside_of_an_area(write_raster, write_vectors):
+    scene_path = write_raster("s.tif", np.full((3, 20, 30), 9, np.uint8))
+    area_path = write_vectors("area.gpkg", on_the_ground((2, 1, 15, 14), (18, 0, 30, 20)))
+    expected = np.full((20, 30), BLANK, np.uint8)
+    for rows, cols in ((slice(1, 14), slice(2, 15)), (slice(0, 20), slice(18, 30))):
+        expected[rows, cols] = pattern()[rows, cols]
+    for labels_path in (
+        write_raster("l.tif", pattern()),
+        write_vectors("l.gpkg", on_the_ground(*PATTERN_BOXES)),
+    ):
+        labelled = open_labelled_scene(scene_path, labels_path, area=area_path)
+        assert (labelled.labels.read(labelled.scene.window) == expected).all()
+        window = Window(5, 6, 7, 14)
+        assert (labelled.labels.read(window) == expected[window.slices]).all()
+        assert labelled.labels.path == str(labels_path)
+
+
+def test_what_is_unknown_stays_unknown_within_the_area(write_raster, write_vectors):
+    classes = pattern()
+    classes[0, :5] = 255
+    labelled = open_labelled_scene(
+        write_raster("s.tif", np.full((3, 20, 30), 9, np.uint8)),
+        write_raster("l.tif", classes, nodata=255),
+        area=write_vectors("area.gpkg", on_the_ground((0, 0, 30, 20))),
+    )
+    assert (labelled.labels.read(labelled.scene.window) == classes).all()
+
+
+def test_an_area_that_will_not_do_is_refused(write_raster, write_vectors):
+    scene_path = write_raster("s.tif", np.full((3, 20, 30), 9, np.uint8))
+    labels_path = write_raster("l.tif", pattern())
+    far = write_vectors("far.gpkg", on_the_ground((900, 900, 910, 910)))
+    for area, message in (
+        (labels_path, "given as polygons, not as a raster"),
+        (far, r"none of its 1 polygons lies on s\.tif"),
+        ("none.gpkg", "no such file"),
+    ):
+        with pytest.raises(LabelsError, match=message) as caught:
+            open_labelled_scene(scene_path, labels_path, area=area)
+        assert str(caught.value).startswith(f"{area}: ")
+
+
+# --- what labels have in common ---
+
+
+def test_no_labels_are_background_everywhere():
+    classes = NoLabels().read(Window(3, 4, 5, 6))
+    assert classes.shape == (5, 6) and classes.dtype == np.uint8
+    assert (classes == BACKGROUND).all()
+
+
+def test_labels_change_their_identity_when_one_of_their_files_does(write_raster, write_vectors):
+    scene_path = write_raster("s.tif", np.full((3, 20, 30), 9, np.uint8))
+    paths = {
+        "raster": write_raster("l.tif", pattern()),
+        "vector": write_vectors("l.gpkg", on_the_ground(*PATTERN_BOXES)),
+        "area": write_vectors("area.gpkg", on_the_ground((0, 0, 30, 20))),
+    }
+
+    def identities() -> list:
+        raster, vector, masked = (
+            open_labelled_scene(scene_path, paths[kind], area=area).labels
+            for kind, area in (("raster", None), ("vector", None), ("raster", paths["area"]))
+        )
+        return [raster.identity, vector.identity, masked.identity]
+
+    changed = {"raster": [True, False, True], "vector": [False, True, False]}
+    changed["area"] = [False, False, True]
+    for kind, expected in changed.items():
+        before = identities()
+        assert identities() == before
+        os.utime(paths[kind], ns=(0, 10**18))
+        after = identities()
+        assert [new != old for new, old in zip(after, before, strict=True)] == expected, kind
+
+
+def test_labels_can_be_pickled_and_compared(scene, write_raster, write_vectors):
+    for path in (
+        write_raster("l.tif", pattern()),
+        write_vectors("l.gpkg", on_the_ground(*PATTERN_BOXES)),
+    ):
+        labels = open_labels(path, scene)
+        copy = pickle.loads(pickle.dumps(labels))
+        assert copy == labels and hash(copy) == hash(labels)
+        assert (copy.read(scene.window) == pattern()).all()
+
+
+# --- errors ---
+
+
+def test_an_error_of_the_raster_is_told_once_as_one_of_the_labels(scene, tmp_path):
+    path = tmp_path / "l.tif"
+    for content in (None, b"no raster"):
+        if content:
+            path.write_bytes(content)
+        with pytest.raises(SceneError) as plain:
+            open_scene(path)
+        with pytest.raises(LabelsError) as caught:
+            open_labels(path, scene)
+        assert str(caught.value) == str(plain.value)
+        assert type(caught.value.__cause__) is SceneError
+
+
+def test_a_scene_that_cannot_be_opened_is_an_error_of_the_scene(write_raster, tmp_path):
+    labels_path = write_raster("l.tif", pattern())
+    with pytest.raises(SceneError, match=r"none\.tif: there is no such file"):
+        open_labelled_scene(tmp_path / "none.tif", labels_path)
+
+
+def test_an_error_of_the_vectors_is_told_once(scene, write_vectors, tmp_path):
+    (tmp_path / "bad.gpkg").write_bytes(b"no database")
+    line = shapely.LineString([(WEST, NORTH), (WEST + 5, NORTH - 3)])
+    for path in (
+        tmp_path / "none.gpkg",
+        tmp_path / "bad.gpkg",
+        write_vectors("nowhere.shp", on_the_ground((0, 0, 4, 4)), crs=None),
+        write_vectors("lines.gpkg", [line]),
+        write_vectors("far.gpkg", on_the_ground((900, 900, 910, 910))),
+    ):
+        with pytest.raises(LabelsError) as caught:
+            open_labels(path, scene)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert str(caught.value).count(f"{path}: ") == 1
+        assert not isinstance(caught.value.__cause__, GeofcnError)
+
+
+def test_damage_to_a_raster_of_labels_is_an_error_of_reading_it(scene, write_raster):
+    path = write_raster("l.tif", pattern())
+    labels = open_labels(path, scene)
+    close_handles()
+    path.unlink()
+    with pytest.raises(SceneError, match=r"l\.tif: cannot read rows 0-19"):
+        labels.read(scene.window)
+
+
+# --- the real scene ---
+
+
+def test_the_same_houses_in_three_crs_give_nearly_the_same_raster(real_data):
+    folder = real_data / "karezza"
+    scene = open_scene(folder / "scene.tif")
+    window = Window(256, 512, 1280, 1280)
+    truth = open_labels(folder / "labels.tif", scene).read(window)
+    assert 0.05 < truth.mean() < 0.3
+    for name in ("labels.gpkg", "labels_utm32.gpkg", "labels_wgs84.geojson"):
+        burned = open_labels(folder / name, scene).read(window)
+        assert (burned != truth).mean() < 5e-4, name
+        overlap = np.count_nonzero(burned & truth) / np.count_nonzero(burned | truth)
+        assert overlap > 0.995, name

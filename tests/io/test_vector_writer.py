@@ -5,11 +5,10 @@ import logging
 import resource
 import sqlite3
 import struct
-import xml.etree.ElementTree as ET
-from contextlib import closing
 
 import geopandas
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import pyproj
@@ -17,6 +16,7 @@ import pytest
 import rasterio.crs
 import shapely
 
+from geofcn import errors
 from geofcn.errors import OutputError
 from geofcn.io import files, vector_writer
 from geofcn.io.vector_writer import (
@@ -77,25 +77,25 @@ def path(request, tmp_path):
 
 def test_every_format_gives_back_what_was_written(path):
     assert write_polygons(path, batches(5), CRS) == 5
-    found = read(path).sort_values("id", ignore_index=True)  # an index may reorder FlatGeobuf
+    frame = read(path).sort_values("id", ignore_index=True)  # an index may reorder FlatGeobuf
     expected = columns(np.arange(5))
     if path.suffix == ".shp":
         expected["perimeter"] = expected.pop("perimeter_m")
-    assert set(found.columns) == {*expected, "geometry"}
+    assert set(frame.columns) == {*expected, "geometry"}
     for name, values in expected.items():
         if name == "status":
-            assert list(found[name]) == list(values)
+            assert list(frame[name]) == list(values)
         else:
-            np.testing.assert_array_equal(found[name].to_numpy(float), values.astype(float))
-    assert found.score.isna().sum() == 1
+            np.testing.assert_array_equal(frame[name].to_numpy(float), values.astype(float))
+    assert frame.score.isna().sum() == 1
     if path.suffix == ".geojson":
-        assert found.crs == "EPSG:4326"
-        found = found.to_crs(CRS)
-        apart = shapely.symmetric_difference(found.geometry.to_numpy(), houses(5))
+        assert frame.crs == "EPSG:4326"
+        frame = frame.to_crs(CRS)
+        apart = shapely.symmetric_difference(frame.geometry.to_numpy(), houses(5))
         assert shapely.area(apart).max() < 0.01
     else:
-        assert found.crs == CRS
-        assert shapely.equals_exact(found.geometry, houses(5), 0, normalize=True).all()
+        assert frame.crs == CRS
+        assert shapely.equals_exact(frame.geometry, houses(5), 0, normalize=True).all()
 
 
 def test_every_format_but_flatgeobuf_keeps_the_order(path):
@@ -117,14 +117,14 @@ def test_nothing_but_the_outputs_is_left(path):
 
 def test_no_polygons_make_an_empty_layer_with_its_columns(path):
     assert write_polygons(path, iter(()), CRS) == 0
-    found = read(path)
-    assert len(found) == 0
+    frame = read(path)
+    assert len(frame) == 0
     if path.suffix == ".geojson":  # it names columns in features only
-        assert found.crs == "EPSG:4326"
+        assert frame.crs == "EPSG:4326"
         return
-    assert found.crs == CRS
+    assert frame.crs == CRS
     names = [name[:10].rstrip("_") if path.suffix == ".shp" else name for name in FOOTPRINT_COLUMNS]
-    assert list(found.columns) == [*names, "geometry"]
+    assert list(frame.columns) == [*names, "geometry"]
     if path.suffix != ".parquet":
         assert (
             pyogrio.read_info(path, layer=pyogrio.list_layers(path)[0, 0])["geometry_type"]
@@ -151,14 +151,14 @@ def test_geometry_type_is_polygon(path):
 
 
 def test_other_columns_are_written_as_given(path):
-    values = {"id": np.array([4, 2]), "verdict": np.array(["hit", None], dtype=object)}
+    values = {"id": np.array([4, 2]), "outcome": np.array(["hit", None], dtype=object)}
     batch = FeatureBatch(houses(2), values)
-    write_polygons(path, [batch], CRS, columns={"id": "int64", "verdict": "string"})
-    found = read(path).sort_values("id", ignore_index=True)
-    assert list(found.columns) == ["id", "verdict", "geometry"]
-    assert list(found.id) == [2, 4]
-    assert found.verdict[1] == "hit"
-    assert found.verdict[0] in (None, "") or found.verdict.isna()[0]
+    write_polygons(path, [batch], CRS, columns={"id": "int64", "outcome": "string"})
+    frame = read(path).sort_values("id", ignore_index=True)
+    assert list(frame.columns) == ["id", "outcome", "geometry"]
+    assert list(frame.id) == [2, 4]
+    assert frame.outcome[1] == "hit"
+    assert frame.outcome[0] in (None, "") or frame.outcome.isna()[0]
 
 
 def test_without_score_there_is_no_style(path):
@@ -176,9 +176,9 @@ def test_without_crs_coordinates_stay_as_they_are(path):
         corner = np.min(text["features"][0]["geometry"]["coordinates"][0], axis=0)
         assert corner.tolist() == [WEST, SOUTH]
         return
-    found = read(path).sort_values("id", ignore_index=True)
-    assert found.crs is None or found.crs.name.startswith("Undefined")
-    assert shapely.equals_exact(found.geometry, houses(2), 0, normalize=True).sum() == 2
+    frame = read(path).sort_values("id", ignore_index=True)
+    assert frame.crs is None or frame.crs.name.startswith("Undefined")
+    assert shapely.equals_exact(frame.geometry, houses(2), 0, normalize=True).sum() == 2
 
 
 @pytest.mark.parametrize("crs", [pyproj.CRS(CRS), rasterio.crs.CRS.from_epsg(25832)])
@@ -193,9 +193,8 @@ def test_a_crs_without_a_code_survives(tmp_path):
     for ending in (".gpkg", ".parquet", ".shp"):
         path = tmp_path / f"a{ending}"
         write_polygons(path, batches(1), crs)
-        found = read(path).crs
-        there = pyproj.Transformer.from_crs(found, "OGC:CRS84", always_xy=True)
-        np.testing.assert_allclose(there.transform(0, 0), (11, 46.5), atol=1e-9)
+        to_degrees = pyproj.Transformer.from_crs(read(path).crs, "OGC:CRS84", always_xy=True)
+        np.testing.assert_allclose(to_degrees.transform(0, 0), (11, 46.5), atol=1e-9)
 
 
 # --- independence of the batches -----------------------------------------------------------------
@@ -268,8 +267,8 @@ def test_geojson_is_in_degrees_with_nine_decimals(tmp_path):
     write_polygons(path, batches(1), CRS)
     document = json.loads(path.read_text(encoding="utf-8"))
     ring = np.array(document["features"][0]["geometry"]["coordinates"][0])
-    there = pyproj.Transformer.from_crs(CRS, "OGC:CRS84", always_xy=True)
-    lon, lat = there.transform(WEST, SOUTH)
+    to_degrees = pyproj.Transformer.from_crs(CRS, "OGC:CRS84", always_xy=True)
+    lon, lat = to_degrees.transform(WEST, SOUTH)
     assert np.abs(ring - (lon, lat)).sum(axis=1).min() < 1e-9
     assert 11 < lon < 12 and 46 < lat < 47
     assert document["name"] == "houses"
@@ -280,8 +279,10 @@ def test_geojson_is_in_degrees_with_nine_decimals(tmp_path):
 
 def test_coordinates_that_have_no_degrees_are_an_error(tmp_path):
     away = FeatureBatch(shapely.box([1e30], [1e30], [2e30], [2e30]), {"id": np.array([0])})
-    with pytest.raises(OutputError, match=r"a\.geojson: the polygons have no place in degrees"):
+    message = r"a\.geojson: the polygons have no place in degrees"
+    with pytest.raises(OutputError, match=message) as caught:
         write_polygons(tmp_path / "a.geojson", [away], CRS, columns=ONLY_ID)
+    assert "writing failed" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
@@ -303,8 +304,7 @@ def test_geoparquet_is_1_1_with_a_bbox_to_filter_by(tmp_path, monkeypatch):
         "xmax": WEST + 36,
         "ymax": SOUTH + 6,
     }
-    found = read(path, bbox=(WEST + 17, SOUTH, WEST + 33, SOUTH + 1))
-    assert list(found.id) == [2, 3]
+    assert list(read(path, bbox=(WEST + 17, SOUTH, WEST + 33, SOUTH + 1)).id) == [2, 3]
 
 
 @pytest.mark.parametrize("ending", [".gpkg", ".fgb"])
@@ -321,48 +321,6 @@ def test_layer_name_is_the_callers(tmp_path):
     path = tmp_path / "a.gpkg"
     write_polygons(path, batches(1), CRS, layer="my roofs")
     assert pyogrio.list_layers(path)[:, 0].tolist() == ["my roofs", "layer_styles"]
-
-
-# --- the style -----------------------------------------------------------------------------------
-
-
-def check_style(text):
-    """Five classes from 0 to 1 without a gap, one more for no score; each has its symbol."""
-    renderer = ET.fromstring(text.split("\n", 1)[1]).find("renderer-v2")
-    assert renderer.get("type") == "graduatedSymbol"
-    assert '"score"' in renderer.get("attr")
-    bounds = [(float(r.get("lower")), float(r.get("upper"))) for r in renderer.iter("range")]
-    assert bounds == [(0, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1), (-1, -1)]
-    symbols = {symbol.get("name") for symbol in renderer.iter("symbol")}
-    assert symbols == {r.get("symbol") for r in renderer.iter("range")}
-
-
-def test_geopackage_holds_its_style_as_qgis_saves_it(tmp_path):
-    path = tmp_path / "a.gpkg"
-    write_polygons(path, batches(1), CRS)
-    with closing(sqlite3.connect(path)) as database:
-        (row,) = database.execute(
-            "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
-        )
-        geometry = database.execute("SELECT column_name FROM gpkg_geometry_columns").fetchone()[0]
-        kind = database.execute(
-            "SELECT data_type FROM gpkg_contents WHERE table_name = 'layer_styles'"
-        ).fetchone()
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert row[:3] == ("houses", geometry, 1)
-    assert kind == ("attributes",)
-    check_style(row[3])
-
-
-def test_other_formats_have_their_style_beside_them(tmp_path):
-    write_polygons(tmp_path / "a.fgb", batches(1), CRS)
-    check_style((tmp_path / "a.qml").read_text(encoding="utf-8"))
-
-
-def test_a_style_that_is_there_is_left_alone(tmp_path):
-    (tmp_path / "a.qml").write_text("mine")
-    write_polygons(tmp_path / "a.fgb", batches(1), CRS)
-    assert (tmp_path / "a.qml").read_text() == "mine"
 
 
 # --- refusals ------------------------------------------------------------------------------------
@@ -446,7 +404,12 @@ def test_names_that_would_be_taken_for_urls_are_refused(tmp_path, name):
 # --- failures ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [ValueError("upstream"), KeyboardInterrupt(), RuntimeError("no")])
+FOREIGN = (KeyboardInterrupt, ValueError, RuntimeError, OSError, sqlite3.Error, pa.ArrowInvalid)
+# Each is a ValueError, an OSError or a RuntimeError too.
+OWN = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+
+
+@pytest.mark.parametrize("error", [kind("upstream") for kind in (*FOREIGN, *OWN)], ids=repr)
 def test_an_error_of_the_callers_passes_through_and_leaves_nothing(path, error, monkeypatch):
     monkeypatch.setattr(vector_writer, "GROUP_ROWS", 2)
 
@@ -492,6 +455,43 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(path, share):
     assert not list(path.parent.iterdir())
 
 
+@pytest.mark.parametrize("step", ["_verify", "add_style", "_publish"])
+def test_a_step_after_writing_that_fails_is_one_output_error(path, monkeypatch, step):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(vector_writer, step, fail)
+    with pytest.raises(OutputError, match=r"No space left on device.*GB are free") as caught:
+        write_polygons(path, batches(2), CRS)
+    assert str(caught.value).count("writing failed") == 1
+    assert type(caught.value.__cause__) is OSError
+    assert not list(path.parent.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_one_output_error(path, monkeypatch):
+    def denied(target):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files, "make_partial_folder", denied)
+    with pytest.raises(OutputError, match="Permission denied") as caught:
+        write_polygons(path, batches(2), CRS)
+    assert str(caught.value).count("writing failed") == 1
+
+
+def test_polygons_that_do_not_read_back_are_an_error_of_their_number(path, monkeypatch):
+    monkeypatch.setattr(vector_writer, "_count_geometry", lambda batches: 1)
+    with pytest.raises(OutputError, match="1 of 3 polygons read back"):
+        write_polygons(path, batches(3), CRS)
+    assert not list(path.parent.iterdir())
+
+
+def test_a_long_reason_is_cut_at_its_start(tmp_path):
+    reason = "BEGIN " + "x" * 400 + " the end."
+    message = str(vector_writer._failed(tmp_path / "a.gpkg", RuntimeError(reason)))
+    assert "BEGIN" not in message and "x the end); " in message
+    assert "(KeyError)" in str(vector_writer._failed(tmp_path / "a.gpkg", KeyError()))
+
+
 def test_what_a_killed_run_left_is_removed(path):
     left = path.with_name(f".{path.name}.partial")
     left.mkdir()
@@ -499,9 +499,3 @@ def test_what_a_killed_run_left_is_removed(path):
     write_polygons(path, batches(2), CRS)
     assert len(read(path)) == 2
     assert not left.exists()
-
-
-def test_gdal_settings_are_put_back(tmp_path):
-    before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
-    write_polygons(tmp_path / "a.gpkg", batches(1), CRS)
-    assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") == before
