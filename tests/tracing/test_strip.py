@@ -160,8 +160,8 @@ def test_a_hole_belongs_to_the_component_around_it():
 
 
 def test_a_hole_under_the_border_belongs_to_what_lies_above():
-    strip = below("###", "#.#", "###")
-    assert labels_of(strip).tolist() == [0, 0, 0], "what was open, its gate's cycle, the hole"
+    strip = below("###", "#.#", "###", "...")
+    assert labels_of(strip).tolist() == [0, 0, 0], "what was open, its chain's cycle, the hole"
 
 
 def flood(mask: np.ndarray) -> list[int]:
