@@ -1,4 +1,4 @@
-"""Polygons of a sweep as shapely's, in map coordinates, without small holes."""
+"""Traced polygons to shapely and to map coordinates, and small holes filled."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from affine import Affine
 
     from geofcn.core.geodesy import Ground
-    from geofcn.tracing.sweep import Polygons
+    from geofcn.tracing.rings import Polygons
 
 
 def to_shapely(polygons: Polygons) -> np.ndarray:
-    """The polygons of a sweep as shapely Polygons (n,) in pixel corners (column, row)."""
+    """Traced polygons as shapely Polygons (n,) in pixel corners (column, row)."""
     return shapely.from_ragged_array(
         shapely.GeometryType.POLYGON,
         polygons.coords.astype(np.float64),
@@ -26,7 +26,14 @@ def to_shapely(polygons: Polygons) -> np.ndarray:
 
 
 def to_map(polygons: np.ndarray, transform: Affine) -> np.ndarray:
-    """Polygons (n,) from pixel corners (column, row) to CRS coordinates (x, y).
+    """Polygons from pixel corners (column, row) to CRS coordinates (x, y).
+
+    Parameters
+    ----------
+    polygons : (n,) array of Polygon
+        In pixel corners.
+    transform : Affine
+        From pixel corners to CRS coordinates, as rasterio has it.
 
     Examples
     --------
@@ -41,16 +48,35 @@ def to_map(polygons: np.ndarray, transform: Affine) -> np.ndarray:
 
 
 def fill_holes(polygons: np.ndarray, ground: Ground, area: float) -> np.ndarray:
-    """Polygons (n,) in CRS coordinates without their holes of less than `area` square metres."""
+    """Polygons without their small holes.
+
+    Parameters
+    ----------
+    polygons : (n,) array of Polygon
+        In CRS coordinates.
+    ground : Ground
+        Measures in their CRS.
+    area : float
+        Holes that are smaller go, in square metres on the ground.
+
+    Examples
+    --------
+    >>> from geofcn.core.geodesy import Ground
+    >>> court = shapely.box(0, 0, 9, 9).difference(shapely.box(1, 1, 3, 2))
+    >>> len(fill_holes(np.array([court]), Ground(None), 2.0)[0].interiors)
+    1
+    >>> len(fill_holes(np.array([court]), Ground(None), 2.1)[0].interiors)
+    0
+    """
     holed = np.flatnonzero(shapely.get_num_interior_rings(polygons))
     if not len(holed):
         return polygons
     rings = Rings.of(polygons[holed])
     filled_rings = shapely.linearrings(rings.points, indices=rings.ring)
     areas, _ = ground.measure(shapely.polygons(filled_rings))
-    wanted = rings.is_exterior | (areas >= area)
-    first = np.append(0, np.cumsum(np.diff(rings.first)[wanted]))
-    points = rings.points[wanted[rings.ring]]
+    remaining = rings.is_exterior | (areas >= area)
+    first = np.append(0, np.cumsum(np.diff(rings.first)[remaining]))
+    points = rings.points[remaining[rings.ring]]
     filled = polygons.copy()
-    filled[holed] = from_rings(points, first, rings.polygon[wanted], len(holed))
+    filled[holed] = from_rings(points, first, rings.polygon[remaining], len(holed))
     return filled

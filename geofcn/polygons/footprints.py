@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -14,23 +13,33 @@ from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.errors import OutputError
 from geofcn.executors import stream
+from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
 from geofcn.polygons.convert import fill_holes, to_map, to_shapely
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.regularize import regularize
 from geofcn.runtime import cores
-from geofcn.tracing.sweep import Polygons, Sweep
+from geofcn.tracing.rings import Polygons
+from geofcn.tracing.sweep import Sweep
 
+# Rows of a mask that are read and swept at once.
 BAND_ROWS = 256
-
 
 # Polygons that are made footprints of at once, at the least.
 GATHERED = 512
 
 
 def refuse_no_crs(scene: Scene, allow: bool) -> None:
-    """Raise OutputError for polygons without a place on the ground."""
+    """Raise OutputError where polygons would have no place on the ground.
+
+    Parameters
+    ----------
+    scene : Scene
+        Whose CRS they would have.
+    allow : bool
+        Plain coordinates are wanted.
+    """
     if scene.crs is None and not allow:
         raise OutputError(
             f"{scene.path}: it has no CRS, so its polygons would lie nowhere; set one, or give "
@@ -39,16 +48,34 @@ def refuse_no_crs(scene: Scene, allow: bool) -> None:
 
 
 def write_footprints(
-    path: str | os.PathLike,
+    path: StrPath,
     bands: Iterable[tuple[np.ndarray, np.ndarray | None]],
     scene: Scene,
     outline: Outline,
 ) -> int:
-    """Write the footprints of a mask given in full-width row bands; return how many there are.
+    """Write the footprints of a mask, given in row bands, to a vector file.
 
-    bands  (houses (rows, columns) boolean, probabilities (rows, columns) uint8 or None), from the
-           first row of `scene` to its last
-    scene  gives the width, the transform and the CRS
+    Parameters
+    ----------
+    path : path
+        File to write, or to replace; see `geofcn.io.vector_writer.write_polygons`.
+    bands : iterable of (houses, probabilities)
+        Full-width row bands from the first row of the scene to its last: (rows, columns) bool, and
+        (rows, columns) uint8 (0-254 for 0-1, 255 blank) or None.
+    scene : Scene
+        Gives the width, the transform and the CRS.
+    outline : Outline
+        How polygons are cleaned.
+
+    Returns
+    -------
+    int
+        How many footprints there are.
+
+    Raises
+    ------
+    OutputError
+        Where the file cannot be written.
     """
     batches = footprints(bands, scene.width, scene.transform, scene.crs, outline)
     return write_polygons(path, batches, scene.crs, overwrite=True)
@@ -61,7 +88,30 @@ def footprints(
     crs: CRS | None,
     outline: Outline,
 ) -> Iterator[FeatureBatch]:
-    """Batches of finished footprints in CRS coordinates, in order, with their ids from 1."""
+    """Batches of finished footprints of a mask that is given in row bands.
+
+    Memory is bounded by the bands and by what is open at their borders, not by the mask. The
+    footprints do not depend on how the mask is cut into bands.
+
+    Parameters
+    ----------
+    bands : iterable of (houses, probabilities)
+        As `write_footprints` takes them.
+    width : int
+        Columns of the mask.
+    transform : Affine
+        Pixel corners (column, row) to CRS coordinates (x, y).
+    crs : CRS or None
+        Areas and perimeters are measured on its ellipsoid; None: in plane units.
+    outline : Outline
+        How polygons are cleaned.
+
+    Yields
+    ------
+    FeatureBatch
+        Polygons in CRS coordinates, ordered by their last row, with the columns id (from 1),
+        area_m2, perimeter_m, score (mean probability, NaN without), n_px (of the mask) and status.
+    """
     finish = partial(_finish, transform, Ground(crs), outline)
     number = 1
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
@@ -74,26 +124,37 @@ def footprints(
 def sweep_bands(
     bands: Iterable[tuple[np.ndarray, np.ndarray | None]], width: int
 ) -> Iterator[Polygons]:
-    """The polygons of a mask given in row bands, as they finish."""
+    """The polygons of a mask given in row bands, as they finish, in pixel corners.
+
+    Parameters
+    ----------
+    bands : iterable of (houses, probabilities)
+        As `write_footprints` takes them.
+    width : int
+        Columns of the mask.
+    """
     sweep = Sweep(width)
     for houses, quantised in bands:
+        valid = None
         # To look for blank pixels first is cheaper than to sum which ones are not.
-        some_blank = quantised is not None and quantised.max(initial=0) == BLANK
-        yield sweep.push(houses, quantised, quantised != BLANK if some_blank else None)
+        if quantised is not None and quantised.max(initial=0) == BLANK:
+            valid = np.not_equal(quantised, BLANK)
+        yield sweep.push(houses, quantised, valid)
     yield sweep.finish()
 
 
 def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
     """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size."""
-    held, count = [], 0
+    parts: list[Polygons] = []
+    count = 0
     for polygons in swept:
-        held.append(polygons)
+        parts.append(polygons)
         count += len(polygons)
         if count >= GATHERED:
-            yield Polygons.concatenate(held)
-            held, count = [], 0
+            yield Polygons.concatenate(parts)
+            parts, count = [], 0
     if count:
-        yield Polygons.concatenate(held)
+        yield Polygons.concatenate(parts)
 
 
 def _finish(

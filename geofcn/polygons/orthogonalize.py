@@ -1,12 +1,12 @@
-"""Right angles for the outlines of houses, on whole arrays of polygons in pixels.
+"""Orthogonalise building outlines: right angles, on whole arrays of polygons in pixels.
 
 Douglas-Peucker leaves an outline's few edges. Their lengths squared, at four times their angles,
-add up to one dominant direction (Duda and Hart's circular mean: four times an angle is the same for
-all edges of a rectangle). Each edge then runs along it, across it, or obliquely; edges of one
-direction that follow each other are one run, and runs too short for a wall are absorbed by a
-neighbour. What the RAW outline does within each run then corrects the direction and places the
-run's line, with as much of the outline's area on its left as on its right; each corner is where two
-lines meet.
+add up to one dominant direction: the circular mean of directions that are the same after a quarter
+turn, as those of a rectangle's edges (Mardia and Jupp, Directional Statistics, 2000). Each edge
+then runs along it, across it, or obliquely; edges of one direction that follow each other are one
+run, and runs too short for a wall are absorbed by a neighbour. What the RAW outline does within
+each run then corrects the direction and places the run's line, with as much of the outline's area
+on its left as on its right; each corner is where two lines meet.
 """
 
 from __future__ import annotations
@@ -39,15 +39,40 @@ MIN_SINE = 0.2
 def orthogonalize(
     raw: np.ndarray, simple: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Outlines with right angles, maybe invalid, and before them the numbers of their polygons.
+    """Outlines with right angles, of the polygons that have walls at right angles.
 
-    raw        (n,) valid Polygons in integer pixel corner coordinates
-    simple     (n,) the same, simplified with `tolerance`, in pixels
+    Parameters
+    ----------
+    raw : (n,) array of Polygon
+        Valid, in integer pixel corners.
+    simple : (n,) array of Polygon
+        The same, simplified with the tolerance: some of their vertices.
+    tolerance : float
+        Of Douglas-Peucker, in pixels; the shortest wall is MIN_RUN times as long.
 
-    Raises ValueError for coordinates that are not integers.
+    Returns
+    -------
+    which : (m,) int array
+        The numbers of the polygons that are squared, in order. One whose exterior has no four
+        walls, or no dominant direction, is left out.
+    squared : (m,) array of Polygon
+        Their outlines, maybe invalid. A hole that has no four walls is taken from `simple`.
 
-    A hole that has no four walls is taken from `simple`; a polygon whose exterior has none, or no
-    dominant direction, is left out.
+    Raises
+    ------
+    ValueError
+        For coordinates that are not integers.
+
+    Examples
+    --------
+    >>> from geofcn.polygons.simplify import simplify
+    >>> house = shapely.box(0, 0, 20, 10).difference(shapely.box(7, 0, 8, 1))
+    >>> raw = np.array([house, shapely.Polygon([(0, 0), (9, 0), (0, 9)])])
+    >>> which, squared = orthogonalize(raw, simplify(raw, 1.5).polygons, 1.5)
+    >>> which
+    array([0])
+    >>> len(squared[0].exterior.coords) - 1
+    4
     """
     direction, squarable = _dominant_direction(raw, tolerance)
     which = np.flatnonzero(squarable)
@@ -74,16 +99,16 @@ class _Edges(NamedTuple):
 
 def _edges(polygons: np.ndarray) -> _Edges:
     rings = Rings.of(polygons)
-    points, edges = _whole(rings.points), rings.edges
+    points, edges = _integers(rings.points), rings.edges
     ring = rings.ring[edges]
     return _Edges(points[edges], points[edges + 1] - points[edges], ring, rings.polygon[ring])
 
 
-def _whole(points: np.ndarray) -> np.ndarray:
-    whole = points.astype(np.int64)
-    if not np.array_equal(whole, points):
+def _integers(points: np.ndarray) -> np.ndarray:
+    integers = points.astype(np.int64)
+    if not np.array_equal(integers, points):
         raise ValueError("only outlines in integer pixel coordinates can be squared")
-    return whole
+    return integers
 
 
 def _dominant_direction(raw: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -110,12 +135,12 @@ def _dominant_direction(raw: np.ndarray, tolerance: float) -> tuple[np.ndarray, 
 
     direction, length = mean_direction(np.ones(len(x)))
     aligned = _slope(edges.vector, direction[edges.polygon]) < ALIGNED
-    found = length > MIN_STRENGTH * total(square)
+    directed = length > MIN_STRENGTH * total(square)
     direction, _ = mean_direction(aligned.astype(np.float64))
     aligned = _slope(edges.vector, direction[edges.polygon]) < ALIGNED
-    found &= total(np.sqrt(square) * aligned) > MIN_ALIGNED * total(np.sqrt(square))
+    directed &= total(np.sqrt(square) * aligned) > MIN_ALIGNED * total(np.sqrt(square))
     filled = shapely.area(raw) / (np.pi * shapely.minimum_bounding_radius(raw) ** 2)
-    return direction, found & (filled < ROUND)
+    return direction, directed & (filled < ROUND)
 
 
 def _along(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -159,7 +184,7 @@ class _Boundary:
     @classmethod
     def of(cls, polygons: np.ndarray) -> _Boundary:
         rings = Rings.of(polygons)
-        points = _whole(rings.points)
+        points = _integers(rings.points)
         origin = points[rings.first[:-1]]
         points -= origin[rings.ring]
         # A ring ends where it starts, at (0, 0), so the step to the next ring adds nothing.
@@ -233,7 +258,7 @@ class _Runs(NamedTuple):
     chord        (m,) lengths from end to end in that direction
     before       (m,) the run before in the ring; before a ring's first is its last
     after        (m,) the run after
-    count        (m,) runs of the ring
+    ring_runs    (m,) how many runs the ring has
     """
 
     start: np.ndarray
@@ -245,7 +270,7 @@ class _Runs(NamedTuple):
     chord: np.ndarray
     before: np.ndarray
     after: np.ndarray
-    count: np.ndarray
+    ring_runs: np.ndarray
 
 
 def _runs(edges: _Edges, boundary: _Boundary, dominant: np.ndarray, tolerance: float) -> _Runs:
@@ -265,8 +290,8 @@ def _runs(edges: _Edges, boundary: _Boundary, dominant: np.ndarray, tolerance: f
     shortest = tolerance * np.array([MIN_RUN, MIN_RUN, MIN_OBLIQUE_RUN])
     while True:
         before, _, _ = _cyclic(ring)
-        kept = (kind != kind[before]) | (kind == SLANTED)
-        start, ring, kind, axis = start[kept], ring[kept], kind[kept], axis[kept]
+        begins = (kind != kind[before]) | (kind == SLANTED)
+        start, ring, kind, axis = start[begins], ring[begins], kind[begins], axis[begins]
         runs = _measure(start, ring, kind, axis, boundary)
         length = np.abs(runs.chord)
         absorbed = _absorbable(runs, length, length < shortest[kind])
@@ -316,12 +341,12 @@ def _absorbable(runs: _Runs, length: np.ndarray, short: np.ndarray) -> np.ndarra
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     shortest = (rank < rank[runs.before]) & (rank < rank[runs.after])
-    going = short & shortest & (runs.count > 4)
+    going = short & shortest & (runs.ring_runs > 4)
     # One that goes takes another with it when its neighbours become one.
     number = np.cumsum(going[order])
     first = np.searchsorted(runs.ring, runs.ring)  # where the ring starts, in either order
     nth = number[rank] - number[first] + going[order][first]
-    return going & (nth <= np.maximum(1, (runs.count - 4) // 2))
+    return going & (nth <= np.maximum(1, (runs.ring_runs - 4) // 2))
 
 
 def _absorb(runs: _Runs, absorbed: np.ndarray) -> np.ndarray:
@@ -374,12 +399,12 @@ def _meetings(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]
     """
     (ux, uy), (nx, ny) = runs.direction.T, _normal(runs.direction).T
     xdx, xdy, ydx, ydy = boundary.integrals(runs).T
-    other = runs.before
+    before = runs.before
     with np.errstate(divide="ignore", invalid="ignore"):
         level = (nx * (ux * xdx + uy * xdy) + ny * (ux * ydx + uy * ydy)) / runs.chord
-        sine = nx[other] * ny - ny[other] * nx
-        x = (level[other] * ny - ny[other] * level) / sine
-        y = (nx[other] * level - level[other] * nx) / sine
+        sine = nx[before] * ny - ny[before] * nx
+        x = (level[before] * ny - ny[before] * level) / sine
+        y = (nx[before] * level - level[before] * nx) / sine
     return np.column_stack([x, y]), sine
 
 
@@ -396,9 +421,9 @@ def _corners(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]:
     Rings that have fewer than four runs, or two lines that hardly meet, are left out.
     """
     points, sine = _meetings(runs, boundary)
-    fine = np.isfinite(points).all(axis=1) & (np.abs(sine) >= MIN_SINE) & (runs.count >= 4)
-    kept = ~np.isin(runs.ring, runs.ring[~fine])
-    return points[kept] + boundary.origin[runs.ring[kept]], runs.ring[kept]
+    fine = np.isfinite(points).all(axis=1) & (np.abs(sine) >= MIN_SINE) & (runs.ring_runs >= 4)
+    cornered = ~np.isin(runs.ring, runs.ring[~fine])
+    return points[cornered] + boundary.origin[runs.ring[cornered]], runs.ring[cornered]
 
 
 def _assemble(
@@ -416,8 +441,8 @@ def _assemble(
     cornered = np.isin(np.arange(len(rings)), numbers)
     exterior = np.diff(owner, prepend=-1) > 0
     usable = cornered[exterior]
-    kept = usable[owner]
-    indices = (np.cumsum(usable) - 1)[owner[kept]]
-    points, ring = shapely.get_coordinates(rings[kept], return_index=True)
-    first = np.searchsorted(ring, np.arange(np.count_nonzero(kept) + 1))
-    return which[usable], from_rings(points, first, indices, np.count_nonzero(usable))
+    owned = usable[owner]
+    polygon = (np.cumsum(usable) - 1)[owner[owned]]
+    points, ring = shapely.get_coordinates(rings[owned], return_index=True)
+    first = np.searchsorted(ring, np.arange(len(polygon) + 1))
+    return which[usable], from_rings(points, first, polygon, int(usable.sum()))

@@ -63,15 +63,27 @@ def make_outline(
 ) -> Outline:
     """An Outline from the verbs' options: a method with its numbers, or one that is made already.
 
+    Parameters
+    ----------
+    outline : str or Outline
+        A method, or all in one.
+    simplify, min_area, fill_holes : float, optional
+        As Outline has them, and with its defaults.
+
     Raises
     ------
     UsageError
-        Where an Outline is given and any number besides.
+        Where an Outline is given and any number besides; and as Outline does.
+
+    Examples
+    --------
+    >>> make_outline("square", fill_holes=4)
+    Outline(method='square', simplify=1.5, min_area=0.0, fill_holes=4)
     """
     numbers = {"simplify": simplify, "min_area": min_area, "fill_holes": fill_holes}
-    given = {name: number for name, number in numbers.items() if number is not None}
+    options = {name: number for name, number in numbers.items() if number is not None}
     if not isinstance(outline, Outline):
-        return Outline(outline, **given)
-    if given:
-        raise UsageError(f"{', '.join(given)}: the Outline that is given says so; give it there.")
+        return Outline(outline, **options)
+    if options:
+        raise UsageError(f"{', '.join(options)}: the Outline that is given says so; give it there.")
     return outline

@@ -1,4 +1,4 @@
-"""From a mask to footprints: the sweep, clean outlines, measures, and a vector file."""
+"""Vectorise a mask: building footprints with area, perimeter and score in a vector file."""
 
 from __future__ import annotations
 

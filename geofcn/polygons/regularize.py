@@ -1,4 +1,4 @@
-"""Finished polygons made clean: simplified, or squared where they are houses with right angles.
+"""Regularise building outlines: simplified, or squared where they have right angles.
 
 Everything here is in pixels, on whole arrays of polygons. What becomes of a polygon never depends
 on the others of its array, to the last bit: the only sums that run across polygons are integer.
@@ -22,17 +22,39 @@ MIN_AGREEMENT = 0.80
 def regularize(
     polygons: np.ndarray, method: str, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clean outlines of finished polygons, and what was done to each.
+    """Clean outlines of polygons, and what was done to each.
 
-    polygons   (n,) valid shapely Polygons in integer pixel corner coordinates
-    method     "raw": as they are; "simplify": Douglas-Peucker; "square": right angles where an
-               outline has them, else simplified
-    tolerance  of Douglas-Peucker, in pixels
+    Parameters
+    ----------
+    polygons : (n,) array of Polygon
+        Valid, in integer pixel corners.
+    method : {"raw", "simplify", "square"}
+        raw: as they are; simplify: Douglas-Peucker; square: right angles where an outline has
+        them, else simplified.
+    tolerance : float
+        Of Douglas-Peucker, in pixels.
 
-    Returns (n,) valid Polygons with as many holes, and (n,) strings: "squared", "simplified", or
-    "raw" where nothing else was valid and agreed with the raw outline to MIN_AGREEMENT. A polygon
-    with more than MAX_HOLES holes is never squared. Raises ValueError for an unknown method, or
-    when asked to square coordinates that are not integers.
+    Returns
+    -------
+    cleaned : (n,) array of Polygon
+        Valid, with as many holes as before.
+    status : (n,) array of str
+        "squared", "simplified", or "raw" where nothing else was valid and agreed with the raw
+        outline to MIN_AGREEMENT. A polygon with more than MAX_HOLES holes is never squared.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method, or when asked to square coordinates that are not integers.
+
+    Examples
+    --------
+    A house of 20 x 10 pixels, one of which is missing in a wall:
+
+    >>> house = shapely.box(0, 0, 20, 10).difference(shapely.box(7, 0, 8, 1))
+    >>> cleaned, status = regularize(np.array([house]), "square", 1.5)
+    >>> str(status[0]), len(cleaned[0].exterior.coords) - 1
+    ('squared', 4)
     """
     if method not in METHODS:
         raise ValueError(f"an outline is one of {', '.join(METHODS)}, not {method!r}")
@@ -41,17 +63,20 @@ def regularize(
     if method == "raw":
         return cleaned, status
     simple = simplify(polygons, tolerance)
-    rest = ~simple.whole
+    simplified = ~simple.whole
     if method == "square":
         few = np.flatnonzero(_few_holes(polygons))
         which, square = orthogonalize(polygons[few], simple.polygons[few], tolerance)
-        which, square = (found[shapely.is_valid(square)] for found in (few[which], square))
+        valid = shapely.is_valid(square)
+        which, square = few[which][valid], square[valid]
         good = _agreeing(square, polygons[which])
         which = which[good]
         cleaned[which], status[which] = square[good], SQUARED
-        rest[which] = False
-    rest[rest] = _agreeing(simple.polygons[rest], polygons[rest], simple.removed[rest])
-    cleaned[rest], status[rest] = simple.polygons[rest], SIMPLIFIED
+        simplified[which] = False
+    simplified[simplified] = _agreeing(
+        simple.polygons[simplified], polygons[simplified], simple.removed[simplified]
+    )
+    cleaned[simplified], status[simplified] = simple.polygons[simplified], SIMPLIFIED
     return cleaned, status
 
 
@@ -63,10 +88,10 @@ def _few_holes(polygons: np.ndarray) -> np.ndarray:
 def _agreeing(
     cleaned: np.ndarray, raw: np.ndarray, difference: np.ndarray | float = np.inf
 ) -> np.ndarray:
-    """Where clean outlines, those that are valid, are near enough to the raw ones.
+    """Where clean outlines, all of them valid, agree with the raw ones to MIN_AGREEMENT.
 
-    difference  the area that is in one of the two only, at most: where that is little already,
-                GEOS need not intersect them
+    `difference` is the area that is in one of the two only, at most: where that is little already,
+    GEOS need not intersect them.
     """
     before, after = shapely.area(raw), shapely.area(cleaned)
     # However they lie, they have the lesser area in common at the most.

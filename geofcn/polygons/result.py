@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PolygonizeResult:
-    """What one polygonizing wrote: `count` polygons at `path`, in `seconds`."""
+    """What one polygonizing wrote.
+
+    Attributes
+    ----------
+    path : Path
+        The vector file.
+    count : int
+        Its polygons.
+    seconds : float
+        Wall time.
+    """
 
     path: Path
     count: int
@@ -22,7 +32,10 @@ class PolygonizeResult:
         return f"{self.path}: {self.count} polygons"
 
     def read(self) -> geopandas.GeoDataFrame:
-        """The polygons, as a GeoDataFrame with their columns."""
+        """The polygons with their columns, as a GeoDataFrame.
+
+        Column names are the file's: a Shapefile has at most 10 characters of them.
+        """
         import geopandas
 
         if self.path.suffix.lower() == ".parquet":

@@ -1,4 +1,4 @@
-"""Douglas-Peucker on whole arrays of polygons, ring by ring, and how much it removes of each.
+"""Douglas-Peucker line simplification of arrays of polygons, and how much it removes of each.
 
 Everything here is in pixels. What becomes of a polygon never depends on the others of its array.
 """
@@ -20,13 +20,18 @@ MAX_HOLES = 5_000
 
 @dataclass(frozen=True)
 class Simplified:
-    """Polygons simplified, one value for each.
+    """Simplified polygons, and how far they are from what they were.
 
-    polygons  (n,) shapely Polygons, valid, with as many holes as before
-    removed   (n,) the area that is in only one of the two, before and after, at most; inf where
-              that is not known
-    whole     (n,) bool, those that stay as they are: the exterior would be less than a triangle,
-              or some of more than MAX_HOLES holes would cross others
+    Attributes
+    ----------
+    polygons : (n,) array of Polygon
+        Valid, with as many holes as before.
+    removed : (n,) float array
+        Area that is in only one of the two, before and after, at most, in square pixels; inf where
+        that is not known.
+    whole : (n,) bool array
+        Polygons that stay as they are: the exterior would be less than a triangle, or some of more
+        than MAX_HOLES holes would cross others.
     """
 
     polygons: np.ndarray
@@ -35,17 +40,35 @@ class Simplified:
 
 
 def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
-    """Drop the vertices that lie within `tolerance` of what is left (Douglas and Peucker, 1973).
+    """Drop the vertices that lie within a tolerance of what is left, ring by ring.
 
-    raw  (n,) valid shapely Polygons
+    Douglas and Peucker, Algorithms for the reduction of the number of points required to represent
+    a digitized line or its caricature, 1973; and a ring's first vertex, which they keep, is tried
+    as well.
 
+    Parameters
+    ----------
+    raw : (n,) array of Polygon
+        Valid.
+    tolerance : float
+        In pixels.
+
+    Notes
+    -----
     A ring that would vanish stays as it is. Where rings would cross, GEOS simplifies the polygon
-    once more so that they do not, in ten times the time, unless it has too many of them.
+    once more so that they do not, which takes far longer, unless it has more than MAX_HOLES holes.
+
+    Examples
+    --------
+    >>> wall = shapely.Polygon([(0, 0), (5, 1), (10, 0), (10, 10), (0, 10)])
+    >>> simple = simplify(np.array([wall]), 1.5)
+    >>> len(simple.polygons[0].exterior.coords) - 1, simple.removed
+    (4, array([5.]))
     """
     if not len(raw):
         return Simplified(raw, np.zeros(0), np.zeros(0, bool))
     rings = Rings.of(raw)
-    kept, vanishing = _kept(rings, tolerance)
+    kept, vanishing = _choose(rings, tolerance)
     polygons = _assembled(rings, kept, len(raw))
     removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, kept), len(raw))
     crossing = ~shapely.is_valid(polygons)
@@ -58,7 +81,7 @@ def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     return Simplified(polygons, removed, whole)
 
 
-def _kept(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _choose(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """(p,) bool, the vertices that stay; (r,) bool, the rings that would vanish, and stay whole.
 
     The last vertex of a ring stays if the first one does.
@@ -72,14 +95,16 @@ def _kept(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     count = np.bincount(rings.ring[kept], minlength=len(rings.polygon))
     vanishing = count < LEAST_RING
     kept |= vanishing[rings.ring]
-    ends = _needless_ends(rings, kept, tolerance) & (count > LEAST_RING)
-    kept[rings.first[:-1][ends]] = kept[rings.last[ends]] = False
+    needless = _needless_starts(rings, kept, tolerance) & (count > LEAST_RING)
+    kept[rings.first[:-1][needless]] = kept[rings.last[needless]] = False
     return kept, vanishing
 
 
-def _needless_ends(rings: Rings, kept: np.ndarray, tolerance: float) -> np.ndarray:
-    """(r,) bool: a ring's first vertex lies within `tolerance` of the line between those that are
-    kept before and after it. Douglas-Peucker, which cuts a ring there, never tries it.
+def _needless_starts(rings: Rings, kept: np.ndarray, tolerance: float) -> np.ndarray:
+    """(r,) bool, whether a ring could do without its first vertex.
+
+    It lies within `tolerance` of the line between those that are kept before and after it.
+    Douglas-Peucker, which cuts a ring there, never tries it.
     """
     chosen = np.flatnonzero(kept)
     begin = np.searchsorted(chosen, rings.first)
@@ -120,12 +145,12 @@ def _trapezoids(rings: Rings, kept: np.ndarray) -> np.ndarray:
     along_x, along_y = x[end] - x[start], y[end] - y[start]
     # The vertices as seen from the chord, times its length: how far along it, and how far off.
     run = (x[edge + 1] - x[edge]) * along_x + (y[edge + 1] - y[edge]) * along_y
-    here, there = (
-        np.abs((x[at] - x[start]) * along_y - (y[at] - y[start]) * along_x)
-        for at in (edge, edge + 1)
+    off_start, off_end = (
+        np.abs((x[vertex] - x[start]) * along_y - (y[vertex] - y[start]) * along_x)
+        for vertex in (edge, edge + 1)
     )
     with np.errstate(invalid="ignore"):
-        areas[edge] = np.abs(run) * (here + there) / (2 * (along_x**2 + along_y**2))
+        areas[edge] = np.abs(run) * (off_start + off_end) / (2 * (along_x**2 + along_y**2))
     return areas
 
 

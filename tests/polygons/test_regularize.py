@@ -1,6 +1,4 @@
-"""Rasterised shapes whose outlines are known, and rules that hold for every outline."""
-
-from types import SimpleNamespace
+"""geofcn.polygons.regularize: which outline is used, and rules that hold for every one."""
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from shapely import affinity
 
 from geofcn.core.ragged import intersection_over_union
-from geofcn.polygons import orthogonalize
 from geofcn.polygons import regularize as regularize_module
 from geofcn.polygons.regularize import regularize
 
@@ -22,8 +19,8 @@ L_SHAPE = shapely.Polygon([(0, 0), (80, 0), (80, 30), (35, 30), (35, 70), (0, 70
 def footprints(mask):
     """The raw outlines of a boolean mask, in pixel corners (column, row)."""
     mask = np.asarray(mask).astype(np.uint8)
-    found = rasterio.features.shapes(mask, mask == 1)
-    return np.array([shapely.geometry.shape(outline) for outline, _ in found], dtype=object)
+    outlines = rasterio.features.shapes(mask, mask == 1)
+    return np.array([shapely.geometry.shape(outline) for outline, _ in outlines], dtype=object)
 
 
 def rasterised(shape, angle=0.0):
@@ -42,13 +39,6 @@ def only(raw, method="square"):
     return cleaned[0], status[0]
 
 
-def corner_angles(ring):
-    """Degrees by which a closed ring turns at each of its corners."""
-    steps = np.diff(np.asarray(ring.coords), axis=0)
-    heading = np.degrees(np.arctan2(*steps.T[::-1]))
-    return (np.diff(heading, append=heading[0]) + 180) % 360 - 180
-
-
 def circle(radius, east=0.0, south=0.0):
     size = int(2 * radius) + 8
     row, column = np.mgrid[:size, :size] + 0.5
@@ -56,82 +46,7 @@ def circle(radius, east=0.0, south=0.0):
     return (column - middle - east) ** 2 + (row - middle - south) ** 2 < radius**2
 
 
-# --- right angles --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("angle", [0, 10, 30, 45, 61.8, 88])
-@pytest.mark.parametrize("shape", [L_SHAPE, shapely.box(0, 0, 50, 30)], ids=["L", "box"])
-def test_a_rotated_shape_comes_back_with_its_right_angles(shape, angle):
-    true, raw = rasterised(shape, angle)
-    square, status = only(raw)
-    assert status == "squared"
-    assert len(square.exterior.coords) == len(shape.exterior.coords)
-    np.testing.assert_allclose(np.abs(corner_angles(square.exterior)), 90, atol=1e-6)
-    assert intersection_over_union(square, true) > (
-        0.95 if angle == 0 else 0.975
-    )  # at 0 pixels round alike
-
-
-def test_the_l_rotated_by_30_degrees_has_6_corners():
-    _, raw = rasterised(L_SHAPE, 30)
-    assert len(raw.exterior.coords) > 100
-    square, _ = only(raw)
-    assert len(square.exterior.coords) - 1 == 6
-
-
-def test_walls_halve_a_ragged_boundary():
-    mask = np.zeros((40, 70), dtype=bool)
-    mask[5:35, 5:65] = True
-    mask[5, 5:65:2] = False  # teeth of one pixel: the wall lies half a pixel below the edge
-    square, status = only(footprints(mask)[0])
-    assert status == "squared"
-    np.testing.assert_allclose(square.bounds, (5, 5.5, 65, 35), atol=0.05)
-
-
-def test_a_notch_too_short_for_a_wall_is_dropped_and_a_long_one_kept():
-    mask = np.zeros((60, 80), dtype=bool)
-    mask[10:50, 10:70] = True
-    mask[10:12, 38:42] = False
-    square, _ = only(footprints(mask)[0])
-    assert len(square.exterior.coords) - 1 == 4
-    mask[10:20, 30:50] = False
-    square, _ = only(footprints(mask)[0])
-    assert len(square.exterior.coords) - 1 == 8
-
-
-def test_a_slanted_wall_stays_slanted():
-    house = shapely.Polygon([(0, 0), (60, 0), (60, 20), (40, 40), (0, 40)])
-    true, raw = rasterised(house, 20)
-    square, status = only(raw)
-    assert status == "squared"
-    turns = np.sort(np.round(np.abs(corner_angles(square.exterior))))
-    np.testing.assert_allclose(turns, [45, 45, 90, 90, 90], atol=3)
-    assert intersection_over_union(square, true) > 0.97
-
-
-def test_holes_are_kept_and_squared():
-    court = L_SHAPE.difference(shapely.box(8, 8, 27, 24))
-    true, raw = rasterised(court, 30)
-    square, status = only(raw)
-    assert status == "squared"
-    (hole,) = square.interiors
-    assert len(hole.coords) - 1 == 4
-    np.testing.assert_allclose(np.abs(corner_angles(hole)), 90, atol=1e-6)
-    assert intersection_over_union(square, true) > 0.96
-
-
-def test_a_hole_without_walls_is_kept_simplified():
-    mask = np.zeros((80, 90), dtype=bool)
-    mask[5:75, 5:85] = True
-    mask[30:50, 40:60] &= np.tri(20, dtype=bool)
-    square, status = only(footprints(mask)[0])
-    assert status == "squared"
-    assert len(square.exterior.coords) - 1 == 4
-    assert len(square.interiors) == 1
-    assert shapely.Polygon(square.interiors[0]).area == pytest.approx(190, rel=0.2)
-
-
-# --- what is not squared -------------------------------------------------------------------------
+# --- what is not squared ---
 
 
 @pytest.mark.parametrize("radius", [8, 12, 20, 33, 60])
@@ -176,7 +91,7 @@ def test_speckle_is_simplified_but_not_squared(monkeypatch):
     assert only(footprints(mask)[0])[1] == "squared"
 
 
-# --- rules ---------------------------------------------------------------------------------------
+# --- rules ---
 
 
 def test_raw_is_as_is():
@@ -256,40 +171,42 @@ def test_an_outline_does_not_depend_on_its_company(seed, grain):
 @settings(deadline=None, max_examples=30)
 def test_an_outline_does_not_depend_on_where_it_lies(east, south, angle):
     _, raw = rasterised(L_SHAPE, angle)
-    here, status = only(raw)
-    there, same = only(affinity.translate(raw, east, south))
+    cleaned, status = only(raw)
+    elsewhere, same = only(affinity.translate(raw, east, south))
     assert status == same
-    moved = affinity.translate(here, east, south)
-    assert shapely.equals_exact(there, moved, tolerance=1e-6)
+    moved = affinity.translate(cleaned, east, south)
+    assert shapely.equals_exact(elsewhere, moved, tolerance=1e-6)
 
 
-@given(mask=st.binary(min_size=49, max_size=49))
-@settings(deadline=None, max_examples=100)
-def test_integrals_around_a_ring_are_its_area_and_its_moments(mask):
-    """From whichever vertex they start, and whatever rings come before."""
-    raw = footprints(np.frombuffer(mask, dtype=np.uint8).reshape(7, 7) % 2 == 1)
-    if not len(raw):
-        return
-    boundary = orthogonalize._Boundary.of(raw)
-    rings = shapely.get_rings(raw)
-    for shift in (0, 1):
-        vertex = boundary.offsets[:-1] + shift
-        whole = SimpleNamespace(start=vertex, end=vertex, ring=np.arange(len(rings)))
-        xdx, xdy, ydx, ydy = boundary.integrals(whole).T
-        np.testing.assert_array_equal(np.abs(xdy), shapely.area(shapely.polygons(rings)))
-        np.testing.assert_array_equal(ydx, -xdy)
-        assert not xdx.any() and not ydy.any()
-        expected = [spread(ring) for ring in rings]
-        np.testing.assert_allclose(boundary.spread(whole), expected, atol=1e-9)
+def test_every_method_leaves_the_polygons_that_it_was_given_alone():
+    raw = blobs(3, 0.4, 3)
+    before = shapely.to_wkb(raw)
+    for method in regularize_module.METHODS:
+        regularize(raw, method, TOLERANCE)
+    np.testing.assert_array_equal(shapely.to_wkb(raw), before)
 
 
-def spread(ring):
-    """Variances of x, of x with y, and of y along a ring, from 50 points a pixel."""
-    x, y = shapely.get_coordinates(
-        shapely.line_interpolate_point(ring, np.arange(0.01, ring.length, 0.02))
-    ).T
-    cov = np.cov(x, y, bias=True)
-    # Each point stands for 1/50 pixel of boundary, which varies by itself.
-    inner = 0.02**2 / 12
-    steps = np.abs(np.diff(np.asarray(ring.coords), axis=0)).sum(axis=0) / ring.length
-    return cov[0, 0] + inner * steps[0], cov[0, 1], cov[1, 1] + inner * steps[1]
+def test_each_polygon_of_an_array_has_a_status_of_its_own():
+    mask = np.zeros((80, 200), dtype=bool)
+    mask[10:40, 10:60] = True  # squared
+    mask[10:70, 80:140] |= circle(26)  # simplified
+    mask[5, 190] = True  # one pixel: raw
+    raw = footprints(mask)
+    cleaned, status = regularize(raw, "square", TOLERANCE)
+    pixels = shapely.area(raw)
+    assert dict(zip(np.argsort(np.argsort(pixels)).tolist(), status, strict=True)) == {
+        0: "raw",
+        1: "squared",
+        2: "simplified",
+    }
+    assert shapely.equals(cleaned[status == "squared"], shapely.box(10, 10, 60, 40)).all()
+
+
+def test_outlines_that_agree_are_told_with_and_without_an_overlay():
+    raw = np.array([shapely.box(0, 0, 10, 10)] * 3)
+    shifted = np.array([shapely.box(east, 0, 10 + east, 10) for east in (0, 1, 2)])
+    expected = intersection_over_union(shifted, raw) >= regularize_module.MIN_AGREEMENT
+    assert expected.tolist() == [True, True, False]
+    for difference in (np.inf, np.array([0.0, 20.0, 40.0])):
+        agreeing = regularize_module._agreeing(shifted, raw, difference)
+        np.testing.assert_array_equal(agreeing, expected)

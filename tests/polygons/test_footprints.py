@@ -1,0 +1,213 @@
+"""geofcn.polygons.footprints: a mask in row bands becomes measured polygons on the map."""
+
+import numpy as np
+import pyogrio
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.crs import CRS
+from rasterio.features import geometry_mask, shapes
+from rasterio.transform import Affine
+from shapely.geometry import shape
+
+from geofcn.core.pixels import BLANK
+from geofcn.errors import OutputError
+from geofcn.io.scene import open_scene
+from geofcn.polygons.footprints import (
+    footprints,
+    refuse_no_crs,
+    sweep_bands,
+    write_footprints,
+)
+from geofcn.polygons.outline import Outline
+
+UTM = CRS.from_epsg(25832)
+NORTH_UP = Affine.translation(500_000, 5_000_000) * Affine.scale(0.2, -0.2)
+TRANSFORMS = {
+    "north-up": NORTH_UP,
+    "south-up": Affine.translation(500_000, 5_000_000) * Affine.scale(0.2, 0.2),
+    "mirrored": Affine.translation(500_000, 5_000_000) * Affine.scale(-0.2, -0.2),
+    "rotated": NORTH_UP * Affine.rotation(30) * Affine.scale(1, 2),
+}
+RAW = Outline("raw")
+# A ring of 5 x 5 pixels around a hole of 3 x 3 with a dot in it, and a bar of 6 pixels.
+RING = np.zeros((7, 14), bool)
+RING[1:6, 1:6] = True
+RING[2:5, 2:5] = False
+RING[3, 3] = True
+RING[5, 7:13] = True
+
+
+def trace(mask, steps=None, transform=NORTH_UP, outline=RAW, rows=256, crs=UTM):
+    """Footprints of a mask cut into bands of `rows` rows: polygons, and columns by name."""
+    cuts = range(0, len(mask), rows)
+    bands = [(mask[i : i + rows], None if steps is None else steps[i : i + rows]) for i in cuts]
+    batches = list(footprints(iter(bands), mask.shape[1], transform, crs, outline))
+    if not batches:
+        return np.zeros(0, object), {}
+    columns = {
+        name: np.concatenate([batch.columns[name] for batch in batches])
+        for name in batches[0].columns
+    }
+    return np.concatenate([batch.geometry for batch in batches]), columns
+
+
+def masks(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A random mask, and probabilities in steps of which some are blank."""
+    random = np.random.default_rng(seed)
+    size = tuple(random.integers(1, 20, 2))
+    steps = random.integers(0, BLANK, size).astype(np.uint8)
+    steps[random.random(size) < 0.2] = BLANK
+    return random.random(size) < random.random(), steps
+
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@given(seed=seeds)
+def test_footprints_are_rasterios_shapes(name, seed):
+    mask, _ = masks(seed)
+    polygons, _ = trace(mask, transform=TRANSFORMS[name], rows=5)
+    expected = [
+        shape(geometry)
+        for geometry, _ in shapes(
+            mask.astype(np.uint8), mask, connectivity=4, transform=TRANSFORMS[name]
+        )
+    ]
+    assert len(polygons) == len(expected)
+    assert shapely.is_valid(polygons).all()
+    # Both in pixels, where no digit is lost.
+    back = ~TRANSFORMS[name]
+
+    def keys(geometries):
+        pixels = shapely.transform(
+            geometries, lambda points: np.rint(np.column_stack(back * points.T))
+        )
+        return sorted(shapely.to_wkt(shapely.normalize(pixels)))
+
+    assert keys(polygons) == keys(np.array(expected, dtype=object))
+
+
+@given(seed=seeds)
+def test_score_and_pixels_are_those_under_the_polygon(seed):
+    mask, steps = masks(seed)
+    polygons, columns = trace(mask, steps, rows=3)
+    for i, polygon in enumerate(polygons):
+        inside = geometry_mask([polygon], mask.shape, NORTH_UP, invert=True)
+        counted = inside & (steps != BLANK)
+        mean = steps[counted].mean() / 254 if counted.any() else np.nan
+        assert columns["n_px"][i] == inside.sum()
+        assert columns["score"][i] == pytest.approx(mean, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("method", ["raw", "simplify"])
+@given(seed=seeds, rows=st.integers(1, 20), least=st.sampled_from([0, 0.1]))
+def test_footprints_do_not_depend_on_the_row_bands(method, seed, rows, least):
+    mask, steps = masks(seed)
+    outline = Outline(method, min_area=least)
+    whole, expected = trace(mask, steps, outline=outline)
+    polygons, columns = trace(mask, steps, outline=outline, rows=rows)
+    assert shapely.to_wkb(polygons).tolist() == shapely.to_wkb(whole).tolist()
+    assert columns.keys() == expected.keys()
+    for name, values in columns.items():
+        np.testing.assert_array_equal(values, expected[name], name)
+
+
+def test_ids_count_what_is_written_in_the_order_of_last_rows():
+    _, columns = trace(RING)
+    assert columns["id"].tolist() == [1, 2, 3]
+    assert columns["n_px"].tolist() == [1, 16, 6]
+    # Six pixels are 0.24 square metres of the plane, a little more on the ground.
+    _, columns = trace(RING, outline=Outline("raw", min_area=0.23))
+    assert columns["id"].tolist() == [1, 2]
+    assert columns["n_px"].tolist() == [16, 6]
+
+
+def test_areas_and_perimeters_are_on_the_ground():
+    _, columns = trace(RING)
+    assert columns["area_m2"] == pytest.approx([0.04, 16 * 0.04, 6 * 0.04], rel=2e-3)
+    assert columns["perimeter_m"] == pytest.approx([0.8, 32 * 0.2, 14 * 0.2], rel=2e-3)
+
+
+def test_small_holes_are_filled_and_the_pixels_stay_those_of_the_mask():
+    mask = np.ones((9, 12), bool)
+    mask[1:3, 1:3] = False  # 4 pixels, 0.16 m2
+    mask[4:7, 4:9] = False  # 15 pixels, 0.6 m2
+    mask[7, 1] = False
+    (holed,), _ = trace(mask)
+    assert len(holed.interiors) == 3
+    (filled,), columns = trace(mask, outline=Outline("raw", fill_holes=0.2))
+    assert [ring.envelope.area for ring in filled.interiors] == pytest.approx([0.6])
+    assert columns["n_px"].tolist() == [12 * 9 - 20]
+    assert columns["area_m2"] == pytest.approx([(12 * 9 - 15) * 0.04], rel=2e-3)
+    (full,), _ = trace(mask, outline=Outline("raw", fill_holes=1))
+    assert len(full.interiors) == 0
+    assert full.area == pytest.approx(12 * 9 * 0.04)
+
+
+def test_filling_leaves_polygons_without_small_holes_alone():
+    before, _ = trace(RING)
+    after, _ = trace(RING, outline=Outline("raw", fill_holes=0.3))
+    assert shapely.to_wkb(before).tolist() == shapely.to_wkb(after).tolist()
+
+
+def test_status_says_what_was_done():
+    _, columns = trace(RING)
+    assert columns["status"].tolist() == ["raw"] * 3
+    stair = np.tril(np.ones((20, 20), bool))
+    (polygon,), columns = trace(stair, outline=Outline("simplify"))
+    assert columns["status"].tolist() == ["simplified"]
+    assert shapely.get_num_coordinates(polygon) < 8
+
+
+def test_a_mask_without_houses_has_no_footprints():
+    assert len(trace(np.zeros((5, 4), bool))[0]) == 0
+
+
+def test_without_crs_the_transform_scales():
+    _, columns = trace(RING, crs=None)
+    assert columns["area_m2"] == pytest.approx([0.04, 16 * 0.04, 6 * 0.04])
+
+
+def test_a_probability_of_nothing_but_blank_pixels_gives_no_score():
+    steps = np.full(RING.shape, BLANK, np.uint8)
+    _, columns = trace(RING, steps)
+    assert np.isnan(columns["score"]).all()
+    assert columns["n_px"].tolist() == [1, 16, 6]
+
+
+def test_many_polygons_come_in_several_batches_with_ids_that_go_on():
+    dots = np.zeros((64, 64), bool)
+    dots[::2, ::2] = True
+    bands = [(dots[row : row + 16], None) for row in range(0, 64, 16)]
+    batches = list(footprints(bands, 64, NORTH_UP, UTM, RAW))
+    assert len(batches) > 1
+    ids = np.concatenate([batch.columns["id"] for batch in batches])
+    assert ids.tolist() == list(range(1, 32 * 32 + 1))
+
+
+def test_polygons_come_as_soon_as_their_last_row_has_passed():
+    swept = sweep_bands([(RING[:3], None), (RING[3:5], None), (RING[5:], None)], RING.shape[1])
+    assert [len(polygons) for polygons in swept] == [0, 1, 2, 0]
+
+
+def test_footprints_are_written_and_counted(write_raster, tmp_path):
+    scene = open_scene(write_raster("scene.tif", RING.astype(np.uint8)))
+    path = tmp_path / "houses.gpkg"
+    assert write_footprints(path, [(RING, None)], scene, RAW) == 3
+    frame = pyogrio.read_dataframe(path, layer="houses")
+    assert frame["n_px"].tolist() == [1, 16, 6]
+    assert frame.crs == scene.crs
+    # What stands under the name is replaced.
+    assert write_footprints(path, [(RING, None)], scene, Outline("raw", min_area=0.1)) == 2
+    assert len(pyogrio.read_dataframe(path, layer="houses")) == 2
+
+
+def test_a_scene_without_crs_is_refused_unless_plain_coordinates_are_wanted(write_raster):
+    nowhere = open_scene(write_raster("nowhere.tif", np.ones((4, 4), np.uint8), crs=None))
+    with pytest.raises(OutputError, match=r"nowhere\.tif: it has no CRS.*--allow-no-crs"):
+        refuse_no_crs(nowhere, allow=False)
+    refuse_no_crs(nowhere, allow=True)
+    refuse_no_crs(open_scene(write_raster("placed.tif", np.ones((4, 4), np.uint8))), allow=False)
