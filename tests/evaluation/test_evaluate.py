@@ -24,7 +24,7 @@ def house(col: float, row: float, width: float, height: float) -> Polygon:
     return box(x, y - height, x + width, y)
 
 
-# One is found with an IoU of 0.8, one is missed, one found exactly, one a false alarm.
+# A match with an IoU of 0.8, a miss, an exact match; and a false alarm.
 TRUTH = [house(5, 5, 10, 4), house(30, 5, 6, 6), house(5, 30, 20, 12)]
 PREDICTED = [house(5, 5, 8, 4), house(5, 30, 20, 12), house(45, 45, 3, 3)]
 # Of the first pair only two of the truth's four corners are off, by 2 m; the other pair is exact.
@@ -34,8 +34,9 @@ EXPECTED = {"tp": 2, "fp": 1, "fn": 1, "precision": 2 / 3, "recall": 2 / 3, "f1"
 
 def burned(houses) -> np.ndarray:
     mask = np.zeros((60, 60), np.uint8)
-    for one in houses:
-        left, bottom, right, top = (round(v) for v in affinity.translate(one, -5e5, -5e6).bounds)
+    for polygon in houses:
+        moved = affinity.translate(polygon, -5e5, -5e6)
+        left, bottom, right, top = (round(value) for value in moved.bounds)
         mask[-top:-bottom, left:right] = 1
     return mask
 
@@ -145,18 +146,18 @@ def test_areas_and_distances_are_metres_on_the_ground_in_any_crs(write_vectors, 
     objects = evaluate(*sides.values()).objects
     assert objects.polis_m == pytest.approx(POLIS, rel=1e-3)
     assert objects.mean_iou == pytest.approx(0.9, abs=1e-5)
-    assert objects.by_size["small"] == {"tp": 1, "fp": 1, "fn": 1}
+    assert objects.by_size["small"] == Counts(tp=1, fp=1, fn=1)
 
 
 # --- nothing to score ----------------------------------------------------------------------------
 
 
-def test_nothing_predicted_and_nothing_there_is_undefined(write_raster):
+def test_without_any_house_on_either_side_scores_are_undefined(write_raster):
     nothing = write_raster("nothing.tif", np.zeros((4, 4), np.uint8))
     objects = evaluate(nothing, nothing).objects
     assert (objects.tp, objects.fp, objects.fn) == (0, 0, 0)
     for name in ("precision", "recall", "f1", "mean_iou", "polis_m"):
-        assert math.isnan(objects[name]), name
+        assert math.isnan(getattr(objects, name)), name
 
 
 @pytest.mark.parametrize("labels", ["truth.tif", "truth.gpkg"])
@@ -175,31 +176,31 @@ def test_a_file_without_polygons_is_a_prediction_of_nothing(files, tmp_path, lab
 
 
 @pytest.mark.parametrize("ending", [".gpkg", ".geojson"])
-def test_matches_are_written_with_their_verdict(files, tmp_path, ending):
+def test_matches_are_written_with_their_outcome(files, tmp_path, ending):
     path = tmp_path / f"matches{ending}"
     evaluate(files["predicted.tif"], files["truth.geojson"], matches=path)
-    found = geopandas.read_file(path)
-    assert list(found["side"]) == ["prediction"] * 3 + ["truth"] * 3
-    assert sorted(found.query("side == 'prediction'")["outcome"]) == ["fp", "tp", "tp"]
-    assert list(found.query("side == 'truth'")["outcome"]) == ["tp", "fn", "tp"]
-    assert found["iou"].isna().tolist() == (found["outcome"] != "tp").tolist()
-    assert found["iou"].max() == pytest.approx(1, abs=1e-5)
-    assert found["area_m2"].iloc[-3:].tolist() == pytest.approx([40, 36, 240], rel=2e-3)
-    back = found.geometry.to_crs(UTM).iloc[-3:]
+    frame = geopandas.read_file(path)
+    assert list(frame["side"]) == ["prediction"] * 3 + ["truth"] * 3
+    assert sorted(frame.query("side == 'prediction'")["outcome"]) == ["fp", "tp", "tp"]
+    assert list(frame.query("side == 'truth'")["outcome"]) == ["tp", "fn", "tp"]
+    assert frame["iou"].isna().tolist() == (frame["outcome"] != "tp").tolist()
+    assert frame["iou"].max() == pytest.approx(1, abs=1e-5)
+    assert frame["area_m2"].iloc[-3:].tolist() == pytest.approx([40, 36, 240], rel=2e-3)
+    back = frame.geometry.to_crs(UTM).iloc[-3:]
     for written, original in zip(back, TRUTH, strict=True):
         assert written.symmetric_difference(original).area < 1e-2
 
 
 def test_matches_are_refused_before_anything_is_read(files, tmp_path):
     taken = tmp_path / "taken.gpkg"
-    taken.write_text("mine")
+    taken.write_text("taken")
     with pytest.raises(OutputError, match="--overwrite"):
         evaluate("missing.tif", files["truth.tif"], matches=taken)
     with pytest.raises(OutputError, match="input itself"):
         evaluate(
             files["predicted.tif"], files["truth.gpkg"], matches=files["truth.gpkg"], overwrite=True
         )
-    assert taken.read_text() == "mine"
+    assert taken.read_text() == "taken"
     evaluate(files["predicted.tif"], files["truth.tif"], matches=taken, overwrite=True)
     assert len(geopandas.read_file(taken)) == 6
 
@@ -208,7 +209,7 @@ def test_matches_are_refused_before_anything_is_read(files, tmp_path):
 
 
 def test_sides_that_do_not_meet_are_refused(files, write_vectors):
-    far = write_vectors("far.gpkg", [affinity.translate(one, 1e4) for one in TRUTH])
+    far = write_vectors("far.gpkg", [affinity.translate(polygon, 1e4) for polygon in TRUTH])
     for pair in (
         (files["predicted.tif"], far), (far, files["truth.tif"]),
         (files["predicted.gpkg"], far), (far, files["truth.gpkg"]),

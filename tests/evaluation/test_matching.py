@@ -22,8 +22,8 @@ def overlap(a, b):
     return common / (a.area + b.area - common)
 
 
-def pairs(found):
-    return set(zip(found.prediction.tolist(), found.truth.tolist(), strict=True))
+def pairs(matches):
+    return set(zip(matches.prediction.tolist(), matches.truth.tolist(), strict=True))
 
 
 @given(prediction=boxes, truth=boxes, least=least)
@@ -35,10 +35,10 @@ def test_without_scores_it_is_the_greedy_loop_over_pairs(prediction, truth, leas
             expected[i, j] = -iou
             taken_p.add(i)
             taken_t.add(j)
-    found = match(prediction, truth, least)
-    assert pairs(found) == set(expected)
-    assert found.iou.tolist() == pytest.approx([expected[pair] for pair in sorted(expected)])
-    assert found.prediction.tolist() == sorted(found.prediction)
+    matches = match(prediction, truth, least)
+    assert pairs(matches) == set(expected)
+    assert matches.iou.tolist() == pytest.approx([expected[pair] for pair in sorted(expected)])
+    assert matches.prediction.tolist() == sorted(matches.prediction)
 
 
 @given(prediction=boxes, truth=boxes, least=least, data=st.data())
@@ -64,10 +64,10 @@ def test_the_best_score_chooses_first_and_no_score_last():
 
 def test_an_overlap_of_exactly_the_least_is_a_match_anywhere_on_earth():
     x, y = 500_000.2, 5_000_000.6
-    found = match(
+    matches = match(
         np.array([box(x, y, x + 0.4, y + 0.2)]), np.array([box(x, y, x + 0.2, y + 0.2)]), 0.5
     )
-    assert found.iou == pytest.approx([0.5], abs=1e-7)
+    assert matches.iou == pytest.approx([0.5], abs=1e-7)
 
 
 def test_polygons_that_only_touch_never_match():
@@ -77,8 +77,8 @@ def test_polygons_that_only_touch_never_match():
 @pytest.mark.parametrize(("predictions", "truths"), [(0, 0), (0, 2), (2, 0)])
 def test_nothing_matches_nothing(predictions, truths):
     square = box(0, 0, 1, 1)
-    found = match(np.array([square] * predictions, object), np.array([square] * truths, object))
-    assert len(found) == 0
+    matches = match(np.array([square] * predictions, object), np.array([square] * truths, object))
+    assert len(matches) == 0
 
 
 # --- PoLiS ---------------------------------------------------------------------------------------
@@ -87,10 +87,10 @@ def test_nothing_matches_nothing(predictions, truths):
 def test_polis_by_hand():
     """Beside its neighbour, two corners of a unit square are 1 off, two are on its boundary."""
     square = box(0, 0, 1, 1)
-    others = np.array([square, box(1, 0, 2, 1), box(-1, -1, 2, 2)], dtype=object)
+    counterparts = np.array([square, box(1, 0, 2, 1), box(-1, -1, 2, 2)], dtype=object)
     # Within the large one: its corners are sqrt(2) from the small one, whose own are 1 from it.
     expected = [0, 0.5, (1 + 2**0.5) / 2]
-    assert polis(np.full(3, square), others).tolist() == pytest.approx(expected)
+    assert polis(np.full(3, square), counterparts).tolist() == pytest.approx(expected)
 
 
 def test_polis_counts_a_hole_as_boundary():
@@ -106,10 +106,11 @@ def test_polis_is_that_of_its_definition_and_symmetric(seed):
         shapely.convex_hull(shapely.multipoints(list(random.random((5, 6, 2))))) for _ in range(2)
     )
 
-    def stray(one: Polygon, other: Polygon) -> float:
-        return np.mean([other.boundary.distance(Point(v)) for v in one.exterior.coords[:-1]])
+    def distance(polygon: Polygon, counterpart: Polygon) -> float:
+        vertices = polygon.exterior.coords[:-1]
+        return np.mean([counterpart.boundary.distance(Point(vertex)) for vertex in vertices])
 
-    expected = [(stray(a, b) + stray(b, a)) / 2 for a, b in zip(first, second, strict=True)]
+    expected = [(distance(a, b) + distance(b, a)) / 2 for a, b in zip(first, second, strict=True)]
     assert polis(first, second) == pytest.approx(expected)
     assert polis(second, first) == pytest.approx(expected)
 

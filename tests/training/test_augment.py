@@ -20,15 +20,15 @@ def test_labels_follow_the_image_when_it_is_mirrored():
     random = np.random.default_rng(0)
     labels = np.arange(12, dtype=np.float32).reshape(3, 4)
     image = np.stack([labels + 10, labels * 2 + 50])
-    seen = set()
+    first_rows = set()
     for _ in range(20):
-        found, classes = random_hflip([image, labels], random)
-        assert (found[0] == classes + 10).all() and (found[1] == classes * 2 + 50).all()
-        seen.add(tuple(classes[0]))
-    assert seen == {(0, 1, 2, 3), (3, 2, 1, 0)}
+        flipped, classes = random_hflip([image, labels], random)
+        assert (flipped[0] == classes + 10).all() and (flipped[1] == classes * 2 + 50).all()
+        first_rows.add(tuple(classes[0]))
+    assert first_rows == {(0, 1, 2, 3), (3, 2, 1, 0)}
 
 
-# --- poses ---
+# --- affine samples ---
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -57,21 +57,21 @@ def test_a_tile_is_the_nearest_pixels_of_its_turned_grid(angle, zoom, mirrored, 
     side = sample.side(size)
     rows, cols = np.mgrid[:side, :side].astype(float)
     labels = rows * side + cols
-    found_rows, found_cols, found = sample.take([rows, cols, labels], size)
-    assert (found == found_rows * side + found_cols).all(), "arrays stay together"
+    taken_rows, taken_cols, taken = sample.take([rows, cols, labels], size)
+    assert (taken == taken_rows * side + taken_cols).all(), "arrays stay together"
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     x = -x if mirrored else x
-    for got, expected in (
-        (found_rows, math.cos(angle) * y + math.sin(angle) * x),
-        (found_cols, math.cos(angle) * x - math.sin(angle) * y),
+    for indices, expected in (
+        (taken_rows, math.cos(angle) * y + math.sin(angle) * x),
+        (taken_cols, math.cos(angle) * x - math.sin(angle) * y),
     ):
-        assert np.abs(got - (side - 1) / 2 - zoom * expected).max() <= 0.5 + 1e-4
+        assert np.abs(indices - (side - 1) / 2 - zoom * expected).max() <= 0.5 + 1e-4
 
 
-def test_poses_are_of_every_size_and_leave_the_sun_where_it_is():
+def test_samples_are_of_every_size_and_leave_the_sun_where_it_is():
     random = np.random.default_rng(0)
-    poses = [random_affine(random) for _ in range(400)]
-    angles = [sample.angle for sample in poses]
+    samples = [random_affine(random) for _ in range(400)]
+    angles = [sample.angle for sample in samples]
     assert -TILT <= min(angles) < -0.9 * TILT and 0.9 * TILT < max(angles) <= TILT
     # What is in the north stays there rather than in the west or east, mirrored or not.
     north = np.zeros((25, 25))
@@ -80,12 +80,12 @@ def test_poses_are_of_every_size_and_leave_the_sun_where_it_is():
         for mirror in (False, True):
             sample = AffineSample(angle, 1.0, mirror)
             margin = (sample.side(25) - 25) // 2
-            (found,) = sample.take([np.pad(north, margin)], 25)
-            row, col = np.argwhere(found)[0]
+            (taken,) = sample.take([np.pad(north, margin)], 25)
+            row, col = np.argwhere(taken)[0]
             assert 12 - row > abs(col - 12)
-    sizes = [math.log(sample.zoom) for sample in poses]
+    sizes = [math.log(sample.zoom) for sample in samples]
     assert -ZOOM <= min(sizes) < -0.9 * ZOOM and 0.9 * ZOOM < max(sizes) <= ZOOM
-    assert 150 < sum(sample.mirrored for sample in poses) < 250
+    assert 150 < sum(sample.mirrored for sample in samples) < 250
 
 
 # --- light ---
@@ -96,10 +96,10 @@ def test_another_light_is_one_affine_map_of_all_pixels():
     image = random.normal(size=(3, 5, 7)).astype(np.float32)
     pixels = np.concatenate([image.reshape(3, -1), np.ones((1, 35))])
     for _ in range(20):
-        other = colour_jitter(image, random)
-        assert other.dtype == np.float32 and not np.array_equal(other, image)
-        fitted, *_ = np.linalg.lstsq(pixels.T, other.reshape(3, -1).T)
-        assert np.abs(fitted.T @ pixels - other.reshape(3, -1)).max() < 1e-5
+        relit = colour_jitter(image, random)
+        assert relit.dtype == np.float32 and not np.array_equal(relit, image)
+        fitted, *_ = np.linalg.lstsq(pixels.T, relit.reshape(3, -1).T)
+        assert np.abs(fitted.T @ pixels - relit.reshape(3, -1)).max() < 1e-5
 
 
 def test_one_band_keeps_the_order_of_its_values():

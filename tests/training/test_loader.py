@@ -38,23 +38,23 @@ def large(write_raster):
     return open_labelled_scene(write_raster("s.tif", image), write_raster("l.tif", labels))
 
 
-def batches_of(source, plan, held_out=(), budget=None, threads=None, normalisation=PLAIN):
+def batches_of(source, recipe, held_out=(), budget=None, threads=None, normalisation=PLAIN):
     scene = source.scene
-    windows = training_windows(scene.height, scene.width, plan.tile, plan.stride)
+    windows = training_windows(scene.height, scene.width, recipe.tile, recipe.stride)
     # Cells of 8 pixels, and regions of 16: small scenes have many, too.
-    tiles = TileCache([source], plan.normalise == "image", budget, cell_size=8)
+    tiles = TileCache([source], recipe.normalise == "image", budget, cell_size=8)
     chosen = [SourceWindow(0, window) for window in windows]
-    return BatchLoader(tiles, chosen, normalisation, plan, held_out, threads, region_cells=2)
+    return BatchLoader(tiles, chosen, normalisation, recipe, held_out, threads, region_cells=2)
 
 
 def values_of(batches, epoch, start=0) -> list[int]:
     return [int(i[0].max()) for batch in batches.epoch(epoch, start) for i in batch.images]
 
 
-def test_the_seeds_tiles_come_in_column_order_in_every_epoch(numbered):
-    plan = replace(EXERCISE, tile=8, stride=8)
+def test_in_the_exercise_tiles_come_in_column_order_in_every_epoch(numbered):
+    recipe = replace(EXERCISE, tile=8, stride=8)
     for epoch in (1, 2):
-        assert values_of(batches_of(numbered, plan), epoch) == [1, 3, 5, 2, 4, 6]
+        assert values_of(batches_of(numbered, recipe), epoch) == [1, 3, 5, 2, 4, 6]
 
 
 def test_shuffling_depends_on_seed_and_epoch_alone(numbered):
@@ -69,9 +69,9 @@ def test_shuffling_depends_on_seed_and_epoch_alone(numbered):
 
 
 def test_a_batch_is_normalised_images_and_shares(numbered):
-    plan = replace(EXERCISE, tile=8, stride=8, batch=4)
+    recipe = replace(EXERCISE, tile=8, stride=8, batch=4)
     mean = Normalisation(np.full((3, 8, 8), 2, np.float32), np.ones(3, np.float32))
-    batches = batches_of(numbered, plan, normalisation=mean)
+    batches = batches_of(numbered, recipe, normalisation=mean)
     assert len(batches) == 2
     first, second = batches.epoch(1)
     assert first.images.shape == (4, 3, 8, 8) and second.images.shape == (2, 3, 8, 8)
@@ -86,26 +86,24 @@ def test_blocks_by_hand():
     valid[0, 0] = False
     labels[0] = [BLANK, 1, 1, 1]
     plain = Normalisation(np.full((1, 1, 1), 2, np.float32), np.ones(1, np.float32))
-    found, houses, known = normalised_arrays(TrainingTile(image, valid, labels), plain, 2)
+    means, houses, known = normalised_arrays(TrainingTile(image, valid, labels), plain, 2)
     # The blank pixel is 0 after normalisation and counts as such.
-    assert found[0, 0, 0] == (0 + (1 - 2) + (4 - 2) + (5 - 2)) / 4
+    assert means[0, 0, 0] == (0 + (1 - 2) + (4 - 2) + (5 - 2)) / 4
     assert (houses == [[0.25, 0.5], [0, 0]]).all()
     assert (known == [[0.75, 1], [1, 1]]).all()
 
 
 def test_moved_tiles_are_parts_of_the_scene_as_it_lies(large):
-    plan = replace(SHUFFLED, augment="moves")
+    recipe = replace(SHUFFLED, augment="moves")
     image, _ = large.scene.read(large.scene.window)
     parts = {
         image[:, row : row + 8, col : col + 8].tobytes() for row in range(89) for col in range(89)
     }
-    batches = batches_of(large, plan)
-    found = [tile.astype(np.uint8) for batch in batches.epoch(1) for tile in batch.images]
-    assert all(tile.tobytes() in parts for tile in found)
-    as_they_are = {
-        image[:, w.row : w.bottom, w.col : w.right].tobytes() for _, w in batches.windows
-    }
-    assert sum(tile.tobytes() in as_they_are for tile in found) < len(found) / 4
+    batches = batches_of(large, recipe)
+    moved = [tile.astype(np.uint8) for batch in batches.epoch(1) for tile in batch.images]
+    assert all(tile.tobytes() in parts for tile in moved)
+    as_they_are = {image[:, *window.slices].tobytes() for _, window in batches.windows}
+    assert sum(tile.tobytes() in as_they_are for tile in moved) < len(moved) / 4
 
 
 # --- epochs that go on, threads, memory ---
@@ -124,8 +122,8 @@ def test_an_epoch_is_the_same_for_any_threads_and_goes_on_anywhere(large, budget
     assert len(expected) == len(batches_of(large, VARIED)) == 36
     for threads in (1, 3):
         batches = batches_of(large, VARIED, budget=budget, threads=threads)
-        found = list(batches.epoch(3, start))
-        assert all(map(equal, found, expected[start:])) and len(found) == 36 - start
+        rest = list(batches.epoch(3, start))
+        assert all(map(equal, rest, expected[start:])) and len(rest) == 36 - start
     assert not equal(expected[0], next(batches_of(large, VARIED, budget=budget).epoch(4)))
 
 
@@ -141,9 +139,9 @@ def test_a_cell_is_decoded_once_an_epoch_however_little_fits(large, monkeypatch)
 
 
 def test_the_next_epoch_starts_with_cells_that_are_decoded(large):
-    plan = replace(SHUFFLED, epochs=2)
+    recipe = replace(SHUFFLED, epochs=2)
     for epoch, ready in ((1, True), (2, False)):
-        batches = batches_of(large, plan, budget=3 * 36 * 8 * 8 * 5 + 100)
+        batches = batches_of(large, recipe, budget=3 * 36 * 8 * 8 * 5 + 100)
         list(batches.epoch(epoch))
         first = {batches.windows[number] for number in batches.order(epoch + 1)[0]}
         assert (first <= set(batches.tiles._cells)) == ready
@@ -177,40 +175,42 @@ def test_an_error_of_a_thread_is_raised(large, monkeypatch):
 )  # fmt: skip
 def test_a_moved_window_is_near_and_on_the_scene(side, row, col, height, width, seed):
     window = Window(row * 2, col * 2, 16, 16)
-    there = jitter_window(window, side, 8, height, width, np.random.default_rng(seed))
-    assert there.height == there.width == side
-    for start, old, length in ((there.row, window.row, height), (there.col, window.col, width)):
-        assert start == 0 or 0 < start <= length - there.height
-        if 0 < start < length - there.height:
-            assert abs(start + there.height / 2 - old - 8) <= 5
+    moved = jitter_window(window, side, 8, height, width, np.random.default_rng(seed))
+    assert moved.height == moved.width == side
+    for start, old, length in ((moved.row, window.row, height), (moved.col, window.col, width)):
+        assert start == 0 or 0 < start <= length - side
+        if 0 < start < length - side:
+            assert abs(start + side / 2 - old - 8) <= 5
 
 
 def test_moved_tiles_keep_a_tiles_distance_from_what_is_scored(large):
-    held = Window(0, 0, 32, 32)
-    free, near = Window(48, 48, 8, 8), Window(32 + 8, 0, 8, 8)
-    batches = batches_of(large, VARIED, held_out=[(0, held)])
-    places = {
-        window: {batches._jitter((0, window), 11, np.random.default_rng(n)) for n in range(200)}
-        for window in (free, near)
+    block = Window(0, 0, 32, 32)
+    free, near = SourceWindow(0, Window(48, 48, 8, 8)), SourceWindow(0, Window(32 + 8, 0, 8, 8))
+    batches = batches_of(large, VARIED, held_out=[SourceWindow(0, block)])
+    moved = {
+        source_window: {
+            batches._jitter(source_window, 11, np.random.default_rng(n)) for n in range(200)
+        }
+        for source_window in (free, near)
     }
-    assert None not in places[free] and len(places[free]) > 50
-    assert None in places[near] and len(places[near]) > 5
-    for _, there in filter(None, places[free] | places[near]):
-        assert there.intersect(held.grow(8)).pixels == 0
-    elsewhere = batches_of(large, VARIED, held_out=[(1, held)])
-    assert all(elsewhere._jitter((0, near), 11, np.random.default_rng(n)) for n in range(200))
+    assert None not in moved[free] and len(moved[free]) > 50
+    assert None in moved[near] and len(moved[near]) > 5
+    for _, window in filter(None, moved[free] | moved[near]):
+        assert window.intersect(block.grow(8)).pixels == 0
+    elsewhere = batches_of(large, VARIED, held_out=[SourceWindow(1, block)])
+    assert all(elsewhere._jitter(near, 11, np.random.default_rng(n)) for n in range(200))
 
 
 def test_nothing_near_what_is_scored_is_read(large, monkeypatch):
-    held = Window(0, 0, 32, 32)
-    batches = batches_of(large, VARIED, held_out=[(0, held)])
-    batches.windows = [(0, Window(40, col, 8, 8)) for col in range(0, 88, 8)]
+    block = Window(0, 0, 32, 32)
+    batches = batches_of(large, VARIED, held_out=[SourceWindow(0, block)])
+    batches.windows = [SourceWindow(0, Window(40, col, 8, 8)) for col in range(0, 88, 8)]
     sides, read = set(), batches.tiles.read
 
-    def watched(place):
-        assert place[1].intersect(held.grow(8)).pixels == 0
-        sides.add(place[1].height)
-        return read(place)
+    def watched(source_window):
+        assert source_window.window.intersect(block.grow(8)).pixels == 0
+        sides.add(source_window.window.height)
+        return read(source_window)
 
     monkeypatch.setattr(batches.tiles, "read", watched)
     for epoch in range(1, 21):

@@ -46,13 +46,13 @@ def test_any_scores_are_drawn(tmp_path, f1):
 
 def test_the_overlay_tells_hits_misses_and_false_alarms_pixel_by_pixel(tmp_path):
     image = np.stack([np.full((3, 5), value, np.uint8) for value in (40, 80, 120)])
-    found, houses, known = np.zeros((3, 3, 5), bool)
+    predicted, houses, known = np.zeros((3, 3, 5), bool)
     known[:2] = True
-    found[0, 1] = houses[0, 1] = True  # a hit
+    predicted[0, 1] = houses[0, 1] = True  # a hit
     houses[0, 2] = True  # missed
-    found[0, 3] = True  # a false alarm
-    found[2, 4] = True  # nobody knows
-    overlay_plot(image, found, houses, known, tmp_path / "o.png")
+    predicted[0, 3] = True  # a false alarm
+    predicted[2, 4] = True  # nobody knows
+    overlay_plot(image, predicted, houses, known, tmp_path / "o.png")
     picture = (matplotlib.image.imread(tmp_path / "o.png")[..., :3] * 255).round().astype(int)
     assert picture.shape == (3 + LEGEND_ROWS, 5, 3)
     painted = {
@@ -69,7 +69,7 @@ def test_the_overlay_tells_hits_misses_and_false_alarms_pixel_by_pixel(tmp_path)
             assert abs(picture[row, col] - expected).max() <= 1, (row, col)
 
 
-def test_the_legend_names_what_is_there(tmp_path):
+def test_the_legend_names_the_colours_of_the_picture(tmp_path):
     image = np.full((3, 300, 500), 90, np.uint8)
     houses = np.zeros((300, 500), bool)
     houses[10:50, 10:90] = True
@@ -102,7 +102,7 @@ def test_deep_pixels_are_stretched_between_their_percentiles():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 5.0])
-def test_flat_and_missing_pixels_are_no_trouble(value):
+def test_flat_and_missing_pixels_are_shown(value):
     with np.errstate(all="raise"):
         assert picture_of(np.full((1, 4, 4), value, np.float32)).shape == (4, 4, 3)
 

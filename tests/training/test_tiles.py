@@ -11,7 +11,7 @@ from geofcn.core.windows import Window
 from geofcn.errors import SceneError
 from geofcn.training.tiles import SourceWindow, TileCache
 
-seed = partial(TileCache, zero_padding=True)
+padded = partial(TileCache, zero_padding=True)
 
 
 def some_houses(height, width, seed=0) -> np.ndarray:
@@ -25,23 +25,23 @@ def same(a, b) -> bool:
 # --- what a tile looks like ---
 
 
-def test_the_seeds_padding_is_raw_zero_and_background(source):
+def test_padding_in_the_exercise_is_raw_zero_and_background(source):
     pair = source(np.full((2, 10, 9), 7, np.uint8), np.ones((10, 9), np.uint8))
-    tile = seed([pair]).read(SourceWindow(0, Window(8, 8, 8, 8)))
+    tile = padded([pair]).read(SourceWindow(0, Window(8, 8, 8, 8)))
     expected = np.zeros((8, 8), np.uint8)
     expected[:2, :1] = 1
     assert (tile.image == 7 * expected).all() and tile.image.shape == (2, 8, 8)
     assert (tile.labels == expected).all()
-    assert tile.valid.all(), "to the seed, blank is a value like any other"
+    assert tile.valid.all(), "in the exercise, blank is a value like any other"
 
 
-def test_the_seed_sees_blank_pixels_as_zeros_and_trusts_their_labels(source):
+def test_the_exercise_sees_blank_pixels_as_zeros_and_trusts_their_labels(source):
     image = np.full((1, 8, 8), 7, np.float32)
     image[0, 0] = np.nan
     image[0, 1] = -9999
     labels = np.zeros((8, 8), np.uint8)
     labels[0, :3] = 1
-    tile = seed([source(image, labels, nodata=-9999)]).read(SourceWindow(0, Window(0, 0, 8, 8)))
+    tile = padded([source(image, labels, nodata=-9999)]).read(SourceWindow(0, Window(0, 0, 8, 8)))
     assert (tile.image[0, :2] == 0).all() and (tile.image[0, 2:] == 7).all()
     assert (tile.labels == labels).all()
 
@@ -62,7 +62,7 @@ def test_what_is_not_labelled_is_not_learnt(source):
     labels = np.zeros((8, 8), np.uint8)
     labels[:2] = 255
     pair = source(np.ones((1, 8, 8), np.uint8), labels, labels_nodata=255)
-    for tiles in (seed([pair]), TileCache([pair])):
+    for tiles in (padded([pair]), TileCache([pair])):
         assert (tiles.read(SourceWindow(0, Window(0, 0, 8, 8))).labels == labels).all()
 
 
@@ -82,11 +82,11 @@ def noisy(source):
     width=st.integers(21, 60), cells=st.sampled_from([1, 3, 100]),
 )  # fmt: skip
 def test_any_window_is_as_if_it_were_read_at_once(noisy, row, col, height, width, cells):
-    place = SourceWindow(0, Window(row, col, height, width))
+    source_window = SourceWindow(0, Window(row, col, height, width))
     tiles = TileCache([noisy], budget=cells * 16 * 16 * 4, cell_size=16)
-    expected = tiles.read_once(place)
+    expected = tiles.read_once(source_window)
     for _ in range(2):
-        assert same(tiles.read(place), expected)
+        assert same(tiles.read(source_window), expected)
     assert len(tiles._cells) <= cells
     inside = np.zeros((height, width), bool)
     inside[max(0, -row) : 70 - row, max(0, -col) : 50 - col] = True
@@ -98,23 +98,26 @@ def test_threads_decode_a_cell_once_and_read_the_same(noisy, monkeypatch):
     tiles, decoded = TileCache([noisy], cell_size=16), []
     decode = tiles._decode
     monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
-    places = [
+    source_windows = [
         SourceWindow(0, Window(r, c, 20, 20)) for r in range(0, 60, 5) for c in range(0, 40, 5)
     ] * 3
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(tiles.read, places))
+        read = list(pool.map(tiles.read, source_windows))
     assert len(decoded) == len(set(decoded)) == 5 * 4
-    assert all(same(tile, tiles.read(place)) for place, tile in zip(places, found, strict=True))
+    assert all(
+        same(tile, tiles.read(source_window))
+        for source_window, tile in zip(source_windows, read, strict=True)
+    )
 
 
 def test_forgotten_cells_are_decoded_again(noisy, monkeypatch):
     tiles, decoded = TileCache([noisy], cell_size=16), []
     decode = tiles._decode
     monkeypatch.setattr(tiles, "_decode", lambda *cell: decoded.append(cell) or decode(*cell))
-    place = SourceWindow(0, Window(0, 0, 8, 8))
-    before = tiles.read(place)
+    source_window = SourceWindow(0, Window(0, 0, 8, 8))
+    before = tiles.read(source_window)
     tiles.forget()
-    assert same(before, tiles.read(place)) and len(decoded) == 2
+    assert same(before, tiles.read(source_window)) and len(decoded) == 2
 
 
 def test_a_cell_that_cannot_be_read_is_tried_again(noisy, monkeypatch):
@@ -128,7 +131,7 @@ def test_a_cell_that_cannot_be_read_is_tried_again(noisy, monkeypatch):
         return decode(*cell)
 
     monkeypatch.setattr(tiles, "_decode", fails_once)
-    place = SourceWindow(0, Window(0, 0, 8, 8))
+    source_window = SourceWindow(0, Window(0, 0, 8, 8))
     with pytest.raises(SceneError, match="unplugged"):
-        tiles.read(place)
-    assert tiles.read(place).valid.all() and len(tries) == 2
+        tiles.read(source_window)
+    assert tiles.read(source_window).valid.all() and len(tries) == 2

@@ -12,7 +12,7 @@ from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT, EXERCISE
 from geofcn.training.trainer import Batch, Trainer, learning_rate, make_optimizer, weighted_loss
 
-# --- the seed's rules, by hand ---
+# --- the rules, by hand ---
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ def test_the_learning_rate_is_halved_every_forty_epochs(epoch, rate):
 
 
 def test_the_default_rate_warms_up_and_falls_to_nothing():
-    plan = replace(DEFAULT, epochs=20, lr=1.0)
-    rates = [learning_rate(plan, 1 + step // 10, step % 10 / 10) for step in range(200)]
+    recipe = replace(DEFAULT, epochs=20, lr=1.0)
+    rates = [learning_rate(recipe, 1 + step // 10, step % 10 / 10) for step in range(200)]
     top = int(np.argmax(rates))
     assert rates[0] == pytest.approx(0.05)
     assert max(rates) == pytest.approx(1, abs=0.02) and top == 10
     assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) < 0).all()
     assert rates[-1] < 0.001
-    assert learning_rate(plan, 20, 1) == pytest.approx(0, abs=1e-12)
+    assert learning_rate(recipe, 20, 1) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_loss_is_the_weighted_mean_over_pixels():
@@ -49,13 +49,13 @@ def test_the_loss_is_the_weighted_mean_over_pixels():
     assert weighted_loss(pair, houses, known, (1, 6)).item() == pytest.approx(by_hand, rel=1e-6)
 
 
-def test_the_seed_descends_with_momentum_and_decays_biases_too():
+def test_the_exercise_descends_with_momentum_and_decays_biases_too():
     net = torch.nn.Conv2d(1, 1, 1)
     with torch.no_grad():
         net.weight.fill_(2.0)
         net.bias.fill_(1.0)
-    plan = replace(EXERCISE, lr=0.1, weight_decay=0.5)
-    optimizer = make_optimizer(net, plan)
+    recipe = replace(EXERCISE, lr=0.1, weight_decay=0.5)
+    optimizer = make_optimizer(net, recipe)
     assert len(optimizer.param_groups) == 1
     # Gradient 1: velocity v = 0.9 v + (1 + 0.5 p), p = p - 0.1 v, twice.
     expected = {}
@@ -77,16 +77,16 @@ def test_at_scale_one_the_loss_is_torchs_cross_entropy():
     torch.manual_seed(0)
     logits, labels = torch.randn(3, 2, 5, 7), torch.randint(0, 3, (3, 5, 7))
     expected = F.cross_entropy(logits, labels, torch.tensor([1.0, 6.0]), ignore_index=2)
-    found = weighted_loss(logits, (labels == 1).float(), (labels != 2).float(), (1.0, 6.0))
-    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    loss = weighted_loss(logits, (labels == 1).float(), (labels != 2).float(), (1.0, 6.0))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_a_block_counts_as_the_pixels_it_holds():
     # 3 of 4 pixels known, 1 of them a house; probability of a house 3/4.
     logits = torch.tensor([[[[0.0]], [[math.log(3)]]]])
     by_hand = (6 * 1 * math.log(4 / 3) + 1 * 2 * math.log(4)) / (6 + 2)
-    found = weighted_loss(logits, torch.full((1, 1, 1), 0.25), torch.full((1, 1, 1), 0.75), (1, 6))
-    assert found.item() == pytest.approx(by_hand, rel=1e-6)
+    loss = weighted_loss(logits, torch.full((1, 1, 1), 0.25), torch.full((1, 1, 1), 0.75), (1, 6))
+    assert loss.item() == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_nothing_known_is_no_loss():
@@ -104,9 +104,9 @@ def batch_of(seed: int) -> Batch:
     return Batch(images, houses, np.ones_like(houses))
 
 
-def learner_of(plan, scale: int = 1) -> Trainer:
+def trainer_of(recipe, scale: int = 1) -> Trainer:
     torch.manual_seed(0)
-    return Trainer(make_net(plan.net, 3, scale), replace(plan, class_weights=(1.0, 2.0)))
+    return Trainer(make_net(recipe.net, 3, scale), replace(recipe, class_weights=(1.0, 2.0)))
 
 
 def equal(a: dict, b: dict) -> bool:
@@ -115,14 +115,14 @@ def equal(a: dict, b: dict) -> bool:
 
 @pytest.mark.parametrize("base", [EXERCISE, DEFAULT])
 @pytest.mark.parametrize("net", ["fcnn2", "unet"])
-def test_a_restored_learner_goes_on_bit_for_bit(base, net):
-    plan = replace(base, net=net, epochs=2)
-    straight, first = learner_of(plan), learner_of(plan)
+def test_a_restored_trainer_goes_on_bit_for_bit(base, net):
+    recipe = replace(base, net=net, epochs=2)
+    straight, first = trainer_of(recipe), trainer_of(recipe)
     for number in range(6):
         straight.step(batch_of(number), 1, number / 6)
     for number in range(3):
         first.step(batch_of(number), 1, number / 6)
-    second = learner_of(plan)
+    second = trainer_of(recipe)
     second.restore(first.state(), 3)
     for number in range(3, 6):
         second.step(batch_of(number), 1, number / 6)
@@ -131,24 +131,24 @@ def test_a_restored_learner_goes_on_bit_for_bit(base, net):
 
 
 def test_the_averaged_net_is_the_running_mean():
-    plan = replace(DEFAULT, net="fcnn", epochs=1)
-    trainer = learner_of(plan)
+    recipe = replace(DEFAULT, net="fcnn", epochs=1)
+    trainer = trainer_of(recipe)
     mean = trainer.net.conv1.weight.detach().clone()
     for number in range(30):
         trainer.step(batch_of(number), 1, number / 30)
-        keep = min(plan.averaging, (number + 2) / (number + 11))
+        keep = min(recipe.averaging, (number + 2) / (number + 11))
         mean = keep * mean + (1 - keep) * trainer.net.conv1.weight.detach()
     torch.testing.assert_close(trainer.averaged.conv1.weight.detach(), mean)
     assert not torch.equal(trainer.averaged.conv1.weight, trainer.net.conv1.weight)
 
 
 def test_without_averaging_the_net_itself_is_used():
-    trainer = learner_of(EXERCISE)
+    trainer = trainer_of(EXERCISE)
     assert trainer.averaged is trainer.net
 
 
 def test_a_step_learns_and_counts():
-    trainer = learner_of(replace(DEFAULT, net="fcnn", epochs=1))
+    trainer = trainer_of(replace(DEFAULT, net="fcnn", epochs=1))
     steps = [trainer.step(batch_of(n % 3), 1, n / 300) for n in range(200)]
     assert steps[-1].loss < steps[0].loss / 2
     confusion = steps[-1].confusion
@@ -157,7 +157,7 @@ def test_a_step_learns_and_counts():
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
-    trainer = learner_of(EXERCISE)
+    trainer = trainer_of(EXERCISE)
     before = trainer.state()
     broken = batch_of(0)
     broken.images[0, 0, 0, 0] = np.nan
@@ -167,6 +167,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change():
 
 
 def test_the_loss_of_a_scaled_net_is_taken_on_its_blocks():
-    plan = replace(DEFAULT, net="fcnn", epochs=1)
-    scaled, plain = learner_of(plan, 4), learner_of(plan)
+    recipe = replace(DEFAULT, net="fcnn", epochs=1)
+    scaled, plain = trainer_of(recipe, 4), trainer_of(recipe)
     assert scaled.step(batch_of(0), 1, 0).loss == plain.step(batch_of(0), 1, 0).loss
+
+
+def test_automatic_class_weights_have_to_be_settled_before():
+    with pytest.raises(ValueError, match="class weights"):
+        Trainer(make_net("fcnn", 3), replace(DEFAULT, class_weights=None))

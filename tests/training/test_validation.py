@@ -1,14 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import rasterio
 import torch
 
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.core.pixels import Normalisation
-from geofcn.core.windows import blocks
+from geofcn.core.windows import Window, blocks, training_windows
 from geofcn.io.labels import open_labelled_scene
 from geofcn.io.scene import open_scene
-from geofcn.training.tiles import TrainingTile
-from geofcn.training.validation import score_tiles, score_windows
+from geofcn.models.model_file import load_model
+from geofcn.recipes import DEFAULT, EXERCISE
+from geofcn.training import validation
+from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
+from geofcn.training.train import train
+from geofcn.training.validation import make_validator, score_tiles, score_windows
 
 
 class SignNet:
@@ -39,7 +46,7 @@ def test_padding_counts_as_background_and_unknown_labels_do_not_count():
 
 
 @pytest.mark.parametrize("net", ["fcnn", "fcnn2"])
-def test_windows_are_judged_as_parts_of_the_whole(make_model, write_raster, net):
+def test_windows_are_scored_as_parts_of_the_whole(make_model, write_raster, net):
     random = np.random.default_rng(0)
     image = random.integers(1, 255, (2, 45, 61)).astype(np.uint8)
     image[:, 10:20, 30:50] = 0
@@ -48,8 +55,8 @@ def test_windows_are_judged_as_parts_of_the_whole(make_model, write_raster, net)
     scene_path = write_raster("s.tif", image, nodata=0)
     source = open_labelled_scene(scene_path, write_raster("l.tif", labels, nodata=255))
     model = make_model(net, 2)
-    window_of = list(blocks(source.scene.window, 16))
-    scored = score_windows([(source, window) for window in window_of])(model)
+    windows = list(blocks(source.scene.window, 16))
+    scored = score_windows([(source, window) for window in windows])(model)
 
     curve = ScoreCurve()
     valid = open_scene(scene_path).read(source.scene.window)[1]
@@ -60,3 +67,60 @@ def test_windows_are_judged_as_parts_of_the_whole(make_model, write_raster, net)
     assert scored.threshold == pytest.approx(threshold, abs=1 / 254)
     assert scored.confusion.f1 == pytest.approx(counts.f1, abs=0.01)
     assert sum(vars(scored.confusion).values()) == known.sum()
+
+
+# --- what a training is scored on ---
+
+
+@pytest.fixture
+def pair(write_raster):
+    """A source of 20 x 30 pixels, a third of them houses, without a blank one."""
+    random = np.random.default_rng(0)
+    return open_labelled_scene(
+        write_raster("s.tif", random.integers(1, 255, (2, 20, 30)).astype(np.uint8)),
+        write_raster("l.tif", (random.random((20, 30)) < 0.3).astype(np.uint8)),
+    )
+
+
+def test_without_a_held_out_part_every_pixel_of_the_scenes_is_scored(pair, make_model, monkeypatch):
+    monkeypatch.setattr(validation, "VALIDATION_WINDOW", 16)
+    tiles, model = TileCache([pair, pair]), make_model("fcnn", 2)
+    scored = make_validator(tiles, (), replace(DEFAULT, tile=8))(model)
+    assert sum(vars(scored.confusion).values()) == 2 * 20 * 30
+    # In the exercise, padded to whole tiles: background beyond the edge.
+    tiles = TileCache([pair, pair], zero_padding=True)
+    scored = make_validator(tiles, (), replace(EXERCISE, tile=8))(model)
+    assert sum(vars(scored.confusion).values()) == 2 * 24 * 32
+    assert scored.threshold == 0.5
+
+
+def test_only_the_held_out_windows_are_scored(pair, make_model):
+    held_out = [SourceWindow(0, Window(8, 16, 8, 8)), SourceWindow(0, Window(0, 0, 8, 16))]
+    model = make_model("fcnn", 2)
+    houses = sum((pair.labels.read(window) == 1).sum() for _, window in held_out)
+    for recipe in (replace(DEFAULT, tile=8), replace(EXERCISE, tile=8)):
+        counts = make_validator(TileCache([pair]), held_out, recipe)(model).confusion
+        assert (counts.tp + counts.fn, sum(vars(counts).values())) == (houses, 8 * 8 + 8 * 16)
+
+
+def test_the_exercise_is_scored_on_all_padded_tiles_at_stride_w(village, tmp_path):
+    scene, labels = village(72)  # padded to 96: 9 tiles of 32
+    run = tmp_path / "run"
+    last = train(scene, labels, run, recipe="exercise", tile=32, epochs=2, device="cpu").epochs[-1]
+    model = load_model(run / "last.safetensors")
+    with rasterio.open(scene) as file, rasterio.open(labels) as truth:
+        image = np.zeros((3, 96, 96), np.uint8)
+        classes = np.zeros((96, 96), bool)
+        image[:, :72, :72], classes[:72, :72] = file.read(), truth.read(1) == 1
+    total = Confusion()
+    for window in training_windows(72, 72, 32, 32):
+        prepared = model.normalisation.apply(image[:, *window.slices], None, 0, 0)
+        logits = model.logits(prepared).numpy()
+        predicted, houses = logits[1] > logits[0], classes[window.slices]
+        total += Confusion(
+            int((predicted & houses).sum()), int((predicted & ~houses).sum()),
+            int((~predicted & houses).sum()), int((~predicted & ~houses).sum()),
+        )  # fmt: skip
+    assert sum(vars(total).values()) == 96 * 96, "padding is background and counts"
+    assert (last.accuracy, last.recall) == (total.accuracy, total.recall)
+    assert last.threshold == 0.5

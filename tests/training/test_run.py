@@ -1,0 +1,204 @@
+import copy
+import csv
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from geofcn.core.metrics import Confusion
+from geofcn.errors import LabelsError, OutputError, TrainingError
+from geofcn.models.model_file import load_model
+from geofcn.models.nets import make_net
+from geofcn.recipes import DEFAULT
+from geofcn.training import train as train_module
+from geofcn.training.run import CHECKPOINT, RUN_FILES, Run, restore
+from geofcn.training.state import Epoch, TrainingState
+from geofcn.training.train import SURVEY, resume, train
+from geofcn.training.trainer import Batch, Trainer
+from geofcn.training.validation import ValidationScores
+
+# Small enough for a blink: 64 pixels are 2 x 2 tiles.
+QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}
+SHORT = {**QUICK, "batch": 1, "stride": 32}
+
+
+def contents(run) -> dict:
+    return {path.name: path.read_bytes() for path in run.iterdir()}
+
+
+def equal(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def row(epoch: int, f1: float, accuracy: float, threshold: float = 0.5) -> Epoch:
+    return Epoch(epoch, 0.1, 1 / 3, f1, f1, f1, f1, accuracy, f1, threshold, 0.0)
+
+
+# --- models and history ---
+
+
+def test_the_first_of_the_best_epochs_keeps_its_weights(make_model, tmp_path):
+    run = Run(tmp_path / "run", {}, {})
+    scores = [(0.5, 0.5), (0.8, 0.5), (0.8, 0.9), (math.nan, 0.5)]
+    history, models = [], []
+    for epoch, (f1, accuracy) in enumerate(scores, start=1):
+        history.append(row(epoch, f1, accuracy, 0.5 + epoch / 100))
+        models.append(make_model(seed=epoch))
+        run.keep(models[-1], history)
+    for name, epoch in (("best-f1", 2), ("best-accuracy", 3), ("last", 4)):
+        model = load_model(run.folder / f"{name}.safetensors")
+        assert equal(model.net.state_dict(), models[epoch - 1].net.state_dict()), name
+        assert model.metadata.scores["epoch"] == epoch
+        assert model.metadata.threshold == pytest.approx(0.5 + epoch / 100)
+    assert load_model(run.folder / "last.safetensors").metadata.scores["f1"] is None, "undefined"
+
+
+def test_the_history_is_a_table_of_six_digits(make_model, tmp_path):
+    run = Run(tmp_path / "run", {}, {})
+    run.keep(make_model(), [row(1, math.nan, 0.5), row(2, 2 / 3, 1.0)])
+    with open(run.folder / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(vars(row(1, 0, 0)))
+    assert (rows[0]["f1"], rows[1]["f1"], rows[1]["loss"]) == ("nan", "0.666667", "0.333333")
+    assert [line["epoch"] for line in rows] == ["1", "2"]
+
+
+def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monkeypatch):
+    confusions = [  # f1: .5, .8, .8, .67; accuracy: .5, .5, .9, .5
+        Confusion(1, 1, 1, 1), Confusion(2, 1, 0, 0), Confusion(2, 1, 0, 7), Confusion(1, 1, 0, 0),
+    ]  # fmt: skip
+    states = []
+
+    def validate_model(model):
+        states.append(copy.deepcopy(model.net.state_dict()))
+        return ValidationScores(confusions[len(states) - 1], 0.5 + len(states) / 100, 0.0)
+
+    monkeypatch.setattr(train_module, "make_validator", lambda *_: validate_model)
+    scene, labels = village()
+    run = tmp_path / "run"
+    train(scene, labels, run, recipe="exercise", tile=32, epochs=4, device="cpu")
+    for name, epoch in (("best-f1", 2), ("best-accuracy", 3), ("last", 4)):
+        model = load_model(run / f"{name}.safetensors")
+        assert equal(model.net.state_dict(), states[epoch - 1]), name
+        assert model.metadata.scores["epoch"] == epoch
+        assert model.metadata.threshold == pytest.approx(0.5 + epoch / 100)
+    assert not equal(states[1], states[3]), "training went on"
+
+
+# --- checkpoints ---
+
+
+def trainer_with(seed: int) -> Trainer:
+    torch.manual_seed(seed)
+    return Trainer(make_net("fcnn", 1), replace(DEFAULT, epochs=2))
+
+
+def test_a_saved_training_is_restored_as_it_was(tmp_path, monkeypatch):
+    trainer = trainer_with(0)
+    random = np.random.default_rng(0)
+    shares = np.ones((1, 8, 8), np.float32)
+    batch = Batch(random.normal(size=(1, 1, 8, 8)).astype(np.float32), shares, shares)
+    results = [trainer.step(batch, 1, 0.0) for _ in range(3)]
+    state = TrainingState(
+        epoch=2,
+        step=1,
+        confusion=results[2].confusion,
+        losses=[result.loss for result in results],
+        history=[row(1, 0.25, 0.5)],
+    )
+    run = Run(tmp_path / "run", {"tile": 8}, {})
+    run.save(trainer, state)
+
+    checkpoint = Run(tmp_path / "run", {"tile": 8}, {}).unfinished(overwrite=False)
+    restored = trainer_with(1)
+    threads = []
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    assert restore(restored, checkpoint) == state
+    assert equal(restored.state(), trainer.state()) and restored.steps == 3
+    assert threads == [torch.get_num_threads()]
+    run.finish()
+    assert run.unfinished(overwrite=False) is None
+
+
+def test_an_undefined_score_outlives_a_checkpoint(tmp_path):
+    run, trainer = Run(tmp_path / "run", {}, {}), trainer_with(0)
+    run.save(trainer, TrainingState(epoch=2, history=[row(1, math.nan, 0.5)]))
+    history = restore(trainer, run.unfinished(overwrite=False)).history
+    assert math.isnan(history[0].f1) and history[0].accuracy == 0.5
+
+
+def test_another_training_does_not_go_on_in_its_place(village, tmp_path, stop_training):
+    pair, run = village(96), tmp_path / "run"
+    stop_training(4, *pair, run, **SHORT)
+    before = contents(run)
+    with pytest.raises(OutputError, match=r"unfinished training.*--resume"):
+        train(*pair, run, **{**SHORT, "lr": 0.1})
+    assert contents(run) == before
+    assert len(train(*pair, run, overwrite=True, **{**SHORT, "lr": 0.1}).epochs) == 2
+    with pytest.raises(OutputError, match="no unfinished training"):
+        resume(run)
+
+
+def test_a_changed_scene_is_not_gone_on_with(village, tmp_path, stop_training):
+    scene, labels = village(96)
+    run = tmp_path / "run"
+    stop_training(4, scene, labels, run, **SHORT)
+    os.utime(labels, ns=(1, 1))
+    with pytest.raises(OutputError, match=r"unfinished training.*--overwrite"):
+        resume(run)
+
+
+def test_a_damaged_state_is_said_and_can_be_overwritten(village, tmp_path, stop_training):
+    pair, run = village(96), tmp_path / "run"
+    stop_training(4, *pair, run, **SHORT)
+    (run / CHECKPOINT).write_bytes(b"nonsense")
+    with pytest.raises(TrainingError, match=r"damaged.*--overwrite"):
+        train(*pair, run, **SHORT)
+    assert len(train(*pair, run, overwrite=True, **SHORT).epochs) == 2
+
+
+# --- the folder ---
+
+
+def test_a_run_is_not_overwritten_unless_asked_to(village, tmp_path):
+    scene, labels = village()
+    run = tmp_path / "run"
+    train(scene, labels, run, recipe="exercise", **QUICK)
+    (run / "mine.txt").write_text("keep me")
+    before = contents(run)
+    with pytest.raises(OutputError, match=r"run: it holds a run already; give --overwrite"):
+        train(scene, labels, run, recipe="exercise", **QUICK)
+    assert contents(run) == before
+    train(scene, labels, run, recipe="exercise", seed=3, overwrite=True, **QUICK)
+    assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY, "mine.txt"])
+    assert (run / "last.safetensors").read_bytes() != before["last.safetensors"]
+
+
+def test_an_older_run_outlives_a_training_that_is_refused(village, write_raster, tmp_path):
+    scene, labels = village()
+    run = tmp_path / "run"
+    train(scene, labels, run, recipe="exercise", **QUICK)
+    empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
+    with pytest.raises(LabelsError, match="no house"):
+        train(scene, empty, run, recipe="exercise", overwrite=True, **QUICK)
+    assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY])
+
+
+def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatch):
+    pair = village()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="this is a file"):
+        train(*pair, tmp_path / "file", **QUICK)
+    with pytest.raises(OutputError, match="cannot be written"):
+        train(*pair, tmp_path / "file" / "below", **QUICK)
+
+    def denied(self, **options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", denied)
+    with pytest.raises(OutputError, match=r"cannot be written.*Permission denied"):
+        train(*pair, tmp_path / "locked", **QUICK)
