@@ -8,6 +8,7 @@ dask.distributed cluster, of processes on this machine or of others.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import signal
 import uuid
 from collections import deque
@@ -297,6 +298,16 @@ def _result(item: object, future: distributed.Future[Any]) -> Any:
         ) from error
 
 
+def leave_if_imported_by_a_worker() -> None:
+    """End a process that was started for tasks and runs the script that asked for it once more.
+
+    Such a process imports that script. Where the script asks for workers without a main guard,
+    this one must not touch what the first one writes; that one says what is wrong.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
 @contextmanager
 def open_executor(workers: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
     """Executor for the options of a verb: threads, processes of this machine, or a cluster.
@@ -313,7 +324,7 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
     UsageError
         For both at once.
     WorkersError
-        Where the scheduler does not answer.
+        Where the scheduler does not answer, or the processes cannot be started.
 
     Examples
     --------
@@ -326,38 +337,53 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
     if not workers and not scheduler:
         yield ThreadExecutor()
         return
-    from distributed import Client, LocalCluster
-
     # What goes wrong is told in one sentence.
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        if scheduler:
-            client = Client(scheduler, timeout=CONNECT_SECONDS)
-        else:
-            with dask.config.set(QUIET):
-                cluster = LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=":0",
-                    silence_logs=logging.CRITICAL,
-                )
-            client = Client(cluster)
-            client.register_plugin(_interrupt_guard())
-    # MemoryError: what another kind of server answers is taken for the length of a message.
-    except (OSError, TimeoutError, ValueError, MemoryError) as error:
-        raise WorkersError(
-            f"{scheduler or 'workers'}: no dask scheduler answers there ({error}); start one with "
-            "`dask scheduler` and give its address."
-        ) from error
+    client = _connect(scheduler) if scheduler else _start_workers(workers or 1)
     log.warning("dask dashboard: %s", client.dashboard_link)
     with client:
         try:
             yield ClusterExecutor(client, workers or 0)
         finally:
             if workers:
-                cluster.close()
+                client.cluster.close()
+
+
+def _connect(scheduler: str) -> distributed.Client:
+    from distributed import Client
+
+    try:
+        return Client(scheduler, timeout=CONNECT_SECONDS)
+    # MemoryError: what another kind of server answers is taken for the length of a message.
+    except (OSError, TimeoutError, ValueError, MemoryError) as error:
+        raise WorkersError(
+            f"{scheduler}: no dask scheduler answers there ({error}); start one with "
+            "`dask scheduler` and give its address."
+        ) from error
+
+
+def _start_workers(count: int) -> distributed.Client:
+    """A client of `count` new processes on this machine."""
+    from distributed import Client, LocalCluster
+
+    try:
+        with dask.config.set(QUIET):
+            cluster = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            )
+        client = Client(cluster)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise WorkersError(
+            f"workers: the processes cannot be started ({error}); a script that asks for workers "
+            'must do so under `if __name__ == "__main__":`, for they import it.'
+        ) from error
+    client.register_plugin(_interrupt_guard())
+    return client
 
 
 def stream(

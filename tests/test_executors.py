@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -104,8 +106,17 @@ def test_an_executor_is_of_one_kind():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A scheduler with two worker processes, which gives a task up when two workers died of it."""
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+    """A scheduler with two worker processes, which gives a task up when two workers died of it.
+
+    No worker holds another task meanwhile, which would be blamed too.
+    """
+    settings = {
+        "distributed.scheduler.allowed-failures": 1,
+        "distributed.scheduler.worker-saturation": 1.0,
+        # Half a minute by default, for a message to a worker that has just been killed.
+        "distributed.comm.timeouts.connect": "3s",
+    }
+    with dask.config.set(settings):
         cluster = LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
         )
@@ -247,3 +258,18 @@ def test_own_workers_leave_ctrl_c_to_this_process():
             assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
         assert list(executor.stream(pow, 2, range(20), 4)) == [2**n for n in range(20)]
         assert executor.client.run(os.getpid) == before
+
+
+def test_a_script_without_a_main_guard_is_told_so_and_runs_once(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from geofcn.executors import leave_if_imported_by_a_worker, open_executor\n"
+        "leave_if_imported_by_a_worker()\n"
+        "print('once')\n"
+        "with open_executor(workers=1):\n"
+        "    pass\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.split() == ["once"]
+    assert 'do so under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]

@@ -21,7 +21,7 @@ from itertools import groupby
 from geofcn import defaults
 from geofcn.core.windows import round_up, row_bands
 from geofcn.errors import UsageError
-from geofcn.executors import Executor, open_executor
+from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
 from geofcn.inference.job import Job, run_task, side_by_side, warm_up
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.result import InferenceResult
@@ -126,6 +126,8 @@ def infer(
     SceneError, ModelError, OutputError, UsageError, WorkersError
         All of them GeofcnError, in one sentence that says what is wrong.
     """
+    if workers:
+        leave_if_imported_by_a_worker()
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
     dtype = None if probability is None else probability_dtype
