@@ -117,27 +117,34 @@ def test_what_is_no_local_file_has_no_stamp(tmp_path, monkeypatch, path):
 # --- one reader at a time ---
 
 
+def is_free(lock) -> bool:
+    """Whether another thread could take a lock."""
+
+    def try_it() -> bool:
+        taken = lock.acquire(blocking=False)
+        if taken:
+            lock.release()
+        return taken
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(try_it).result()
+
+
 def test_nobody_else_reads_within_the_block(write_raster):
     path = str(write_raster("a.tif", ramp(1, 4, 4)))
-    within = datasets._cache()
-    with shared_dataset(path), ThreadPoolExecutor(1) as pool:
-        assert not pool.submit(within.lock.acquire, blocking=False).result()
-    assert within.lock.acquire(blocking=False)
-    within.lock.release()
+    lock = datasets._cache().lock
+    with shared_dataset(path):
+        assert not is_free(lock)
+    assert is_free(lock)
 
 
 def test_the_lock_is_released_after_an_error(tmp_path, write_raster):
-    cache = datasets._cache()
+    path = str(write_raster("a.tif", ramp(1, 4, 4)))
     with pytest.raises(RasterioIOError), shared_dataset(str(tmp_path / "none.tif")):
         pass
-    with (
-        pytest.raises(ZeroDivisionError),
-        shared_dataset(str(write_raster("a.tif", ramp(1, 4, 4)))),
-    ):
+    with pytest.raises(ZeroDivisionError), shared_dataset(path):
         raise ZeroDivisionError
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(cache.lock.acquire, blocking=False).result()
-        pool.submit(cache.lock.release).result()
+    assert is_free(datasets._cache().lock)
 
 
 def test_threads_take_turns_with_the_caches_and_keep_theirs(monkeypatch):
