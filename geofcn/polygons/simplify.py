@@ -68,9 +68,9 @@ def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     if not len(raw):
         return Simplified(raw, np.zeros(0), np.zeros(0, bool))
     rings = Rings.of(raw)
-    kept, vanishing = _choose(rings, tolerance)
-    polygons = _assembled(rings, kept, len(raw))
-    removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, kept), len(raw))
+    stays, vanishing = _choose(rings, tolerance)
+    polygons = _assembled(rings, stays, len(raw))
+    removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, stays), len(raw))
     crossing = ~shapely.is_valid(polygons)
     speckle = crossing & (shapely.get_num_interior_rings(raw) > MAX_HOLES)
     whole = (vanishing[rings.is_exterior] & ~crossing) | speckle
@@ -89,24 +89,24 @@ def _choose(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     numbered = np.column_stack([rings.points, np.arange(len(rings.points))])
     lines = shapely.linearrings(numbered, indices=rings.ring)
     lines = shapely.simplify(lines, tolerance, preserve_topology=False)
-    kept = np.zeros(len(rings.points), bool)
-    kept[shapely.get_coordinates(lines, include_z=True)[:, 2].astype(np.intp)] = True
-    kept[rings.last] = kept[rings.first[:-1]]
-    count = np.bincount(rings.ring[kept], minlength=len(rings.polygon))
+    stays = np.zeros(len(rings.points), bool)
+    stays[shapely.get_coordinates(lines, include_z=True)[:, 2].astype(np.intp)] = True
+    stays[rings.last] = stays[rings.first[:-1]]
+    count = np.bincount(rings.ring[stays], minlength=len(rings.polygon))
     vanishing = count < LEAST_RING
-    kept |= vanishing[rings.ring]
-    needless = _needless_starts(rings, kept, tolerance) & (count > LEAST_RING)
-    kept[rings.first[:-1][needless]] = kept[rings.last[needless]] = False
-    return kept, vanishing
+    stays |= vanishing[rings.ring]
+    needless = _needless_starts(rings, stays, tolerance) & (count > LEAST_RING)
+    stays[rings.first[:-1][needless]] = stays[rings.last[needless]] = False
+    return stays, vanishing
 
 
-def _needless_starts(rings: Rings, kept: np.ndarray, tolerance: float) -> np.ndarray:
+def _needless_starts(rings: Rings, stays: np.ndarray, tolerance: float) -> np.ndarray:
     """(r,) bool, whether a ring could do without its first vertex.
 
-    It lies within `tolerance` of the line between those that are kept before and after it.
+    It lies within `tolerance` of the line between those that stay before and after it.
     Douglas-Peucker, which cuts a ring there, never tries it.
     """
-    chosen = np.flatnonzero(kept)
+    chosen = np.flatnonzero(stays)
     begin = np.searchsorted(chosen, rings.first)
     end = rings.points[rings.first[:-1]]
     after, before = rings.points[chosen[begin[:-1] + 1]], rings.points[chosen[begin[1:] - 2]]
@@ -117,12 +117,12 @@ def _needless_starts(rings: Rings, kept: np.ndarray, tolerance: float) -> np.nda
     return np.hypot(*off.T) <= tolerance
 
 
-def _assembled(rings: Rings, kept: np.ndarray, count: int) -> np.ndarray:
-    """(count,) polygons of the vertices that are kept; a ring ends where it begins."""
-    chosen = np.flatnonzero(kept)
+def _assembled(rings: Rings, stays: np.ndarray, count: int) -> np.ndarray:
+    """(count,) polygons of the vertices that stay; a ring ends where it begins."""
+    chosen = np.flatnonzero(stays)
     begin = np.searchsorted(chosen, rings.first)
     # A ring without its first vertex ends with its second one, in the place of its last.
-    open_rings = np.flatnonzero(~kept[rings.first[:-1]])
+    open_rings = np.flatnonzero(~stays[rings.first[:-1]])
     chosen = np.insert(chosen, begin[1:][open_rings], chosen[begin[:-1][open_rings]])
     length = np.diff(begin)
     length[open_rings] += 1
@@ -130,16 +130,16 @@ def _assembled(rings: Rings, kept: np.ndarray, count: int) -> np.ndarray:
     return from_rings(rings.points[chosen], offsets, rings.polygon, count)
 
 
-def _trapezoids(rings: Rings, kept: np.ndarray) -> np.ndarray:
+def _trapezoids(rings: Rings, stays: np.ndarray) -> np.ndarray:
     """(p,) the area between the edge after each vertex and the chord that took its place.
 
-    Each stretch between two vertices that are kept became a chord. Between the two lies at most the
+    Each stretch between two vertices that stay became a chord. Between the two lies at most the
     sum of the trapezoids under the stretch's edges: just that, unless the stretch turns back.
     """
-    areas = np.zeros(len(kept))
-    before, after = _chords(rings, kept)
+    areas = np.zeros(len(stays))
+    before, after = _chords(rings, stays)
     # An edge that is its own chord has nothing below it.
-    edge = np.flatnonzero((rings.ring[1:] == rings.ring[:-1]) & ~(kept[1:] & kept[:-1]))
+    edge = np.flatnonzero((rings.ring[1:] == rings.ring[:-1]) & ~(stays[1:] & stays[:-1]))
     start, end = before[edge], after[edge + 1]
     x, y = np.ascontiguousarray(rings.points.T)
     along_x, along_y = x[end] - x[start], y[end] - y[start]
@@ -154,13 +154,13 @@ def _trapezoids(rings: Rings, kept: np.ndarray) -> np.ndarray:
     return areas
 
 
-def _chords(rings: Rings, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The last kept vertex up to each vertex, and the first one from it on, around its ring."""
-    index, chosen = np.arange(len(kept)), np.flatnonzero(kept)
+def _chords(rings: Rings, stays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The last vertex that stays up to each vertex, and the first one from it on, in its ring."""
+    index, chosen = np.arange(len(stays)), np.flatnonzero(stays)
     begin = np.searchsorted(chosen, rings.first)
     lowest, highest = chosen[begin[:-1]], chosen[begin[1:] - 1]
-    before = np.maximum.accumulate(np.where(kept, index, -1))
-    after = np.minimum.accumulate(np.where(kept, index, len(kept))[::-1])[::-1]
+    before = np.maximum.accumulate(np.where(stays, index, -1))
+    after = np.minimum.accumulate(np.where(stays, index, len(stays))[::-1])[::-1]
     before = np.where(before < lowest[rings.ring], highest[rings.ring], before)
     after = np.where(after > highest[rings.ring], lowest[rings.ring], after)
     return before, after

@@ -114,8 +114,8 @@ def test_only_what_is_not_blank_is_computed_and_is_the_whole_scenes(
     make_model, write_raster, data, net, scale, merge, step
 ):
     model = make_model(net, 1, scale)
-    rows, cols = (sorted(data.draw(st.sets(st.integers(0, 50), min_size=2, max_size=2)))
-                  for _ in range(2))  # fmt: skip
+    ends = st.sets(st.integers(0, 50), min_size=2, max_size=2)
+    rows, cols = sorted(data.draw(ends)), sorted(data.draw(ends))
     image = np.zeros((1, 50, 50), np.uint8)
     part = (slice(*rows), slice(*cols))
     image[0][part] = np.random.default_rng(0).integers(1, 255, image[0][part].shape)

@@ -67,9 +67,8 @@ def test_points_go_where_affine_takes_them(coefficients, column, row):
 def test_holes_go_with_their_polygon():
     court = shapely.box(0, 0, 4, 4).difference(shapely.box(1, 1, 2, 3))
     (placed,) = to_map(np.array([court]), Affine(0.5, 0, 100, 0, -0.5, 200))
-    assert placed.equals(shapely.box(100, 198, 102, 200).difference(
-        shapely.box(100.5, 198.5, 101, 199.5)
-    ))  # fmt: skip
+    hole = shapely.box(100.5, 198.5, 101, 199.5)
+    assert placed.equals(shapely.box(100, 198, 102, 200).difference(hole))
 
 
 # --- holes ---
@@ -114,7 +113,6 @@ def test_polygons_without_holes_are_the_same_objects_and_the_input_stays():
     filled = fill_holes(polygons, PLANE, 5)
     assert filled[0] is box
     assert len(polygons[1].interiors) == 1 and len(filled[1].interiors) == 0
-    assert fill_holes(polygons[:1], PLANE, 5) is not None
     assert len(fill_holes(polygons[:0], PLANE, 5)) == 0
 
 

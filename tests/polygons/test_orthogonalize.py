@@ -132,7 +132,7 @@ def test_a_box_along_the_pixels_is_itself():
     assert squared(raw).equals(shapely.box(3, 3, 23, 15))
 
 
-@given(width=st.integers(8, 40), height=st.integers(8, 40), angle=st.floats(0, 90))
+@given(width=st.integers(12, 40), height=st.integers(12, 40), angle=st.floats(0, 90))
 @settings(max_examples=40)
 def test_a_rectangle_has_the_walls_and_the_direction_it_was_drawn_with(width, height, angle):
     _, raw = rasterised(shapely.box(0, 0, width, height), angle)

@@ -21,9 +21,9 @@ def test_one_value_of_a_mask_of_classes(write_raster, tmp_path):
 
 def test_probabilities_of_another_grid_or_type_are_refused(write_raster, tmp_path):
     mask = write_raster("mask.tif", np.ones((4, 4), np.uint8))
-    other = write_raster("other.tif", np.ones((4, 5), np.uint8))
+    wider = write_raster("wider.tif", np.ones((4, 5), np.uint8))
     floats = write_raster("floats.tif", np.ones((4, 4), np.float32))
-    for probability, what in ((other, "not on the mask's grid"), (floats, "float32")):
+    for probability, what in ((wider, "not on the mask's grid"), (floats, "float32")):
         with pytest.raises(SceneError, match=what):
             polygonize(mask, tmp_path / "h.gpkg", probability=probability)
     assert not (tmp_path / "h.gpkg").exists()
