@@ -91,11 +91,12 @@ class DatasetCache:
             add_alpha=not any(ColorInterp.alpha == colour for colour in source.colorinterp),
         )
 
-    def close(self) -> None:
-        """Close all datasets; they are opened again when they are wanted."""
+    def close(self, path: Path | None = None) -> None:
+        """Close all datasets, or those of one file; they are opened again when they are wanted."""
         with self.lock:
-            while self.open:
-                self.open.popitem()[1].close()
+            for key in reversed(list(self.open)):
+                if path is None or Path(key[0]).resolve() == path.resolve():
+                    self.open.pop(key).close()
 
 
 def _new_caches() -> list[DatasetCache]:
@@ -143,10 +144,10 @@ def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.Dat
         yield cache.dataset(path, grid)
 
 
-def close_handles() -> None:
-    """Close the datasets this process holds open."""
+def close_handles(path: Path | None = None) -> None:
+    """Close the datasets this process holds open, or those of one file that is to be replaced."""
     for cache in _caches:
-        cache.close()
+        cache.close(path)
 
 
 def _forget_handles() -> None:

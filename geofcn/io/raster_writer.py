@@ -27,6 +27,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError
 from geofcn.io import files
+from geofcn.io.datasets import close_handles
 from geofcn.io.files import StrPath
 from geofcn.io.gdal import RASTER_OPTIONS
 
@@ -188,6 +189,7 @@ class RasterWriter:
         try:
             for ending in STALE_ENDINGS:
                 self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+            close_handles(self.path)  # Windows replaces no file that is open
             files.publish(finished, self.path)
         except OSError as failure:
             raise files.writing_failed(self.path, failure) from failure

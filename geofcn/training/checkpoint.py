@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 
 from geofcn.errors import TrainingError
-from geofcn.io.files import write_whole
+from geofcn.models.tensor_file import read_tensors, write_tensors
 
 HEADER = "geofcn-training"
 
@@ -43,7 +42,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         Where the file cannot be written.
     """
     tensors = {name: tensor.contiguous() for name, tensor in checkpoint.tensors.items()}
-    write_whole(path, save(tensors, {HEADER: json.dumps(checkpoint.state)}))
+    write_tensors(path, {HEADER: json.dumps(checkpoint.state)}, tensors)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
@@ -57,9 +56,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
     if not Path(path).exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            state = json.loads(file.metadata()[HEADER])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, tensors = read_tensors(Path(path))
+        state = json.loads(metadata[HEADER])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{path}: this is no training's state, or a damaged one ({error}); give --overwrite to "

@@ -1,0 +1,47 @@
+"""geofcn.models.tensor_file: tensors in a file that can be replaced while they are in use."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from geofcn.errors import OutputError
+from geofcn.models.tensor_file import read_tensors, write_tensors
+
+TENSORS = {"weight": torch.arange(6.0).reshape(2, 3), "count": torch.tensor([7])}
+
+
+def test_what_was_written_is_read(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"name": "net"}, TENSORS)
+    metadata, tensors = read_tensors(tmp_path / "a.safetensors")
+    assert metadata == {"name": "net"}
+    assert tensors.keys() == TENSORS.keys()
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in TENSORS.items())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_a_file_without_metadata_has_none(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {}, TENSORS)
+    assert read_tensors(tmp_path / "a.safetensors")[0] == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="/proc tells what is mapped")
+def test_tensors_that_were_read_do_not_hold_their_file(tmp_path):
+    path = tmp_path / "held.safetensors"
+    write_tensors(path, {}, TENSORS)
+    _, tensors = read_tensors(path)
+    assert str(path) not in Path("/proc/self/maps").read_text()
+    assert torch.equal(tensors["count"], TENSORS["count"])
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])
+def test_another_file_is_an_error(tmp_path, content):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(SafetensorError):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+def test_a_folder_that_is_not_there_is_an_output_error(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_tensors(tmp_path / "none" / "a.safetensors", {}, TENSORS)
