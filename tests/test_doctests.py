@@ -9,9 +9,7 @@ import pytest
 
 import geofcn
 
-MODULES = sorted(
-    module.name for module in pkgutil.walk_packages(geofcn.__path__, prefix="geofcn.")
-)
+MODULES = sorted(module.name for module in pkgutil.walk_packages(geofcn.__path__, prefix="geofcn."))
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geofcn.errors import UsageError
-from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.models.model_file import load_model, save_model
 from geofcn.recipes import (
     DEFAULT,
@@ -165,12 +164,6 @@ def test_the_automatic_scale(resolution, scale):
 def test_no_other_scale_comes_nearer(resolution):
     distances = {k: abs(math.log(k * resolution / NET_RESOLUTION)) for k in SCALES}
     assert distances[scale_for(resolution)] <= min(distances.values()) + 1e-9
-
-
-def test_the_environment_that_breaks_reads_silently_is_forced_off():
-    assert RASTER_OPTIONS["GTIFF_IGNORE_READ_ERRORS"] == "NO"
-    assert RASTER_OPTIONS["GDAL_DISABLE_READDIR_ON_OPEN"] == "FALSE"
-    assert RASTER_OPTIONS["GDAL_VRT_ENABLE_PYTHON"] == "NO"
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 1500), (13, 116), (18, 84), (19, 80), (900, 80)])

@@ -1,0 +1,48 @@
+"""Exit codes and messages, which belong to the command line."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from geofcn.errors import OutputError, SceneError, UsageError
+from geofcn_cli import options
+
+
+def run(error: BaseException, *arguments: str):
+    @click.command()
+    @options.verb
+    def failing(progress):
+        raise error
+
+    return CliRunner().invoke(failing, arguments)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("iou 2: give one up to 1."), 2),
+        (SceneError("a.tif: there is no such file; check the path."), 1),
+        (OutputError("m.tif: it exists already; give --overwrite to replace it."), 1),
+    ],
+)
+def test_an_error_of_geofcn_is_its_sentence_and_a_code(error, code):
+    result = run(error)
+    assert (result.exit_code, result.stderr) == (code, f"Error: {error}\n")
+
+
+def test_any_other_error_is_called_unexpected():
+    result = run(ZeroDivisionError("division by zero"))
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: unexpected ZeroDivisionError: division by zero (run again with --debug to see "
+        "where)\n"
+    )
+
+
+def test_debug_shows_the_traceback():
+    result = run(SceneError("a.tif: no."), "--debug")
+    assert isinstance(result.exception, SceneError)
+
+
+def test_a_reader_who_has_read_enough_is_left_to_click():
+    assert isinstance(run(BrokenPipeError()).exception, BrokenPipeError | SystemExit)
