@@ -346,7 +346,7 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
         try:
             yield ClusterExecutor(client, workers or 0)
         finally:
-            if workers:
+            if client.cluster is not None:
                 client.cluster.close()
 
 
