@@ -170,7 +170,7 @@ class Scene:
 
         rows = tuple(window.height for window in blocks(Window(0, 0, self.height, 1), size))
         cols = tuple(window.width for window in blocks(Window(0, 0, 1, self.width), size))
-        return da.map_blocks(  # type: ignore[no-untyped-call]  # dask gives it no annotations
+        return da.map_blocks(
             _read_chunk,
             chunks=((len(self.bands),), rows, cols),
             dtype=self.dtype,
