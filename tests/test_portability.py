@@ -29,14 +29,6 @@ def run(code: str, *arguments: object) -> str:
     return done.stdout
 
 
-def command(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_the_script_takes_away_what_it_says(tmp_path):
     (tmp_path / "a").write_text("a")
     (tmp_path / "b").write_text("b")
@@ -77,25 +69,24 @@ def test_every_module_is_imported():
 
 
 def test_the_verbs_run_and_replace_what_they_wrote(tmp_path):
-    scene, labels, mask = tmp_path / "s" / "scene.tif", tmp_path / "s" / "labels.tif", "mask.tif"
-    training = ("train", scene, labels, "-o", tmp_path / "run", "--tile", 64, "--scale", 1)
-    inference = (
-        "infer", scene, tmp_path / mask, "--model", tmp_path / "run" / "best-f1.safetensors",
-        "--probability", tmp_path / "p.tif", "--polygons", tmp_path / "h.gpkg", "--verify", 2,
-    )  # fmt: skip
-    for again in ((), ("--overwrite",)):
-        command("sample", tmp_path / "s", "--size", 256, *again)
-        assert "EPSG:32632" in command("info", scene)
-        assert "best F1" in command(*training, "--epochs", 2, *again)
-        assert " 0 differ" in command(*inference, *again)
-        assert "polygons" in command(
-            "polygonize", tmp_path / mask, tmp_path / "again.gpkg",
-            "--probability", tmp_path / "p.tif", *again,
-        )  # fmt: skip
-        assert "accuracy" in command(
-            "evaluate", tmp_path / mask, labels, "--matches", tmp_path / "m.shp", *again
-        )
-    with rasterio.open(tmp_path / mask) as written:
+    commands = [
+        "sample s --size 256",
+        "info s/scene.tif",
+        "train s/scene.tif s/labels.tif -o run --tile 64 --scale 1 --epochs 2",
+        "infer s/scene.tif mask.tif --model run/best-f1.safetensors --probability p.tif "
+        "--polygons h.gpkg --verify 2",
+        "polygonize mask.tif again.gpkg --probability p.tif",
+        "evaluate mask.tif s/labels.tif --matches m.shp",
+    ]
+    again = [f"{command} --overwrite" for command in commands if not command.startswith("info")]
+    done = subprocess.run(
+        [sys.executable, SCRIPT, *commands, *again], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "EPSG:32632" in done.stdout
+    for printed in ("best F1", " 0 differ", "again.gpkg: ", "accuracy"):
+        assert done.stdout.count(printed) == 2
+    with rasterio.open(tmp_path / "mask.tif") as written:
         assert written.shape == (256, 256)
     houses = geopandas.read_file(tmp_path / "h.gpkg", layer="houses")
     assert len(houses) == len(geopandas.read_file(tmp_path / "again.gpkg", layer="houses"))

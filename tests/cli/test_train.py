@@ -109,16 +109,21 @@ def test_two_scenes_and_a_validation_scene(geofcn_command, trained, tmp_path):
     assert len(model.metadata.scenes) == 2
 
 
-def test_the_seed_recipe_is_reachable(geofcn_command, tmp_path):
+@pytest.mark.parametrize("name", ["exercise", "seed"])
+def test_the_recipe_of_the_exercise_is_reachable_by_its_old_name_too(
+    geofcn_command, tmp_path, name
+):
     geofcn_command("sample", tmp_path, "--size", 256)
     geofcn_command(
         "train", tmp_path / "scene.tif", tmp_path / "labels.tif", "-o", tmp_path / "r",
-        "--recipe", "seed", "--epochs", 1,
+        "--recipe", name, "--epochs", 1,
     )  # fmt: skip
     model = geofcn.load_model(tmp_path / "r" / "best-f1.safetensors")
     assert model.normalisation.mean.shape == (3, 128, 128)
     assert (model.metadata.net, model.metadata.scale, model.metadata.threshold) == ("fcnn2", 1, 0.5)
     assert model.metadata.recipe["class_weights"] == [1.0, 6.0]
+    assert model.metadata.recipe["name"] == "exercise"
+    assert "seed" not in geofcn_command("train", "--help").stdout.partition("--net")[0]
 
 
 def test_resume_goes_alone_and_needs_an_unfinished_run(geofcn_command, trained, tmp_path):

@@ -1,6 +1,8 @@
-"""Runs a `geofcn` command in a process that lacks what only POSIX systems have.
+"""Runs `geofcn` commands in a process that lacks what only POSIX systems have.
 
-    python without_posix.py ARGUMENTS
+    python without_posix.py COMMAND [COMMAND ...]
+
+One after the other in one process, in which what one command left open is in the way of the next.
 
 For geofcn, modules and functions are missing; for the whole process, what is open for reading only
 and folders cannot be synced, and a file that is open or mapped into memory can be neither replaced
@@ -12,6 +14,7 @@ from __future__ import annotations
 import builtins
 import os
 import pathlib
+import shlex
 import stat
 import sys
 import types
@@ -102,7 +105,8 @@ def main() -> None:
     from geofcn_cli.main import main as geofcn
 
     files.WINDOWS = True
-    geofcn(sys.argv[1:], prog_name="geofcn")
+    for command in sys.argv[1:]:
+        geofcn(shlex.split(command), prog_name="geofcn", standalone_mode=False)
 
 
 if __name__ == "__main__":
