@@ -18,7 +18,7 @@ from geofcn_cli import options
     "--model",
     type=options.PATH,
     metavar="FILE",
-    help="Say also what this model is, and whether it fits the scene.",
+    help="Say also what this model is, and what inference with it takes: time, memory, disk.",
 )
 @options.nodata
 @options.as_json

@@ -249,7 +249,7 @@ def train(
     """
     if unfinished is not None:
         _refuse_others()
-        click.echo(geofcn.resume(unfinished, progress))
+        click.echo(geofcn.resume(unfinished, progress=progress))
     elif scene is None or labels is None:
         raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
     else:

@@ -50,7 +50,7 @@ def silent(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
 
     Examples
     --------
-    >>> with silent("reading", 10, "pixels") as bar:
+    >>> with silent("reading", 10, "px") as bar:
     ...     bar.advance(10)
     """
     yield _SilentBar()

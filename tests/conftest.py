@@ -36,6 +36,14 @@ settings.load_profile("geofcn")
 # busy machine.
 torch.set_num_threads(1)
 
+# Files of tests that take minutes: they come first, so that no process has one alone at the end.
+LONG = ("test_memory.py", "test_packaging.py", "test_restart.py", "test_infer.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 UTM = "EPSG:25832"
 TRANSFORM = from_origin(500_000, 5_000_000, 0.2, 0.2)
 

@@ -5,7 +5,6 @@ Polygons are valid shapely Polygons, in arrays (n,), all in one plane.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import shapely
 
 from geofcn.core.ragged import Rings, intersection_over_union
 from geofcn.core.windows import ceil_div
+from geofcn.runtime import cores
 
 # Coordinates are rounded: an overlap of exactly the least one must not fail for their last digit.
 SLACK = 1e-7
@@ -105,7 +105,7 @@ def _in_threads(function: Callable[..., np.ndarray], *pairs: np.ndarray) -> np.n
     """
     count = max(1, ceil_div(len(pairs[0]), PAIRS_AT_ONCE))
     parts = [np.array_split(array, count) for array in pairs]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return np.concatenate(list(pool.map(function, *parts)))
 
 

@@ -95,7 +95,7 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     ModelError
         Where the model does not go together with the scene.
     """
-    scene = model.fit(scene)
+    scene = model.select_bands(scene)
     device = pick_device("auto").type
     window = compute_window_side(model, device)
     count = count_blocks(scene.height, scene.width, window)

@@ -12,6 +12,7 @@ to the sweep, while the next bands are computed. When all shards stand the outpu
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -28,7 +29,7 @@ from geofcn.inference.result import InferenceResult
 from geofcn.inference.schedule import task_width, tasks_ahead, tasks_of
 from geofcn.inference.shards import Arrays, Shards, pack, unpack
 from geofcn.inference.verify import verify_mask
-from geofcn.io.cog_writer import refuse_unknown_options
+from geofcn.io.cog_writer import refuse_unknown_options, row_multiple
 from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
@@ -111,8 +112,9 @@ def infer(
     overwrite : bool
         Replace outputs that exist.
     compute_window : int, optional
-        Side of the windows that the net computes, in pixels of the scene, rounded up to the net's
-        stride; default: by the net. It decides the rounding of the last digits, and memory.
+        Side of the windows that the net computes, in pixels of the scene: a multiple of 512, or of
+        what fewer overviews need; rounded up to the net's stride. Default: by the net. It decides
+        the rounding of the last digits, and memory.
     progress : callable, optional
         See `geofcn.progress.Progress`.
 
@@ -133,7 +135,7 @@ def infer(
     dtype = None if probability is None else probability_dtype
     job = _make_job(scene, model, threshold, dtype, polygons is not None, nodata, device)
     if compute_window is not None:
-        job = replace(job, window=round_up(compute_window, job.model.geometry.stride))
+        job = replace(job, window=_checked_window(compute_window, job))
     outputs = Outputs.check(
         job,
         mask,
@@ -147,6 +149,8 @@ def infer(
     refuse_unknown_options(co or {})
     if tile < 1:
         raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
+    if verify < 0:
+        raise UsageError(f"verify {verify}: give a number of windows from 0 up.")
     shards = Shards(outputs.work_folder, job.fingerprint())
     if shards.restarted:
         log.warning("%s: left by another job; its work is deleted.", shards.folder)
@@ -194,10 +198,21 @@ def _make_job(
         raise UsageError(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
         )
-    fitting = loaded.fit(open_scene(absolute(scene), nodata))
+    fitting = loaded.select_bands(open_scene(absolute(scene), nodata))
     device = pick_device(device).type
     window = compute_window_side(loaded, device)
     return Job(fitting, loaded, threshold, dtype, scored, window, device)
+
+
+def _checked_window(side: int, job: Job) -> int:
+    """`side` rounded up to the net's stride; UsageError where overviews cannot be made of it."""
+    multiple = row_multiple(job.scene.height, job.scene.width)
+    if side < 1 or side % multiple:
+        raise UsageError(
+            f"compute_window {side}: give a multiple of {multiple}, which the overviews of "
+            f"{job.scene.height} x {job.scene.width} pixels need."
+        )
+    return round_up(side, math.lcm(multiple, job.model.geometry.stride))
 
 
 def _warn(scene: Scene) -> None:

@@ -19,7 +19,7 @@ from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.io.overviews import Reduce, halve_floats, halve_mask, halve_quantised, pad_to_even
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
-# Row bands start on multiples of 512 rows, which can be halved so often.
+# Row bands of inference have multiples of 512 = 2**9 rows.
 MAX_LEVELS = 9
 # Of the COG: a third of the time of GDAL's level 6 on noisy masks, for a tenth more bytes.
 COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
@@ -58,11 +58,30 @@ def refuse_unknown_options(options: Iterable[str]) -> None:
         )
 
 
+def count_overviews(height: int, width: int) -> int:
+    """How many overviews a raster of that size gets: each half the one before, down to a block.
+
+    Examples
+    --------
+    >>> count_overviews(256, 256), count_overviews(257, 100), count_overviews(20_000, 10_000)
+    (0, 1, 7)
+    """
+    levels = 0
+    while max(height, width) > BLOCK and levels < MAX_LEVELS:
+        height, width, levels = ceil_div(height, 2), ceil_div(width, 2), levels + 1
+    return levels
+
+
+def row_multiple(height: int, width: int) -> int:
+    """What the rows of a row band must be a multiple of, for overviews of a raster of that size."""
+    return int(2 ** count_overviews(height, width))
+
+
 class CogWriter(RasterWriter):
     """A cloud-optimised GeoTIFF of one band, written in full-width row bands from the top.
 
-    Its overviews are made on the way, from what is in memory. Every row band but the last has rows
-    by the multiple of 2 to the number of overviews.
+    Its overviews are made on the way, from what is in memory, so every row band but the last has a
+    multiple of `row_multiple` rows.
 
     Parameters
     ----------
@@ -106,11 +125,11 @@ class CogWriter(RasterWriter):
         """Besides the file of the pixels one for each overview, down to the size of a block."""
         dataset = super()._create_files(grid, band, tags)
         height, width = grid.height, grid.width
-        while max(height, width) > BLOCK and len(self._levels) < MAX_LEVELS:
+        for level in range(1, count_overviews(height, width) + 1):
             height, width = ceil_div(height, 2), ceil_div(width, 2)
             # GDAL warns of rasters without a place; nobody opens these but the COG driver.
             halved = Grid(height, width, grid.crs, grid.transform)
-            self._levels.append(self._create(f"{len(self._levels) + 1}.tif", halved, band))
+            self._levels.append(self._create(f"{level}.tif", halved, band))
         return dataset
 
     def _create(
@@ -125,7 +144,11 @@ class CogWriter(RasterWriter):
         ------
         OutputError
             Where the disk is full.
+        ValueError
+            Where the row bands do not start on multiples of `row_multiple`.
         """
+        if window.row % 2 ** len(self._levels):
+            raise ValueError(f"{window} does not start on a multiple of {2 ** len(self._levels)}")
         super().write(window, array)
         for level in self._levels:
             array = self._reduce(pad_to_even(array))

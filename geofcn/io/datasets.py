@@ -25,6 +25,7 @@ from rasterio.vrt import WarpedVRT
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError
 from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.runtime import cores
 
 # Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
 # a few can compute, and each block is decoded once where they share GDAL's cache of it.
@@ -100,7 +101,7 @@ class DatasetCache:
 
 
 def _new_caches() -> list[DatasetCache]:
-    return [DatasetCache() for _ in range(max(1, (os.cpu_count() or 1) // THREADS_PER_CACHE))]
+    return [DatasetCache() for _ in range(max(1, cores() // THREADS_PER_CACHE))]
 
 
 _caches = _new_caches()

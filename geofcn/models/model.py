@@ -159,7 +159,7 @@ class Model:
         with torch.inference_mode():
             return self.net(to_batch(prepared, self.net))[0].cpu()
 
-    def fit(self, scene: Scene) -> Scene:
+    def select_bands(self, scene: Scene) -> Scene:
         """A scene with the bands that this model was trained on, in its order.
 
         Bands are matched by colour interpretation where that is unambiguous, else by position, as

@@ -93,7 +93,7 @@ def sample(
     with (
         RasterWriter(result.scene, grid, colours) as image_file,
         RasterWriter(result.labels, grid, classes) as labels_file,
-        progress("painting", size * size, "pixels") as bar,
+        progress("painting", size * size, "px") as bar,
     ):
         # Several blocks at once: what stands around a window is painted with it.
         for window in blocks(grid.window, 4 * BLOCK):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+
+from geofcn.io.files import write_whole
 
 COLOURS = {
     "precision": "#3b7dd8",
@@ -174,13 +177,13 @@ def picture_of(image: np.ndarray) -> np.ndarray:
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
     """Write a picture (rows, columns, 3) of uint8 as a PNG, in one step."""
-    partial = path.with_name(f".{path.name}.partial")
-    plt.imsave(partial, picture, format="png")
-    partial.replace(path)
+    content = io.BytesIO()
+    plt.imsave(content, picture, format="png")
+    write_whole(path, content.getvalue())
 
 
 def _save(figure: Figure, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format="png", dpi=120)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
     plt.close(figure)
-    partial.replace(path)
+    write_whole(path, content.getvalue())

@@ -210,7 +210,7 @@ def train(
     return TrainingResult(run.folder, tuple(state.history))
 
 
-def resume(run: StrPath, progress: Progress = silent) -> TrainingResult:
+def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
     """Go on with an unfinished training, as it was started, to the same weights, bit for bit.
 
     Parameters

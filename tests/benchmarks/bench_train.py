@@ -80,11 +80,11 @@ def main() -> None:
         seconds = time.perf_counter() - start
         print(f"survey    {given.size**2 / seconds / 1e6:7.1f} Mpx/s", flush=True)
         chosen = select(tiles, plan, found)
-        batches = BatchLoader(tiles, chosen.places, chosen.normalisation, plan)
+        batches = BatchLoader(tiles, chosen.windows, chosen.normalisation, plan)
         torch.manual_seed(0)
         trainer = Trainer(make_net(plan.net, 3, plan.scale), plan)
         everything = TileCache([source], budget=1 << 40)
-        in_memory = BatchLoader(everything, chosen.places, chosen.normalisation, plan)
+        in_memory = BatchLoader(everything, chosen.windows, chosen.normalisation, plan)
         in_memory.order = batches.order
         ratios = []
         for number in range(1, 1 + given.rounds):

@@ -27,7 +27,7 @@ import geofcn
 from geofcn import executors
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import count_blocks, round_up
-from geofcn.errors import OutputError, WorkersError
+from geofcn.errors import OutputError, UsageError, WorkersError
 from geofcn.inference import infer as infer_module
 from geofcn.inference.shards import Shards
 from geofcn.io import cog_writer
@@ -169,7 +169,7 @@ def compute_windows(scene: Path, path: Path) -> int:
 def whole_answer(scene: Path, path: Path) -> tuple[np.ndarray, np.ndarray, float]:
     """Probability and valid by one pass over the whole scene, and the tolerance of rounding."""
     loaded = load_model(path)
-    opened = loaded.fit(open_scene(scene))
+    opened = loaded.select_bands(open_scene(scene))
     image, valid = opened.read(opened.window)
     probability = loaded.predict(image, valid)
     inner = probability[(probability > 0) & (probability < 1)]
@@ -517,3 +517,23 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
     assert not (tmp_path / "mask.tif").exists()
     infer(scene, tmp_path / "mask.tif", **options)
     assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
+
+
+@pytest.mark.parametrize("side", [0, -16, 17, 50])
+def test_a_compute_window_that_overviews_cannot_be_made_of_is_refused(
+    make_model, write_raster, tmp_path, side
+):
+    """Row bands are as high as it is: an overview halves them as often as the raster needs."""
+    save_model(make_model("fcnn2"), tmp_path / "m.safetensors")
+    scene = write_raster("s.tif", np.zeros((3, 600, 520), np.uint8))
+    given = {"model": tmp_path / "m.safetensors", "compute_window": side}
+    with pytest.raises(UsageError, match=f"compute_window {side}: give a multiple of 4"):
+        geofcn.infer(scene, tmp_path / "mask.tif", **given)
+    assert not (tmp_path / "mask.tif").exists()
+
+
+def test_a_negative_number_of_windows_to_verify_is_refused(make_case, tmp_path):
+    scene, path = make_case(PLAIN)
+    with pytest.raises(UsageError, match="verify -1: give a number of windows from 0 up"):
+        infer(scene, tmp_path / "mask.tif", model=path, verify=-1)
+    assert not (tmp_path / "mask.tif").exists()

@@ -16,7 +16,13 @@ from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, row_bands
 from geofcn.errors import OutputError, UsageError
 from geofcn.io import cog_writer, raster_writer
-from geofcn.io.cog_writer import OPTIONS, mask_writer, probability_writer, refuse_unknown_options
+from geofcn.io.cog_writer import (
+    OPTIONS,
+    mask_writer,
+    probability_writer,
+    refuse_unknown_options,
+    row_multiple,
+)
 from geofcn.io.overviews import halve_mask, pad_to_even
 
 CRS_UTM = CRS.from_epsg(25832)
@@ -237,3 +243,21 @@ def test_a_scratch_file_that_cannot_be_made_is_found_before_any_work(
     with pytest.raises(OutputError, match=r"cannot be written in .* \(Too many open files\)"):
         mask_writer(tmp_path / "m.tif", utm_grid(600, 600))
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "rows"), [(256, 256, 1), (257, 9, 2), (9, 1025, 8), (10**6, 10**6, 512)]
+)
+def test_row_bands_must_be_halved_as_often_as_there_are_overviews(height, width, rows):
+    assert row_multiple(height, width) == rows
+
+
+def test_row_bands_that_overviews_cannot_be_made_of_are_refused(tmp_path):
+    """Halved rows of one band would be those of the next: wrong overviews, without a word."""
+    with (
+        pytest.raises(ValueError, match="multiple of 8"),
+        mask_writer(tmp_path / "m.tif", utm_grid(1200, 600)) as writer,
+    ):
+        for row in range(0, 1200, 50):
+            writer.write(Window(row, 0, 50, 600), np.zeros((50, 600), np.uint8))
+    assert list(tmp_path.iterdir()) == []

@@ -122,7 +122,7 @@ def test_an_image_of_another_shape_is_refused(make_model, shape):
 def test_bands_are_found_by_their_colours_whatever_their_order(make_model, write_raster):
     image = np.stack([np.full((4, 4), value, np.uint8) for value in (30, 20, 10)])
     path = write_raster("bgr.tif", image, colours=RGB[::-1], photometric="minisblack")
-    fitted = make_model().fit(open_scene(path))
+    fitted = make_model().select_bands(open_scene(path))
     assert fitted.bands == (3, 2, 1)
     assert fitted.read(fitted.window)[0][:, 0, 0].tolist() == [10, 20, 30]
 
@@ -131,7 +131,7 @@ def test_alpha_is_a_mask_and_never_an_input(make_model, write_raster):
     image = np.full((4, 4, 4), 7, np.uint8)
     image[3, 0, 0] = 0
     path = write_raster("rgba.tif", image, colours=[*RGB, ColorInterp.alpha])
-    fitted = make_model().fit(open_scene(path))
+    fitted = make_model().select_bands(open_scene(path))
     assert fitted.bands == (1, 2, 3)
     pixels, valid = fitted.read(fitted.window)
     assert len(pixels) == 3 and not valid[0, 0] and valid.sum() == 15
@@ -142,8 +142,8 @@ def test_infrared_is_left_out_for_a_model_of_colours_and_found_for_one_that_know
 ):
     image = np.stack([np.full((4, 4), value, np.uint8) for value in (90, 10, 20, 30)])
     path = write_raster("nrgb.tif", image, colours=[ColorInterp.nir, *RGB])
-    assert make_model(bands=3).fit(open_scene(path)).bands == (2, 3, 4)
-    assert make_model(bands=4).fit(open_scene(path)).bands == (2, 3, 4, 1)
+    assert make_model(bands=3).select_bands(open_scene(path)).bands == (2, 3, 4)
+    assert make_model(bands=4).select_bands(open_scene(path)).bands == (2, 3, 4, 1)
 
 
 def test_a_missing_band_is_refused_and_both_sides_named(make_model, write_raster):
@@ -151,12 +151,12 @@ def test_a_missing_band_is_refused_and_both_sides_named(make_model, write_raster
     with pytest.raises(
         ModelError, match=r"grey\.tif.*1 band\(s\) \(gray\).*3 \(red, green, blue\)"
     ):
-        make_model().fit(scene)
+        make_model().select_bands(scene)
 
 
 def test_bands_without_colours_are_taken_by_position(make_model, write_raster):
     path = write_raster("plain.tif", np.ones((3, 4, 4), np.uint8), photometric="minisblack")
-    assert make_model().fit(open_scene(path)).bands == (1, 2, 3)
+    assert make_model().select_bands(open_scene(path)).bands == (1, 2, 3)
 
 
 def test_bands_with_other_colours_are_not_taken_by_position(make_model, write_raster):
@@ -165,26 +165,26 @@ def test_bands_with_other_colours_are_not_taken_by_position(make_model, write_ra
         photometric="minisblack",
     )  # fmt: skip
     with pytest.raises(ModelError, match="nir, red, green"):
-        make_model().fit(open_scene(path))
+        make_model().select_bands(open_scene(path))
 
 
 def test_another_pixel_type_is_refused(make_model, write_raster):
     scene = open_scene(write_raster("deep.tif", np.ones((3, 4, 4), np.uint16)))
     with pytest.raises(ModelError, match=r"deep\.tif.*uint16.*uint8"):
-        make_model().fit(scene)
+        make_model().select_bands(scene)
 
 
 def test_another_ground_resolution_is_pointed_out(make_model, write_raster, caplog):
     scene = open_scene(write_raster("a.tif", np.ones((3, 4, 4), np.uint8)))
     with caplog.at_level(logging.WARNING, "geofcn"):
-        make_model(resolution=0.25).fit(scene)
+        make_model(resolution=0.25).select_bands(scene)
         assert caplog.messages == []
-        make_model(resolution=0.5).fit(scene)
+        make_model(resolution=0.5).select_bands(scene)
     assert "0.2 m per pixel" in caplog.text and "0.5 m" in caplog.text
     coarse = open_scene(
         write_raster("b.tif", np.ones((3, 4, 4), np.uint8), transform=from_origin(5e5, 5e6, 1, 1))
     )
     caplog.clear()
     with caplog.at_level(logging.WARNING, "geofcn"):
-        make_model(resolution=0.2).fit(coarse)
+        make_model(resolution=0.2).select_bands(coarse)
     assert "expect poor results" in caplog.text
