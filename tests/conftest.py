@@ -32,8 +32,7 @@ settings.register_profile(
 )
 settings.load_profile("geofcn")
 
-# Nets are tiny here: threads that wait for each other cost more than they bring, 50 times so on a
-# busy machine.
+# Nets are tiny here: threads that wait for each other cost more than they bring.
 torch.set_num_threads(1)
 
 # Files of tests that take minutes: they come first, so that no process has one alone at the end.

@@ -117,7 +117,7 @@ def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None =
     opened = open_scene(scene, nodata)
     inference = None
     if model is not None:
-        # Two seconds of torch, which a look at a scene does without.
+        # A look at a scene does without torch, which is slow to import.
         from geofcn.inference.estimate import estimate_inference
         from geofcn.models.model_file import load_model
 

@@ -21,7 +21,7 @@ from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
 # Row bands of inference have multiples of 512 = 2**9 rows.
 MAX_LEVELS = 9
-# Of the COG: a third of the time of GDAL's level 6 on noisy masks, for a tenth more bytes.
+# Of the COG: less time than GDAL's level 6 on noisy masks, for a few more bytes.
 COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
 # Scratch files are read once, right after they are written.
 SCRATCH = {"compress": "zstd", "zstd_level": 1}

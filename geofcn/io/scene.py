@@ -166,7 +166,7 @@ class Scene:
         -------
         (bands, rows, columns) dask array
         """
-        import dask.array as da  # half a second, which nothing else of this module costs
+        import dask.array as da  # slow to import, and nothing else here wants it
 
         rows = tuple(window.height for window in blocks(Window(0, 0, self.height, 1), size))
         cols = tuple(window.width for window in blocks(Window(0, 0, 1, self.width), size))

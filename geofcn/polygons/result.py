@@ -16,7 +16,7 @@ class PolygonizeResult:
 
     Attributes
     ----------
-    path : Path
+    polygons : Path
         The vector file.
     count : int
         Its polygons.
@@ -24,12 +24,12 @@ class PolygonizeResult:
         Wall time.
     """
 
-    path: Path
+    polygons: Path
     count: int
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.count} polygons"
+        return f"{self.polygons}: {self.count} polygons"
 
     def read(self) -> geopandas.GeoDataFrame:
         """The polygons with their columns, as a GeoDataFrame.
@@ -38,7 +38,7 @@ class PolygonizeResult:
         """
         import geopandas
 
-        if self.path.suffix.lower() == ".parquet":
-            return geopandas.read_parquet(self.path)
-        layered = self.path.suffix.lower() == ".gpkg"
-        return geopandas.read_file(self.path, **({"layer": "houses"} if layered else {}))
+        if self.polygons.suffix.lower() == ".parquet":
+            return geopandas.read_parquet(self.polygons)
+        layered = self.polygons.suffix.lower() == ".gpkg"
+        return geopandas.read_file(self.polygons, **({"layer": "houses"} if layered else {}))

@@ -1,6 +1,6 @@
 """How fast, and in how much memory, polygons are written.
 
-    python tests/benchmarks/bench_vectorout.py [COUNT [ENDING ...]]
+    python tests/benchmarks/bench_vector_writer.py [COUNT [ENDING ...]]
 
 Each format is written by a process of its own: COUNT (1,000,000) polygons of 10 vertices in
 batches of 5,000, the time they take to make and to be read back included. Figures to meet for

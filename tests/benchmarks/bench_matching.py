@@ -1,6 +1,6 @@
 """How fast predicted polygons are matched with true ones, and their distances measured.
 
-    python tests/benchmarks/bench_objects.py [COUNT [REPEATS]]
+    python tests/benchmarks/bench_matching.py [COUNT [REPEATS]]
 
 COUNT (100,000) houses of 10 vertices on a grid of 25 m, against the same ones moved, turned and in
 another order, a tenth of them somewhere else. Figure to meet: 100,000 matched in 5 s.
