@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,4 +54,4 @@ class TrainingResult:
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self}</p>{self.history.to_html(float_format='{:.4g}'.format)}"
+        return f"<p>{escape(str(self))}</p>{self.history.to_html(float_format='{:.4g}'.format)}"

@@ -178,7 +178,7 @@ def train(
 
     tiles = TileCache(sources, settings.normalise == "image")
     statistics = _survey(tiles, settings, run.folder, progress)
-    selection = _select(tiles, settings, statistics, validate is not None, progress)
+    selection = _select(tiles, settings, statistics, bool(validate), progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
     settings = _with_class_weights(settings, selection.house_share)
     if settings.epochs == 0:

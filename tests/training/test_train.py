@@ -166,9 +166,11 @@ def test_the_scenes_are_looked_at_once(village, tmp_path, monkeypatch):
     train(*pair, run, overwrite=True, **{**QUICK, "lr": 1e-3})
 
 
-def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path, caplog):
+@pytest.mark.parametrize("validate", [None, ()])
+def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path, caplog, validate):
     scene, labels = village(64)
-    history = geofcn.train(scene, labels, tmp_path / "run", tile=64, scale=1, epochs=1).epochs
+    given = {"tile": 64, "scale": 1, "epochs": 1, "validate": validate}
+    history = geofcn.train(scene, labels, tmp_path / "run", **given).epochs
     assert len(history) == 1
     assert "too small" in caplog.text
 
