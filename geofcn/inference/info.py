@@ -115,6 +115,8 @@ def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None =
         Where one of them cannot be read, or they do not go together.
     """
     opened = open_scene(scene, nodata)
+    # Before the estimate, whose bound of memory counts what this leaves in GDAL's cache.
+    blank_share = _blank_share(opened)
     inference = None
     if model is not None:
         # A look at a scene does without torch, which is slow to import.
@@ -134,7 +136,7 @@ def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None =
         transform=list(opened.transform)[:6],
         ground_resolution_m=ground_resolution(opened.grid),
         declares_blank=opened.declares_blank,
-        blank_share=_blank_share(opened),
+        blank_share=blank_share,
         block=list(opened.block_shape),
         layout="tiles" if opened.block_shape[1] != opened.width else "strips",
         compression=opened.compression,
