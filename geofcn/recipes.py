@@ -15,7 +15,7 @@ NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
 LEAST_EPOCHS, LEAST_STEPS = 80, 1500
-NETS = ("fcnn", "fcnn2", "unet")
+NETS = ("lite", "unet", "fcnn", "fcnn2")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
 

@@ -1,4 +1,4 @@
-"""Convolution with relu, 2 x 2 maxima and block means, as fast as a CPU computes them.
+"""Convolution with relu or relu6, 2 x 2 maxima and block means, as fast as a CPU computes them.
 
 Each gives what torch's plain layers give, and falls back on them on other devices, in training, and
 where torch lacks an operator.
@@ -12,6 +12,7 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from geofcn.core.windows import ceil_div
 
@@ -34,7 +35,14 @@ def conv_relu(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """
     if not _fuses(conv, x):
         return F.relu(conv(x), inplace=True)
-    return _fused(x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups)
+    return _fused(conv, x, "relu")
+
+
+def conv_relu6(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """min(relu(conv(x)), 6), as `conv_relu` computes its own."""
+    if not _fuses(conv, x):
+        return F.relu6(conv(x), inplace=True)
+    return _fused(conv, x, "hardtanh", 0.0, 6.0)
 
 
 def conv_relu_max_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -80,34 +88,39 @@ def _fuses(conv: nn.Conv2d, x: Tensor) -> bool:
     return numeric and computes and _fused_exists()
 
 
-def _fused(x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: object) -> Tensor:
-    """Convolution and relu by one call of oneDNN, with relu as its post-operation.
+def _fused(conv: nn.Conv2d, x: Tensor, activation: str, *bounds: float) -> Tensor:
+    """Convolution and activation by one call of oneDNN, with the latter as its post-operation.
 
-    `geometry` is padding, stride, dilation and groups. torch has no public function for this: its
-    convolution writes all of its output to memory, and relu reads and writes it once more. The
-    operator is the one that torch.compile (torch/_inductor/fx_passes/mkldnn_fusion.py) puts in the
-    place of the two on a CPU:
+    torch has no public function for this: its convolution writes all of its output to memory, and
+    the activation reads and writes it once more. The operator is the one that torch.compile
+    (torch/_inductor/fx_passes/mkldnn_fusion.py) puts in the place of the two on a CPU:
 
         mkldnn::_convolution_pointwise(Tensor X, Tensor W, Tensor? B, int[] padding, int[] stride,
             int[] dilation, int groups, str attr, Scalar?[] scalars, str? algorithm) -> Tensor
 
-    attr "relu" names the post-operation, which has neither scalars nor algorithms to choose from.
-    torch may change the operator without notice, and builds without oneDNN lack it: nobody calls
-    this before _fused_exists has tried it.
+    attr names the post-operation: "relu", which has no scalars, or "hardtanh", whose scalars are
+    its bounds; neither has algorithms to choose from. torch may change the operator without
+    notice, and builds without oneDNN lack it: nobody calls this before _fused_exists has tried it.
     """
-    return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *geometry, "relu", [], "")
+    geometry = conv.padding, conv.stride, conv.dilation, conv.groups
+    return torch.ops.mkldnn._convolution_pointwise(
+        x, conv.weight, conv.bias, *geometry, activation, list(bounds), ""
+    )
 
 
 @cache
 def _fused_exists() -> bool:
     """Whether this torch has the operator that _fused calls, and it does what is expected of it."""
-    x, doubling = torch.tensor([[[[-1.0, 0.0, 1.0, 2.0]]]]), torch.full((1, 1, 1, 1), 2.0)
+    x = torch.tensor([[[[-1.0, 0.0, 1.0, 4.0]]]])
+    # Without drawing weights: the random state stays.
+    doubling = skip_init(nn.Conv2d, 1, 1, 1, bias=False)
     try:
         with torch.inference_mode():
-            doubled = _fused(x, doubling, None, (0, 0), (1, 1), (1, 1), 1)
+            doubling.weight.fill_(2)
+            doubled, bounded = _fused(doubling, x, "relu"), _fused(doubling, x, "hardtanh", 0, 6)
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return torch.equal(doubled, 2 * F.relu(x))
+    return torch.equal(doubled, F.relu(2 * x)) and torch.equal(bounded, F.relu6(2 * x))
 
 
 def max_pool2(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The nets, by name: two small FCNs, a U-Net, and the wrapper that puts them on block means.
+"""The nets, by name: two small FCNs, two U-Nets, and the wrapper that puts them on block means.
 
 Every net maps (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits of
 background and house; rows and columns are multiples of its total stride.
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from geofcn.errors import ModelError
 from geofcn.models.kernels import block_mean, conv_relu, conv_relu_max_pool2, max_pool2
-
-CLASSES = 2
+from geofcn.models.layers import CLASSES, DoubleConv, he_normal
+from geofcn.models.lite import Lite
 
 
 class FCNN(nn.Module):
@@ -80,51 +80,6 @@ class FCNN2(FCNN):
 
     def _make_upsample(self, mode: str) -> nn.Module:
         return nn.ConvTranspose2d(16, 16, 3, stride=2, padding=1, output_padding=1)
-
-
-class BatchNormAnySize(nn.BatchNorm2d):
-    """Batch normalisation that takes a single value a channel, too: by the statistics so far.
-
-    torch's own refuses it in training, for one value has no variance.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, rows, columns), normalised by channel."""
-        if x.numel() > x.shape[1]:
-            return super().forward(x)
-        statistics = self.running_mean, self.running_var
-        return F.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)
-
-
-class DoubleConv(nn.Sequential):
-    """Two 3x3 convolutions, each normalised over the batch in training and followed by relu.
-
-    Parameters
-    ----------
-    channels, out : int
-        Channels of what comes in and of what goes out.
-    """
-
-    def __init__(self, channels: int, out: int):
-        super().__init__(
-            nn.Conv2d(channels, out, 3, padding=1, bias=False),
-            BatchNormAnySize(out),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(out, out, 3, padding=1, bias=False),
-            BatchNormAnySize(out),
-            nn.ReLU(inplace=True),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, rows, columns) to (batch, out, rows, columns)."""
-        for conv, norm in ((self[0], self[1]), (self[3], self[4])):
-            # Where fold_batch_norm made the normalisation part of the convolution, an identity
-            # stands in its place.
-            if isinstance(norm, nn.Identity) and isinstance(conv, nn.Conv2d):
-                x = conv_relu(conv, x)
-            else:
-                x = F.relu(norm(conv(x)), inplace=True)
-        return x
 
 
 class UNet(nn.Module):
@@ -225,18 +180,13 @@ def class_difference(logits: Tensor) -> Tensor:
     return logits[:, 1:] - logits[:, :1]
 
 
-def he_normal(net: nn.Module) -> None:
-    """Draw every convolution's weights from He's normal distribution; biases stay as they are.
-
-    He et al., Delving deep into rectifiers, ICCV 2015.
-    """
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(module.weight)
-
-
 # By the names in recipes.NETS, from which the command line offers them without importing torch.
-REGISTRY: dict[str, Callable[..., nn.Module]] = {"fcnn": FCNN, "fcnn2": FCNN2, "unet": UNet}
+REGISTRY: dict[str, Callable[..., nn.Module]] = {
+    "lite": Lite,
+    "unet": UNet,
+    "fcnn": FCNN,
+    "fcnn2": FCNN2,
+}
 
 
 def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -> nn.Module:
@@ -244,7 +194,7 @@ def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -
 
     Parameters
     ----------
-    name : {"fcnn", "fcnn2", "unet"}
+    name : {"lite", "unet", "fcnn", "fcnn2"}
         Its name in REGISTRY.
     bands : int
         Bands of the image.

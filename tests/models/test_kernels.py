@@ -19,17 +19,18 @@ from geofcn.models.merged import fold_batch_norm
 from geofcn.models.nets import make_net
 
 
-@pytest.mark.parametrize("name", ["fcnn", "fcnn2", "unet"])
+@pytest.mark.parametrize("name", ["fcnn", "fcnn2", "unet", "lite"])
 def test_fused_activations_give_the_same(name, monkeypatch):
     net = fold_batch_norm(make_net(name, 3))
-    x = torch.randn(1, 3, 32, 40)
+    x = torch.randn(1, 3, 32, 48)
     expected = net(x)
     fuses = kernels._fused_exists()  # tried before the calls are counted
     calls, fused = [], kernels._fused
     monkeypatch.setattr(kernels, "_fused", lambda *args: (calls.append(args), fused(*args))[1])
     with torch.inference_mode():
         torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
-    assert len(calls) == (14 if name == "unet" else 4) * fuses
+    # Of lite: its stem, 10 + 11 of its blocks, and 6 on the way up.
+    assert len(calls) == {"unet": 14, "lite": 28}.get(name, 4) * fuses
 
 
 def test_a_torch_that_does_not_fuse_gives_the_same(monkeypatch):

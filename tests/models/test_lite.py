@@ -1,0 +1,90 @@
+"""geofcn.models.lite: a U-Net on EfficientNet-Lite0's first blocks."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from geofcn.models.lite import BLOCKS, ConvNorm, Lite, MBConv, Up
+from geofcn.models.merged import fold_batch_norm
+
+
+def shaken(net: torch.nn.Module) -> torch.nn.Module:
+    """`net` with batch statistics as a training leaves them."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                tensor.data = torch.rand_like(tensor) + 0.2
+    return net.eval()
+
+
+def test_the_net_keeps_the_size_and_is_small():
+    net = shaken(Lite(4))
+    with torch.inference_mode():
+        assert net(torch.randn(2, 4, 48, 32)).shape == (2, 2, 48, 32)
+    assert sum(p.numel() for p in net.parameters()) < 1_000_000
+
+
+def test_its_way_down_has_a_sixteenth_of_the_resolution():
+    net = Lite().eval()
+    with torch.inference_mode():
+        x = net.stem.activated(torch.randn(1, 3, 64, 32))
+        for block in net.blocks:
+            x = block(x)
+    assert x.shape == (1, 112, 4, 2)
+    assert net.passed == (0, 2, 4)
+
+
+@pytest.mark.parametrize("blocks", [8, 15])
+def test_other_depths_are_as_deep(blocks):
+    net = Lite(1, blocks=blocks, widths=(64, 40, 24) if blocks == 8 else (96, 64, 40, 24))
+    assert [block.project[0].out_channels for block in net.blocks] == [
+        b[0] for b in BLOCKS[:blocks]
+    ]
+    assert net(torch.randn(2, 1, 64, 32)).shape == (2, 2, 64, 32)
+
+
+def test_a_tile_as_small_as_its_stride_can_be_learnt_from():
+    assert Lite().train()(torch.randn(1, 3, 16, 16)).isfinite().all()
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(8, 1), (8, 2), (6, 1)])
+def test_an_inverted_residual_is_expand_depthwise_project(channels, stride):
+    block = shaken(MBConv(channels, 8, 3, 5, stride))
+    x = torch.randn(2, channels, 8, 10)
+    y = F.relu6(block.expand[1](block.expand[0](x)))
+    y = F.relu6(block.depthwise[1](block.depthwise[0](y)))
+    y = block.project[1](block.project[0](y))
+    torch.testing.assert_close(block(x), x + y if (channels, stride) == (8, 1) else y)
+
+
+def test_a_block_without_expansion_begins_with_its_depthwise():
+    block = MBConv(8, 4, 1, 3, 1)
+    assert block.expand is None
+    assert block.depthwise[0].groups == 8
+
+
+def test_activations_end_at_six():
+    layer = shaken(ConvNorm(1, 1))
+    x = torch.tensor([-1e3, 1e3]).reshape(1, 1, 1, 2)
+    with torch.inference_mode():
+        values = layer.activated(x) if layer[0].weight > 0 else layer.activated(-x)
+    assert values.flatten().tolist() == [0, 6]
+
+
+def test_a_step_up_is_the_enlarged_beside_what_was_passed_on():
+    up = shaken(Up(3, 2, 4))
+    below, passed = torch.randn(1, 3, 2, 3), torch.randn(1, 2, 4, 6)
+    expected = up.join(torch.cat([passed, up.enlarge(below)], dim=1))
+    torch.testing.assert_close(up(below, passed), expected)
+    assert expected.shape == (1, 4, 4, 6)
+
+
+def test_folded_normalisation_gives_the_same():
+    torch.manual_seed(3)
+    net = shaken(Lite())
+    folded = fold_batch_norm(net)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    x = torch.randn(1, 3, 64, 48)
+    with torch.inference_mode():
+        expected, found = net(x), folded(x)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
