@@ -19,6 +19,8 @@ from geofcn.recipes import (
     RECIPES,
     SCALES,
     SMALL_NETS,
+    TEACH,
+    TEACH_EPOCHS,
     UPSAMPLES,
     Recipe,
 )
@@ -80,7 +82,9 @@ def _defaults(name: str) -> str:
     )
     if small != default and name != "net":
         default = f"{default}; fcnn, fcnn2: {small}"
-    return f"  [default: {default}; exercise: {exercise}]"
+    teach = _spoken(TEACH, name)
+    taught = "" if teach == _spoken(DEFAULT, name) else f"; teach: {teach}"
+    return f"  [default: {default}; exercise: {exercise}{taught}]"
 
 
 def _spoken(recipe: Recipe, name: str) -> str:
@@ -89,7 +93,8 @@ def _spoken(recipe: Recipe, name: str) -> str:
     if name == "scale" and value == 0:
         return "auto"
     if name == "epochs" and value == 0:
-        return f"{LEAST_EPOCHS}, more for small scenes"
+        least = TEACH_EPOCHS if recipe is TEACH else LEAST_EPOCHS
+        return f"{least}, more for small scenes"
     if name == "stride":
         return f"W/{recipe.tile // recipe.stride}"
     if isinstance(value, tuple):
@@ -119,11 +124,17 @@ def _spoken(recipe: Recipe, name: str) -> str:
     help="Folder for models, history and plots.",
 )
 @click.option(
+    "--from",
+    "from_",
+    type=options.PATH,
+    metavar="MODEL",
+    help="Start from this model instead of random weights: it is taught by the labels.",
+)
+@click.option(
     "--recipe",
     type=RecipeName(),
-    default=DEFAULT.name,
-    show_default=True,
-    help="Where the other options start from.",
+    help="Where the other options start from."
+    f"  [default: {DEFAULT.name}; with --from: {TEACH.name}]",
 )
 @click.option(
     "--net",
@@ -212,7 +223,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
     "--area",
     type=options.PATH,
     metavar="FILE",
-    help="Polygons outside of which nothing is learnt or scored.",
+    help="Polygons outside of which nothing is learnt or scored, on the scenes they touch.",
 )
 @click.option(
     "--patience",

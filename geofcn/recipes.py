@@ -15,6 +15,8 @@ NET_RESOLUTION = 0.7
 SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
 LEAST_EPOCHS, LEAST_STEPS = 80, 1500
+# The same where a model is taught: it has little to learn.
+TEACH_EPOCHS, TEACH_STEPS = 30, 600
 NETS = ("fcnn", "fcnn2", "unet")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
@@ -71,6 +73,12 @@ class Recipe:
         Epochs without a better F1 after which training ends early; 0: never.
     seed : int
         Of all random numbers.
+    freeze_norms : bool
+        Whether batch normalisation keeps the statistics that the net starts with: those of a few
+        tiles are no good ones.
+    decay_to_start : bool
+        Whether weights decay towards those that the training starts from, and not towards 0
+        (L2-SP: Li, Grandvalet and Davoine, ICML 2018).
     """
 
     name: str
@@ -94,6 +102,8 @@ class Recipe:
     averaging: float
     patience: int
     seed: int
+    freeze_norms: bool = False
+    decay_to_start: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Every option by name, as plain JSON types: as kept in the model file."""
@@ -158,7 +168,20 @@ SMALL_NETS = {
     for name in ("fcnn", "fcnn2")
 }
 
-RECIPES = {"default": DEFAULT, "exercise": EXERCISE}
+# A model learns from some labels of a new place, and is to forget nothing: small steps that stay
+# near its weights. Labels are few and all learnt from: none are held out.
+TEACH = replace(
+    DEFAULT,
+    name="teach",
+    batch=8,
+    lr=5e-4,
+    weight_decay=1.0,
+    validate_fraction=0.0,
+    freeze_norms=True,
+    decay_to_start=True,
+)
+
+RECIPES = {"default": DEFAULT, "exercise": EXERCISE, "teach": TEACH}
 # The name that "exercise" had in the first version.
 ALIASES = {"seed": "exercise"}
 
@@ -194,6 +217,8 @@ def make_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
     base = RECIPES[name]
     if name == "default":
         base = SMALL_NETS.get(overrides.get("net", ""), base)
+    if name == "teach" and overrides.get("net", "") in SMALL_NETS:
+        base = replace(base, augment=SMALL_NETS[overrides["net"]].augment)
     known = {field.name for field in fields(Recipe)}
     options = {key: value for key, value in overrides.items() if value is not None}
     if unknown := options.keys() - known:
@@ -253,19 +278,23 @@ def _check_class_weights(weights: tuple[float, float] | None) -> None:
         )
 
 
-def epochs_for(steps: int) -> int:
+def epochs_for(steps: int, recipe: str = "default") -> int:
     """How many epochs `auto` is: as many as make LEAST_STEPS steps, but at least LEAST_EPOCHS.
 
     Parameters
     ----------
     steps : int
         Of an epoch.
+    recipe : str
+        Name of the recipe; of `teach` it is TEACH_STEPS, and at least TEACH_EPOCHS.
 
     Examples
     --------
-    >>> epochs_for(10), epochs_for(1000)
-    (150, 80)
+    >>> epochs_for(10), epochs_for(1000), epochs_for(10, "teach")
+    (150, 80, 60)
     """
+    if recipe == "teach":
+        return max(TEACH_EPOCHS, ceil_div(TEACH_STEPS, steps))
     return max(LEAST_EPOCHS, ceil_div(LEAST_STEPS, steps))
 
 
