@@ -104,7 +104,9 @@ def main() -> None:
                 continue
             folder = given.folder / f"{name}-{houses}"
             row = teach(given.data / name, old, model, houses, folder, options)
-            print(f"| {name} | {houses} | " + " | ".join(f"{v:.1f}" for v in row) + " |", flush=True)
+            print(
+                f"| {name} | {houses} | " + " | ".join(f"{v:.1f}" for v in row) + " |", flush=True
+            )
 
 
 if __name__ == "__main__":
