@@ -191,7 +191,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.option(
     "--weight-decay",
     type=click.FloatRange(min=0),
-    help="Weight decay." + _defaults("weight_decay"),
+    help="Weight decay; teach: towards the weights of --from." + _defaults("weight_decay"),
 )
 @click.option(
     "--class-weights",

@@ -16,7 +16,7 @@ SCALES = (1, 2, 4, 8)
 # How long `auto` epochs train: small scenes have few tiles, and are seen more often.
 LEAST_EPOCHS, LEAST_STEPS = 80, 1500
 # The same where a model is taught: it has little to learn.
-TEACH_EPOCHS, TEACH_STEPS = 30, 600
+TEACH_EPOCHS, TEACH_STEPS = 15, 300
 NETS = ("fcnn", "fcnn2", "unet")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
@@ -174,8 +174,8 @@ TEACH = replace(
     DEFAULT,
     name="teach",
     batch=8,
-    lr=5e-4,
-    weight_decay=1.0,
+    lr=1e-3,
+    weight_decay=300.0,
     validate_fraction=0.0,
     freeze_norms=True,
     decay_to_start=True,
@@ -291,7 +291,7 @@ def epochs_for(steps: int, recipe: str = "default") -> int:
     Examples
     --------
     >>> epochs_for(10), epochs_for(1000), epochs_for(10, "teach")
-    (150, 80, 60)
+    (150, 80, 30)
     """
     if recipe == "teach":
         return max(TEACH_EPOCHS, ceil_div(TEACH_STEPS, steps))

@@ -88,5 +88,5 @@ def _class_weights(parent: Model) -> tuple[float, float] | None:
     """Those that the model was trained with; None where its file does not say."""
     weights = parent.metadata.recipe.get("class_weights")
     if isinstance(weights, list) and all(isinstance(weight, int | float) for weight in weights):
-        return tuple(weights)  # type: ignore[return-value]  # make_recipe checks them
+        return tuple(weights)  # make_recipe checks them
     return None
