@@ -124,8 +124,10 @@ def score_windows(
         curves: dict[str, ScoreCurve] = {}
         predictor = Predictor(model, merge=False)
         for source, window in windows:
-            prediction = predictor.window(source.scene, window)
             truth, known = houses_and_known(source.labels.read(window))
+            if not known.any():  # most of a scene that is labelled in a corner
+                continue
+            prediction = predictor.window(source.scene, window)
             curve = curves.setdefault(source.scene.path, ScoreCurve())
             curve.add(prediction.probability, truth, known & prediction.valid)
         threshold, counts = best_threshold(list(curves.values()))

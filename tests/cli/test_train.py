@@ -53,7 +53,7 @@ def test_vector_labels_in_another_crs_train_the_same(geofcn_command, trained, tm
     for name, labels in (("a", trained / "labels.tif"), ("b", tmp_path / "houses.geojson")):
         geofcn_command("train", trained / "scene.tif", labels, "-o", tmp_path / name, *options)
     rows = [(tmp_path / name / "history.csv").read_text().splitlines()[1] for name in "ab"]
-    first, second = ([float(value) for value in row.split(",")] for row in rows)
+    first, second = ([float(value) for value in row.split(",")[:-1]] for row in rows)
     assert first == pytest.approx(second, rel=0.02)
 
 
