@@ -14,11 +14,11 @@ from geofcn.recipes import (
     AUGMENTS,
     DEFAULT,
     EXERCISE,
-    LEAST_EPOCHS,
     NETS,
+    OTHER_NETS,
     RECIPES,
     SCALES,
-    SMALL_NETS,
+    TEACH,
     UPSAMPLES,
     Recipe,
 )
@@ -75,12 +75,15 @@ def _refuse_others() -> None:
 
 def _defaults(name: str) -> str:
     """What the recipes set an option to, for its help."""
-    default, small, exercise = (
-        _spoken(recipe, name) for recipe in (DEFAULT, SMALL_NETS["fcnn2"], EXERCISE)
-    )
-    if small != default and name != "net":
-        default = f"{default}; fcnn, fcnn2: {small}"
-    return f"  [default: {default}; exercise: {exercise}]"
+    default = _spoken(DEFAULT, name)
+    others = [*OTHER_NETS.items(), ("exercise", EXERCISE), ("teach", TEACH)]
+    told: dict[str, list[str]] = {}
+    for other, recipe in others:
+        value = _spoken(recipe, name)
+        if value != default and not (name == "net" and other in OTHER_NETS):
+            told.setdefault(value, []).append(other)
+    differing = (f"; {', '.join(names)}: {value}" for value, names in told.items())
+    return f"  [default: {default}{''.join(differing)}]"
 
 
 def _spoken(recipe: Recipe, name: str) -> str:
@@ -89,7 +92,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
     if name == "scale" and value == 0:
         return "auto"
     if name == "epochs" and value == 0:
-        return f"{LEAST_EPOCHS}, more for small scenes"
+        return f"{recipe.least_epochs}, more for small scenes"
     if name == "stride":
         return f"W/{recipe.tile // recipe.stride}"
     if isinstance(value, tuple):
@@ -119,16 +122,23 @@ def _spoken(recipe: Recipe, name: str) -> str:
     help="Folder for models, history and plots.",
 )
 @click.option(
+    "--from",
+    "from_",
+    type=options.PATH,
+    metavar="MODEL",
+    help="Start from this model: it is taught by the labels.",
+)
+@click.option(
     "--recipe",
     type=RecipeName(),
-    default=DEFAULT.name,
-    show_default=True,
-    help="Where the other options start from.",
+    help="Where the other options start from."
+    f"  [default: {DEFAULT.name}; with --from: {TEACH.name}]",
 )
 @click.option(
     "--net",
     type=click.Choice(NETS),
-    help="fcnn upsamples by a rule, fcnn2 by a learned layer; unet looks much further."
+    help="lite starts from ImageNet's weights; unet, fcnn and fcnn2 from random ones. unet is faster, "
+    "fcnn and fcnn2 see a few pixels."
     + _defaults("net"),
 )
 @click.option(
@@ -180,7 +190,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.option(
     "--weight-decay",
     type=click.FloatRange(min=0),
-    help="Weight decay." + _defaults("weight_decay"),
+    help="Weight decay; teach: towards the weights of --from." + _defaults("weight_decay"),
 )
 @click.option(
     "--class-weights",
@@ -212,7 +222,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
     "--area",
     type=options.PATH,
     metavar="FILE",
-    help="Polygons outside of which nothing is learnt or scored.",
+    help="Polygons outside of which nothing is learnt or scored, on the scenes they touch.",
 )
 @click.option(
     "--patience",

@@ -10,11 +10,9 @@ from typing import Any
 from geofcn.core.windows import ceil_div
 from geofcn.errors import UsageError
 
-# The default scale brings the ground resolution nearest to this (metres per net pixel).
-NET_RESOLUTION = 0.7
+# The scale `auto` brings the ground resolution nearest to this (metres per pixel of the net).
+NET_RESOLUTION = {"lite": 0.3, "unet": 0.7, "fcnn": 0.7, "fcnn2": 0.7}
 SCALES = (1, 2, 4, 8)
-# How long `auto` epochs train: small scenes have few tiles, and are seen more often.
-LEAST_EPOCHS, LEAST_STEPS = 80, 1500
 NETS = ("lite", "unet", "fcnn", "fcnn2")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
@@ -28,7 +26,7 @@ class Recipe:
     ----------
     name : str
         Of the recipe it was made from.
-    net : {"unet", "fcnn", "fcnn2"}
+    net : {"lite", "unet", "fcnn", "fcnn2"}
         The net, see `geofcn.models.nets`.
     scale : {0, 1, 2, 4, 8}
         Side of the pixel means that are the net's input, in pixels of the scene; 0 is `auto`, see
@@ -39,12 +37,16 @@ class Recipe:
         Side of a training tile, and steps from one to the next, in pixels of the scene.
     epochs : int
         How often the tiles are gone through; 0 is `auto`, see `epochs_for`.
+    least_epochs, least_steps : int
+        What `auto` epochs are at the least; small scenes have few tiles, and are seen more often.
     batch : int
         Tiles a step.
     optimizer : {"adamw", "sgd"}
         AdamW (Loshchilov and Hutter, 2019), or gradient descent with momentum.
     lr : float
         Learning rate, at its highest.
+    encoder_lr : float
+        Of that, the share that an encoder with pretrained weights learns at.
     lr_halved_every : int
         Epochs after which the learning rate is halved; 0: a cosine over the training, after a short
         warm-up.
@@ -61,6 +63,8 @@ class Recipe:
     augment : {"none", "moves", "all"}
         none: tiles as they are; moves: from places near by; all: turned, mirrored, in other size,
         light and colours as well.
+    tilt : float
+        Degrees by which tiles are turned at most, either way.
     validate_fraction : float
         Share of the scene that is kept from training, in blocks, 0 to below 1; 0: scored on the
         training tiles themselves.
@@ -71,6 +75,12 @@ class Recipe:
         Epochs without a better F1 after which training ends early; 0: never.
     seed : int
         Of all random numbers.
+    freeze_norms : bool
+        Whether batch normalisation keeps the statistics that the net starts with: those of a few
+        tiles are no good ones.
+    decay_to_start : bool
+        Whether weights decay towards those that the training starts from, and not towards 0
+        (L2-SP: Li, Grandvalet and Davoine, ICML 2018).
     """
 
     name: str
@@ -94,6 +104,12 @@ class Recipe:
     averaging: float
     patience: int
     seed: int
+    least_epochs: int = 80
+    least_steps: int = 1500
+    encoder_lr: float = 1.0
+    tilt: float = 45.0
+    freeze_norms: bool = False
+    decay_to_start: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Every option by name, as plain JSON types: as kept in the model file."""
@@ -129,15 +145,18 @@ EXERCISE = Recipe(
 
 DEFAULT = Recipe(
     name="default",
-    net="unet",
+    net="lite",
     scale=0,
     upsample="nearest",
     tile=256,
     stride=128,
     epochs=0,
+    least_epochs=24,
+    least_steps=750,
     batch=16,
     optimizer="adamw",
-    lr=4e-3,
+    lr=3e-3,
+    encoder_lr=0.25,
     lr_halved_every=0,
     momentum=0.9,
     weight_decay=1e-2,
@@ -145,20 +164,42 @@ DEFAULT = Recipe(
     normalise="bands",
     shuffle=True,
     augment="all",
+    tilt=90.0,
     validate_fraction=0.1,
     averaging=0.998,
     patience=0,
     seed=1984,
 )
 
-# What the default recipe does otherwise for the exercise's nets, of some 10,000 weights: nothing is
-# spent on other angles, light and sizes.
-SMALL_NETS = {
-    name: replace(DEFAULT, net=name, augment="moves", batch=8, lr=8e-3)
-    for name in ("fcnn", "fcnn2")
+# What the default recipe does otherwise for the nets that start from random weights. Turned further,
+# the sun would shine from where it never does: which side of a roof is lit, and where its shadow
+# falls, is much of what tells it to them. The exercise's have some 10,000 weights: nothing is spent
+# on other angles, light and sizes.
+UNET = replace(
+    DEFAULT, net="unet", lr=4e-3, encoder_lr=1.0, least_epochs=80, least_steps=1500, tilt=45.0
+)
+OTHER_NETS = {
+    "unet": UNET,
+    "fcnn": replace(UNET, net="fcnn", augment="moves", batch=8, lr=8e-3),
+    "fcnn2": replace(UNET, net="fcnn2", augment="moves", batch=8, lr=8e-3),
 }
 
-RECIPES = {"default": DEFAULT, "exercise": EXERCISE}
+# A model learns from some labels of a new place, and is to forget nothing: small steps that stay
+# near its weights. Labels are few and all learnt from: none are held out.
+TEACH = replace(
+    DEFAULT,
+    name="teach",
+    least_epochs=15,
+    least_steps=300,
+    batch=8,
+    lr=1e-3,
+    weight_decay=300.0,
+    validate_fraction=0.0,
+    freeze_norms=True,
+    decay_to_start=True,
+)
+
+RECIPES = {"default": DEFAULT, "exercise": EXERCISE, "teach": TEACH}
 # The name that "exercise" had in the first version.
 ALIASES = {"seed": "exercise"}
 
@@ -193,7 +234,10 @@ def make_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
         raise UsageError(f"recipe {name}: there is none; choose one of {', '.join(RECIPES)}.")
     base = RECIPES[name]
     if name == "default":
-        base = SMALL_NETS.get(overrides.get("net", ""), base)
+        base = OTHER_NETS.get(overrides.get("net", ""), base)
+    if name == "teach" and overrides.get("net", "") in OTHER_NETS:
+        other = OTHER_NETS[overrides["net"]]
+        base = replace(base, augment=other.augment, tilt=other.tilt, encoder_lr=other.encoder_lr)
     known = {field.name for field in fields(Recipe)}
     options = {key: value for key, value in overrides.items() if value is not None}
     if unknown := options.keys() - known:
@@ -231,6 +275,10 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"averaging {recipe.averaging}: give a number from 0 to below 1.")
     if recipe.patience < 0:
         raise UsageError(f"patience {recipe.patience}: give a whole number from 0 up.")
+    if not 0 <= recipe.encoder_lr < inf:
+        raise UsageError(f"encoder_lr {recipe.encoder_lr}: give a number from 0 up.")
+    if not 0 <= recipe.tilt <= 180:
+        raise UsageError(f"tilt {recipe.tilt}: give degrees from 0 to 180.")
     if not 0 < recipe.lr < inf:
         raise UsageError(f"learning rate {recipe.lr}: give a number above 0.")
     if not 0 <= recipe.momentum < 1:
@@ -253,38 +301,42 @@ def _check_class_weights(weights: tuple[float, float] | None) -> None:
         )
 
 
-def epochs_for(steps: int) -> int:
-    """How many epochs `auto` is: as many as make LEAST_STEPS steps, but at least LEAST_EPOCHS.
+def epochs_for(recipe: Recipe, steps: int) -> int:
+    """How many epochs `auto` is: as many as make `least_steps`, but at least `least_epochs`.
 
     Parameters
     ----------
+    recipe : Recipe
+        What is at least made.
     steps : int
         Of an epoch.
 
     Examples
     --------
-    >>> epochs_for(10), epochs_for(1000)
-    (150, 80)
+    >>> epochs_for(UNET, 10), epochs_for(UNET, 1000), epochs_for(TEACH, 10)
+    (150, 80, 30)
     """
-    return max(LEAST_EPOCHS, ceil_div(LEAST_STEPS, steps))
+    return max(recipe.least_epochs, ceil_div(recipe.least_steps, steps))
 
 
-def scale_for(ground_resolution: float | None) -> int:
+def scale_for(net: str, ground_resolution: float | None) -> int:
     """The scale that `auto` is: its net pixel is nearest to NET_RESOLUTION on the ground, by ratio.
 
     Parameters
     ----------
+    net : str
+        Name of the net.
     ground_resolution : float or None
         Metres per pixel of the scene; None where it is unknown: the scale is 1.
 
     Examples
     --------
-    >>> scale_for(0.2), scale_for(0.5), scale_for(None)
-    (4, 1, 1)
+    >>> scale_for("unet", 0.2), scale_for("lite", 0.2), scale_for("unet", None)
+    (4, 2, 1)
     """
     if ground_resolution is None:
         return 1
-    return min(SCALES, key=lambda scale: _ratio(scale * ground_resolution / NET_RESOLUTION))
+    return min(SCALES, key=lambda scale: _ratio(scale * ground_resolution / NET_RESOLUTION[net]))
 
 
 def _ratio(value: float) -> float:

@@ -40,7 +40,7 @@ def test_help_names_every_default(name):
 # Options that do nothing unless they are given.
 OPTIONAL = {
     "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler", "value",
-    "matches", "area", "co", "unfinished",
+    "matches", "area", "co", "unfinished", "from_",
 }  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def test_the_verbs_run_and_replace_what_they_wrote(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "EPSG:32632" in done.stdout
-    for printed in ("best F1", " 0 differ", "again.gpkg: ", "accuracy"):
+    for printed in ("training F1", " 0 differ", "again.gpkg: ", "accuracy"):
         assert done.stdout.count(printed) == 2
     with rasterio.open(tmp_path / "mask.tif") as written:
         assert written.shape == (256, 256)

@@ -97,6 +97,14 @@ def test_the_default_recipe_suits_the_exercises_nets(net):
     assert make_recipe("default", {"net": "unet"}) == DEFAULT
 
 
+def test_a_model_is_taught_in_small_steps_near_its_weights():
+    recipe = make_recipe("teach", {"net": "unet"})
+    assert recipe.lr < DEFAULT.lr / 2 and recipe.freeze_norms and recipe.decay_to_start
+    assert recipe.validate_fraction == 0, "few labels are all learnt from"
+    assert make_recipe("teach", {"net": "fcnn"}) == replace(recipe, net="fcnn", augment="moves")
+    assert make_recipe("teach", {"net": "fcnn", "augment": "all"}).augment == "all"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

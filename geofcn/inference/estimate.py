@@ -110,7 +110,7 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
         net=model.metadata.net,
         scale=model.metadata.scale,
         threshold=model.metadata.threshold,
-        trained_on=list(model.metadata.scenes),
+        trained_on=list(model.metadata.all_scenes),
         trained_at_m=model.metadata.resolution,
         stride=model.geometry.stride,
         halo=model.geometry.halo,

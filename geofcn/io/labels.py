@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Protocol
@@ -23,7 +24,7 @@ from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import Stamp, stamp
 from geofcn.io.files import StrPath
-from geofcn.io.scene import Scene, aligned, open_scene
+from geofcn.io.scene import Scene, aligned, names_apart, open_scene
 from geofcn.io.vector_reader import AREAL, is_raster_path, no_crs, read_vectors
 
 # A grid is the same as the scene's when no corner is further off than this, in pixels.
@@ -204,10 +205,62 @@ def open_labelled_scene(
         Where labels or area do not fit it.
     """
     opened = open_scene(scene, nodata)
-    scene_labels = open_labels(labels, opened)
-    if area is not None:
-        scene_labels = MaskedLabels(scene_labels, _open_area(area, opened))
-    return LabelledScene(opened, scene_labels)
+    source = LabelledScene(opened, open_labels(labels, opened))
+    if area is None:
+        return source
+    polygons = _area_polygons(os.fspath(area), opened)
+    if not _touches(polygons, opened):
+        raise _beside(polygons, opened.name)
+    return _within(source, polygons)
+
+
+def open_labelled_scenes(
+    pairs: Sequence[tuple[StrPath, StrPath]],
+    nodata: float | None = None,
+    area: StrPath | None = None,
+) -> list[LabelledScene]:
+    """Open scenes, each with its labels, and with the part of an area that lies on it.
+
+    Parameters
+    ----------
+    pairs : sequence of (path, path)
+        Scenes and their labels, see `open_labelled_scene`.
+    nodata : float, optional
+        A pixel with this value in every band of its scene is blank.
+    area : path, optional
+        A vector file of polygons, outside of which the labels of a scene that it touches count for
+        nothing. A scene that it does not touch counts as a whole, with a warning in the log.
+
+    Raises
+    ------
+    SceneError
+        Where a scene is no raster that geofcn can use.
+    LabelsError
+        Where labels do not fit their scene, or the area touches none of the scenes.
+    """
+    sources = [open_labelled_scene(*pair, nodata) for pair in pairs]
+    if area is None:
+        return sources
+    name = os.fspath(area)
+    areas = [_area_polygons(name, source.scene) for source in sources]
+    are_touched = [
+        _touches(polygons, source.scene) for polygons, source in zip(areas, sources, strict=True)
+    ]
+    if not any(are_touched):
+        raise _beside(areas[0], " or ".join(names_apart([s.scene.path for s in sources])))
+    return [
+        _within(source, polygons) if is_touched else _as_a_whole(source, name)
+        for source, polygons, is_touched in zip(sources, areas, are_touched, strict=True)
+    ]
+
+
+def _within(source: LabelledScene, area: VectorLabels) -> LabelledScene:
+    return replace(source, labels=MaskedLabels(source.labels, area))
+
+
+def _as_a_whole(source: LabelledScene, area: str) -> LabelledScene:
+    log.warning("%s: no polygon of %s lies on it; it counts as a whole.", source.scene.path, area)
+    return source
 
 
 def open_labels(path: StrPath, scene: Scene) -> Labels:
@@ -235,22 +288,31 @@ def open_labels(path: StrPath, scene: Scene) -> Labels:
     return _open_vectors(name, scene)
 
 
-def _open_area(path: StrPath, scene: Scene) -> VectorLabels:
-    name = os.fspath(path)
+def _area_polygons(name: str, scene: Scene) -> VectorLabels:
     if is_raster_path(name):
         raise LabelsError(f"{name}: an area is given as polygons, not as a raster.")
-    return _open_vectors(name, scene)
+    return VectorLabels(name, scene.crs, scene.transform, stamp(name))
 
 
 def _open_vectors(name: str, scene: Scene) -> VectorLabels:
     labels = VectorLabels(name, scene.crs, scene.transform, stamp(name))
-    polygons, tree = _polygons(labels)
-    if len(tree.query(shapely.box(0, 0, scene.width, scene.height))) == 0:
-        raise LabelsError(
-            f"{name}: none of its {len(polygons)} polygons lies on {scene.name}; check its place "
-            "and its CRS."
-        )
+    if not _touches(labels, scene):
+        raise _beside(labels, scene.name)
     return labels
+
+
+def _touches(labels: VectorLabels, scene: Scene) -> bool:
+    """Whether one of the polygons lies on the scene."""
+    _, tree = _polygons(labels)
+    return len(tree.query(shapely.box(0, 0, scene.width, scene.height))) > 0
+
+
+def _beside(labels: VectorLabels, scene: str) -> LabelsError:
+    polygons, _ = _polygons(labels)
+    return LabelsError(
+        f"{labels.path}: none of its {len(polygons)} polygons lies on {scene}; check its place "
+        "and its CRS."
+    )
 
 
 def _open_raster(path: str) -> Scene:
@@ -269,7 +331,7 @@ def _with_background(raster: Scene) -> Scene:
             f"{raster.path}: it lies on another grid and declares 0 nodata, so background and "
             "unknown cannot be told apart; remove that with `gdal_edit.py -unsetnodata`."
         )
-    log.warning("%s: it declares 0 nodata; 0 is taken as background.", raster.name)
+    log.warning("%s: it declares 0 nodata; 0 is taken as background.", raster.path)
     return replace(raster, masked=False)
 
 
@@ -287,12 +349,12 @@ def _check_values(raster: Scene) -> None:
             "background and one other value for houses."
         )
     if houses not in ([], [1]):
-        log.warning("%s: its value %g is taken as house, 0 as background.", raster.name, *houses)
+        log.warning("%s: its value %g is taken as house, 0 as background.", raster.path, *houses)
 
 
 def _on_grid(raster: Scene, scene: Scene) -> Scene:
     if raster.crs != scene.crs and None not in (raster.crs, scene.crs):
-        log.warning("%s: in another CRS than %s; it is reprojected.", raster.name, scene.name)
+        log.warning("%s: in another CRS than %s; it is reprojected.", raster.path, scene.name)
         return _overlapping(raster, scene)
     if raster.crs is None and scene.crs is not None:
         if (raster.height, raster.width) != (scene.height, scene.width):
@@ -300,7 +362,7 @@ def _on_grid(raster: Scene, scene: Scene) -> Scene:
                 f"{raster.path}: it has no CRS and another size than {scene.name}, so its place is "
                 "unknown; give labels with a CRS, or of the scene's size."
             )
-        log.warning("%s: it has no CRS; taken as lying on %s's grid.", raster.name, scene.name)
+        log.warning("%s: it has no CRS; taken as lying on %s's grid.", raster.path, scene.name)
         return raster
     shift = ~scene.transform * raster.transform
     corners = [(0, 0), (raster.width, 0), (0, raster.height), (raster.width, raster.height)]
@@ -316,7 +378,7 @@ def _on_grid(raster: Scene, scene: Scene) -> Scene:
             f"{raster.path}: {scene.name} has no CRS, so labels on another grid cannot be brought "
             "onto it; give the scene its CRS, for instance with `gdal_edit.py -a_srs`."
         )
-    log.warning("%s: on another grid than %s; it is aligned to it.", raster.name, scene.name)
+    log.warning("%s: on another grid than %s; it is aligned to it.", raster.path, scene.name)
     return _overlapping(raster, scene)
 
 

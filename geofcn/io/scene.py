@@ -7,7 +7,7 @@ It is small, and can be pickled and shared by threads: every process opens handl
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -282,6 +282,25 @@ def open_mask(path: StrPath) -> Scene:
             f"{mask.path}: its values are scaled, as probabilities are; give the mask itself."
         )
     return mask
+
+
+def names_apart(paths: Sequence[str]) -> tuple[str, ...]:
+    """Names of several files: those that repeat with as many of their folders as tell them apart.
+
+    Examples
+    --------
+    >>> names_apart(["north/scene.tif", "data/south/scene.tif", "data/east.tif"])
+    ('north/scene.tif', 'south/scene.tif', 'east.tif')
+    """
+    parts = [Path(path).parts for path in paths]
+
+    def fewest(path: tuple[str, ...]) -> int:
+        """How many of its last parts tell a path from all others."""
+        others = [other for other in parts if other != path]
+        lengths = range(1, len(path) + 1)
+        return next((n for n in lengths if all(o[-n:] != path[-n:] for o in others)), len(path))
+
+    return tuple("/".join(path[-fewest(path) :]) for path in parts)
 
 
 def absolute(path: StrPath) -> str:

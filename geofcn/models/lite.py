@@ -7,6 +7,7 @@ hence no pooling over the whole image, and no layer depends on its window.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -146,6 +147,10 @@ class Lite(nn.Module):
         )
         self.last = nn.Conv2d(widths[-1], CLASSES, 1)
         he_normal(self)
+
+    def encoder_parameters(self) -> Iterator[nn.Parameter]:
+        """The weights of the way down."""
+        return itertools.chain(self.stem.parameters(), self.blocks.parameters())
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, bands, rows, columns) to (batch, 2, rows, columns) logits."""

@@ -27,6 +27,22 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The model that a training started from.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its tensors, see `geofcn.models.model_file.model_digest`.
+    scenes : tuple of str
+        Names of the scenes that it had learnt from, those of its own parents first.
+    """
+
+    sha256: str
+    scenes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ModelMetadata:
     """What a model says of itself, as kept in its file.
 
@@ -43,9 +59,11 @@ class ModelMetadata:
     recipe : dict
         Every training option.
     scores : dict
-        Epoch and validation scores at which the weights were kept.
+        Epoch at which the weights were kept, its scores, and what they were scored on.
     scenes : tuple of str
         Names of the training scenes.
+    parent : Parent or None
+        The model that the training started from; None where it started from nothing.
     crs : str or None
         Of the first training scene, as WKT.
     resolution : float or None
@@ -63,9 +81,15 @@ class ModelMetadata:
     recipe: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     scenes: tuple[str, ...] = ()
+    parent: Parent | None = None
     crs: str | None = None
     resolution: float | None = None
     version: str = __version__
+
+    @property
+    def all_scenes(self) -> tuple[str, ...]:
+        """Names of all scenes that the weights were learnt from, those of the parent first."""
+        return (*(self.parent.scenes if self.parent else ()), *self.scenes)
 
 
 @dataclass(frozen=True)
@@ -89,8 +113,8 @@ class Model:
 
     def __repr__(self) -> str:
         about = self.metadata
-        scenes = ", ".join(about.scenes[:3]) or "unnamed scenes"
-        more = f" and {len(about.scenes) - 3} more" if len(about.scenes) > 3 else ""
+        scenes = ", ".join(about.all_scenes[:3]) or "unnamed scenes"
+        more = f" and {len(about.all_scenes) - 3} more" if len(about.all_scenes) > 3 else ""
         resolution = f" at {about.resolution:.3g} m per pixel" if about.resolution else ""
         return (
             f"<Model: {about.net} at scale {about.scale}, threshold {about.threshold:g}, "
@@ -195,7 +219,7 @@ class Model:
         if resolution and trained and not 2 / 3 < resolution / trained < 3 / 2:
             log.warning(
                 "%s has %.3g m per pixel, the model was trained at %.3g m: expect poor results.",
-                scene.name,
+                scene.path,
                 resolution,
                 trained,
             )

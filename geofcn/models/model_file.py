@@ -23,7 +23,7 @@ from torch import nn
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
-from geofcn.models.model import Model, ModelMetadata
+from geofcn.models.model import Model, ModelMetadata, Parent
 from geofcn.models.nets import REGISTRY, make_net
 from geofcn.models.tensor_file import read_tensors, write_tensors
 from geofcn.recipes import SCALES, UPSAMPLES
@@ -112,7 +112,17 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
         raise _damaged(path, f"its header is incomplete ({error})") from error
     if faulty := _faulty_field(metadata):
         raise _damaged(path, f"its {faulty} is {getattr(metadata, faulty)!r:.40}")
-    return replace(metadata, colours=tuple(metadata.colours), scenes=tuple(metadata.scenes))
+    return replace(
+        metadata,
+        colours=tuple(metadata.colours),
+        scenes=tuple(metadata.scenes),
+        parent=_parent(header.get("parent")),
+    )
+
+
+def _parent(facts: dict[str, Any] | None) -> Parent | None:
+    """The parent in a header that `_faulty_field` found sound."""
+    return None if facts is None else Parent(facts["sha256"], tuple(facts["scenes"]))
 
 
 def _faulty_field(metadata: ModelMetadata) -> str | None:
@@ -127,6 +137,7 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "recipe": isinstance(metadata.recipe, dict),
         "scores": isinstance(metadata.scores, dict),
         "scenes": _is_texts(metadata.scenes),
+        "parent": metadata.parent is None or _is_parent(metadata.parent),
         "crs": metadata.crs is None or isinstance(metadata.crs, str),
         "resolution": metadata.resolution is None or _is_number(metadata.resolution),
         "version": isinstance(metadata.version, str),
@@ -136,6 +147,14 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_parent(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("sha256"), str)
+        and _is_texts(value.get("scenes"))
+    )
 
 
 def _is_number(value: object) -> bool:

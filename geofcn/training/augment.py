@@ -10,9 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# How far a tile is turned at most, in radians. Further, and the sun would shine from where it never
-# does: which side of a roof is lit, and where its shadow falls, is much of what tells it.
-TILT = math.pi / 4
 # Logarithm of how much larger or smaller a scene's pixels are taken at most.
 ZOOM = 0.45
 # Pixels by which a window need not grow for an angle's last digit.
@@ -91,9 +88,10 @@ def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     return np.rint(sums, out=sums).astype(np.intp)
 
 
-def random_affine(random: np.random.Generator) -> AffineSample:
-    """Draw an angle within TILT, a logarithm of the zoom within ZOOM, and whether to mirror."""
-    angle, zoom = random.uniform(-TILT, TILT), math.exp(random.uniform(-ZOOM, ZOOM))
+def random_affine(tilt: float, random: np.random.Generator) -> AffineSample:
+    """Draw an angle within `tilt` degrees, a zoom's logarithm within ZOOM, whether to mirror."""
+    limit = math.radians(tilt)
+    angle, zoom = random.uniform(-limit, limit), math.exp(random.uniform(-ZOOM, ZOOM))
     return AffineSample(angle, zoom, bool(random.integers(2)))
 
 

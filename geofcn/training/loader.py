@@ -206,7 +206,7 @@ class BatchLoader:
             return self._normalised(self.tiles.read(source_window))
         random = np.random.default_rng([recipe.seed, epoch, number])
         if recipe.augment == "all":
-            sample = random_affine(random)
+            sample = random_affine(recipe.tilt, random)
             moved = self._jitter(source_window, sample.side(recipe.tile), random)
             if moved is not None:
                 return self._warped(self.tiles.read(moved), sample, random)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -64,18 +65,20 @@ def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
     _save(figure, path)
 
 
-def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Plot the validation scores after every epoch, the best F1 marked, as a PNG.
+def scores_plot(history: Sequence[Mapping[str, Any]], path: Path, keeps_last: bool = False) -> None:
+    """Plot the scores after every epoch, the F1 of the weights to use marked, as a PNG.
 
-    The F1 of training, on tiles as they were learnt from, is dashed.
+    The F1 while it learnt, on tiles as they were learnt from, is dashed.
 
     Parameters
     ----------
     history : sequence of mapping
         One row an epoch: its number `epoch`, and `precision`, `recall`, `f1`, `accuracy`, `iou`
-        and `train_f1` as fractions of 1, NaN if undefined.
+        and `train_f1` as fractions of 1, NaN if undefined; and what they were `scored_on`.
     path : Path
         File to write.
+    keeps_last : bool
+        Whether the weights to use are the last ones, and not those with the best F1.
     """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     epochs = [row["epoch"] for row in history]
@@ -87,21 +90,22 @@ def scores_plot(history: Sequence[Mapping[str, float]], path: Path) -> None:
         axes.plot(epochs, scores, color=colour, linewidth=width, label=label, marker=marker)
     train_f1 = [100 * row["train_f1"] for row in history]
     axes.plot(
-        epochs, train_f1, color=COLOURS["f1"], linestyle="--", linewidth=1, label="F1, training"
+        epochs, train_f1, color=COLOURS["f1"], linestyle="--", linewidth=1, label="F1, learning"
     )
     f1 = np.array([row["f1"] for row in history], float)
     if np.isfinite(f1).any():
-        best = int(np.nanargmax(f1))
+        best = len(f1) - 1 if keeps_last else int(np.nanargmax(f1))
         axes.axvline(epochs[best], color=COLOURS["f1"], linestyle=":", linewidth=1)
         axes.annotate(
-            f"best F1 {100 * f1[best]:.2f}, epoch {epochs[best]}",
+            f"{'' if keeps_last else 'best '}F1 {100 * f1[best]:.2f}, epoch {epochs[best]}",
             (epochs[best], 2),
             xytext=(-6, 0),
             textcoords="offset points",
             ha="right" if best > len(history) / 2 else "left",
             color=COLOURS["f1"],
         )
-    axes.set(xlabel="epoch", ylabel="%", ylim=(0, 101), title="Validation scores")
+    title = f"{history[-1]['scored_on'].capitalize()} scores"
+    axes.set(xlabel="epoch", ylabel="%", ylim=(0, 101), title=title)
     axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 0.06))
     axes.grid(alpha=0.25)
     _save(figure, path)

@@ -24,14 +24,22 @@ class TrainingResult:
         Folder with models, history and plots.
     epochs : tuple of Epoch
         The history, one row an epoch.
+    keeps_last : bool
+        Whether the weights to use are the last ones, and not those with the best score.
     """
 
     run: Path
     epochs: tuple[Epoch, ...]
+    keeps_last: bool = False
 
     @property
     def best(self) -> Epoch:
-        """The first epoch with the best validation F1, whose weights `model` holds."""
+        """The epoch whose weights `model` holds.
+
+        The first one with the best F1; the last one where nothing was held out to choose by.
+        """
+        if self.keeps_last:
+            return self.epochs[-1]
         return self.epochs[best_of([row.f1 for row in self.epochs]) - 1]
 
     @property
@@ -48,8 +56,11 @@ class TrainingResult:
 
     def __str__(self) -> str:
         best = self.best
+        kind = "" if self.keeps_last else "best "
+        if best.scored_on == "training":
+            kind += "training "
         return (
-            f"best F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "
+            f"{kind}F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "
             f"{100 * best.recall:.2f}) in epoch {best.epoch} of {len(self.epochs)}: {self.model}"
         )
 

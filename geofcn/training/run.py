@@ -127,10 +127,11 @@ class Run:
         }
         save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, facts))
 
-    def keep(self, model: Model, history: Sequence[Epoch]) -> None:
+    def keep(self, model: Model, history: Sequence[Epoch], keeps_last: bool = False) -> None:
         """Write the history, the last weights, and those with the best F1 and accuracy so far.
 
-        Of epochs that are equally good the first one's weights stay.
+        Of epochs that are equally good the first one's weights stay. With `keeps_last` all are the
+        last weights: scores of what was learnt from tell no epoch from the next.
 
         Parameters
         ----------
@@ -138,13 +139,15 @@ class Run:
             With the weights of the last epoch.
         history : sequence of Epoch
             All epochs, at least one.
+        keeps_last : bool
+            See above.
         """
         row = history[-1]
         metadata = replace(model.metadata, threshold=row.threshold, scores=_plain(row))
         scored = replace(model, metadata=metadata)
         save_model(scored, self.folder / "last.safetensors")
         for name in ("f1", "accuracy"):
-            if best_of([getattr(row, name) for row in history]) == len(history):
+            if keeps_last or best_of([getattr(row, name) for row in history]) == len(history):
                 save_model(scored, self.folder / f"best-{name}.safetensors")
         self._write_history(history)
 
@@ -152,7 +155,9 @@ class Run:
         """Plot the loss of every step and the scores of every epoch."""
         history = state.history
         plots.loss_plot(state.losses, len(history), self.folder / "loss.png")
-        plots.scores_plot([asdict(row) for row in history], self.folder / "scores.png")
+        plots.scores_plot(
+            [asdict(row) for row in history], self.folder / "scores.png", state.keeps_last
+        )
 
     def finish(self) -> None:
         """Remove the checkpoint: from here on the folder holds a finished run."""
@@ -187,6 +192,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
     )
 
 
-def _plain(row: Epoch) -> dict[str, float | None]:
+def _plain(row: Epoch) -> dict[str, float | str | None]:
     """The row as JSON takes it: a score that is undefined is null."""
-    return {key: None if isnan(value) else value for key, value in asdict(row).items()}
+    return {
+        key: None if isinstance(value, float) and isnan(value) else value
+        for key, value in asdict(row).items()
+    }

@@ -60,6 +60,7 @@ def select(
     statistics: Survey,
     held_out: Sequence[SourceWindow] = (),
     progress: Progress = silent,
+    normalisation: Normalisation | None = None,
 ) -> Selection:
     """Choose the training tiles.
 
@@ -78,6 +79,8 @@ def select(
         See `held_out_blocks`.
     progress : callable
         Told of the tiles that are read.
+    normalisation : Normalisation, optional
+        Of the net's input, where it is known; default: from the tiles.
 
     Raises
     ------
@@ -100,9 +103,9 @@ def select(
                 houses, known = houses + with_house, known + labelled
     share = houses / known if known else 0.0
     _refuse_one_class(tiles.sources, share, known)
-    if recipe.normalise == "image":
+    if normalisation is None and recipe.normalise == "image":
         normalisation = _mean_image(tiles, windows, progress)
-    else:
+    elif normalisation is None:
         normalisation = statistics.moments.normalisation()
     return Selection(tuple(windows), candidates, share, normalisation, tuple(held_out))
 

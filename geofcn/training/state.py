@@ -14,7 +14,7 @@ from geofcn.training.validation import ValidationScores
 
 @dataclass(frozen=True)
 class Epoch:
-    """Row of the history: loss and F1 of an epoch's training, and validation scores after it.
+    """Row of the history: loss and F1 of an epoch's training, and the scores after it.
 
     Attributes
     ----------
@@ -25,11 +25,13 @@ class Epoch:
     loss, train_f1 : float
         Means over the epoch's batches, of the net as it was then.
     precision, recall, f1, accuracy, iou : float
-        Validation scores, fractions of 1, NaN if undefined.
+        Scores, fractions of 1, NaN if undefined.
     threshold : float
-        At which they stand: the one with the best F1.
+        At which they stand: the one with the best F1, or near a parent's.
     ece : float
         Expected calibration error of the probabilities that are scored.
+    scored_on : {"validation", "training"}
+        Whether what is scored was kept from training, or is what is learnt from.
     """
 
     epoch: int
@@ -43,6 +45,7 @@ class Epoch:
     iou: float
     threshold: float
     ece: float
+    scored_on: str = "validation"
 
 
 @dataclass
@@ -61,6 +64,10 @@ class TrainingState:
         Of every step since the first.
     history : list of Epoch
         Of the epochs that are over.
+    scored_on : {"validation", "training"}
+        What the epochs are scored on.
+    keeps_last : bool
+        Whether the weights to use are the last ones, and not those with the best score.
     """
 
     epoch: int = 1
@@ -68,6 +75,8 @@ class TrainingState:
     confusion: Confusion = field(default_factory=Confusion)
     losses: list[float] = field(default_factory=list)
     history: list[Epoch] = field(default_factory=list)
+    scored_on: str = "validation"
+    keeps_last: bool = False
 
     def end_epoch(self, lr: float, scores: ValidationScores) -> Epoch:
         """Add a row to the history, and go to the start of the next epoch.
@@ -93,6 +102,7 @@ class TrainingState:
             **scores.confusion.scores(),
             threshold=scores.threshold,
             ece=scores.ece,
+            scored_on=self.scored_on,
         )
         self.history.append(row)
         self.epoch, self.step, self.confusion = self.epoch + 1, 0, Confusion()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import torch
 
 from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
+from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.files import StrPath
-from geofcn.io.labels import LabelledScene, open_labelled_scene
-from geofcn.io.scene import absolute
+from geofcn.io.labels import LabelledScene, open_labelled_scenes
+from geofcn.io.scene import absolute, names_apart
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model, ModelMetadata, net_geometry
+from geofcn.models.model_file import model_digest
 from geofcn.models.nets import make_net
+from geofcn.models.pretrained import load_pretrained
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory
@@ -29,15 +32,16 @@ from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
+from geofcn.training.parent import described, load_parent, with_parents
 from geofcn.training.result import TrainingResult
 from geofcn.training.run import CHECKPOINT, Run, restore
 from geofcn.training.sampling import Selection, held_out_blocks, select
 from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer
-from geofcn.training.tiles import TileCache
+from geofcn.training.tiles import SourceWindow, TileCache
 from geofcn.training.trainer import Trainer
-from geofcn.training.validation import make_validator
+from geofcn.training.validation import Damping, make_validator
 
 # The survey of the scenes, kept in the run's folder for the next training on them.
 SURVEY = "survey.npz"
@@ -51,7 +55,8 @@ def train(
     output: StrPath = defaults.RUN,
     *,
     and_: Sequence[tuple[StrPath, StrPath]] = (),
-    recipe: str = "default",
+    from_: StrPath | None = None,
+    recipe: str | None = None,
     net: str | None = None,
     scale: int | str | None = None,
     upsample: str | None = None,
@@ -92,9 +97,12 @@ def train(
         The run's folder.
     and_ : sequence of (path, path)
         Further scenes and their labels.
-    recipe : {"default", "exercise"}
-        Where the other options start from.
-    net : {"fcnn", "fcnn2", "unet"}, optional
+    from_ : path, optional
+        A model to start from instead of random weights: the new one has its net, its normalisation
+        and its bands.
+    recipe : {"default", "exercise", "teach"}, optional
+        Where the other options start from; default: "teach" with `from_`, else "default".
+    net : {"lite", "unet", "fcnn", "fcnn2"}, optional
         See `geofcn.models.nets`.
     scale : {1, 2, 4, 8, "auto"}, optional
         The net sees block means of this many pixels a side; auto: by the ground resolution.
@@ -117,7 +125,7 @@ def train(
         Share of the scenes kept from training, in blocks, to score on; 0: score on the scenes
         themselves.
     area : path, optional
-        Polygons outside of which nothing is learnt or scored.
+        Polygons outside of which nothing is learnt or scored, on the scenes that they touch.
     patience : int, optional
         Stop after so many epochs without a better validation F1; 0: never.
     seed : int, optional
@@ -143,8 +151,8 @@ def train(
     Raises
     ------
     GeofcnError
-        One sentence that says what is wrong: SceneError, LabelsError, UsageError, OutputError or
-        TrainingError.
+        One sentence that says what is wrong: SceneError, LabelsError, ModelError, UsageError,
+        OutputError or TrainingError.
     """
     options = {
         "net": net, "scale": scale, "upsample": upsample, "tile": tile, "stride": stride,
@@ -152,14 +160,18 @@ def train(
         "weight_decay": weight_decay, "class_weights": class_weights, "augment": augment,
         "validate_fraction": validate_fraction, "patience": patience, "seed": seed, **fields,
     }  # fmt: skip
-    settings = make_recipe(recipe, options)
+    parent = None if from_ is None else load_parent(from_, output)
+    settings = _recipe(recipe, options, parent, from_)
     if validate and validate_fraction:
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
-    pairs = [(scene, labels), *and_]
-    sources = [open_labelled_scene(*pair, nodata, area) for pair in pairs]
-    validation = [open_labelled_scene(*validate, nodata, area)] if validate else sources
-    _refuse_unlike([*sources, *validation])
+    pairs = [(scene, labels), *and_, *([validate] if validate else [])]
+    opened = open_labelled_scenes(pairs, nodata, area)
+    if parent is not None:
+        opened = [replace(pair, scene=parent.select_bands(pair.scene)) for pair in opened]
+    _refuse_unlike(opened)
+    sources = opened[: 1 + len(and_)]
+    validation = opened[len(sources) :] or sources
     settings = _with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
@@ -167,27 +179,34 @@ def train(
         "and_": [[absolute(path) for path in pair] for pair in and_],
         "validate": validate and [absolute(path) for path in validate],
         "area": area and absolute(area),
+        "from_": from_ and absolute(from_),
         "recipe": recipe,
         "device": device,
         "nodata": nodata,
         "log_tensorboard": log_tensorboard,
         **options,
     }
-    run = Run(Path(output), _fingerprint([*sources, *validation], settings, target), request)
+    fingerprint = _fingerprint([*sources, *validation], settings, target, parent)
+    run = Run(Path(output), fingerprint, request)
     checkpoint = run.unfinished(overwrite)
 
     tiles = TileCache(sources, settings.normalise == "image")
     statistics = _survey(tiles, settings, run.folder, progress)
-    selection = _select(tiles, settings, statistics, bool(validate), progress)
+    normalisation = parent.normalisation if parent else None
+    selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
     settings = _with_class_weights(settings, selection.house_share)
     if settings.epochs == 0:
         steps = ceil_div(len(selection.windows), settings.batch)
-        settings = replace(settings, epochs=epochs_for(steps))
+        settings = replace(settings, epochs=epochs_for(settings, steps))
         log.info("%d epochs", settings.epochs)
-    trainer = Trainer(_untrained(sources, settings, target), settings)
-    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, settings))
+    trainer = Trainer(_starting_net(sources, settings, target, parent), settings)
+    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, settings, parent))
     state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+    is_validated = bool(validate or selection.held_out)
+    state.scored_on = "validation" if is_validated else "training"
+    # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
+    state.keeps_last = not is_validated and bool(settings.averaging)
     if checkpoint is None:
         # Only now, when a training can start: an older run outlives a refusal.
         run.empty()
@@ -196,7 +215,8 @@ def train(
     validation_tiles = tiles
     if validation is not sources:
         validation_tiles = TileCache(validation, settings.normalise == "image")
-    validator = make_validator(validation_tiles, selection.held_out, settings)
+    damping = _damping(parent, is_validated)
+    validator = make_validator(validation_tiles, selection.held_out, settings, damping)
     batches = BatchLoader(
         tiles, selection.windows, selection.normalisation, settings, selection.held_out
     )
@@ -207,7 +227,7 @@ def train(
     run.plot(state)
     write_overlay(sources[0], run.folder, progress)
     run.finish()
-    return TrainingResult(run.folder, tuple(state.history))
+    return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
 
 
 def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
@@ -240,8 +260,27 @@ def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
     return train(output=run, progress=progress, **checkpoint.state["request"])
 
 
+def _recipe(
+    name: str | None, options: Mapping[str, Any], parent: Model | None, path: StrPath | None
+) -> Recipe:
+    """The recipe, and what a model to start from says of it."""
+    if parent is None or path is None:
+        if name == "teach":
+            raise UsageError("recipe teach: it starts from a model; give that by --from.")
+        return make_recipe(name or "default", options)
+    return make_recipe(name or "teach", with_parents(options, parent, path))
+
+
+def _damping(parent: Model | None, is_validated: bool) -> Damping | None:
+    """A parent's threshold moves by what was not learnt from, and stays where there is nothing."""
+    if parent is None:
+        return None
+    threshold = parent.metadata.threshold
+    return Damping(threshold) if is_validated else Damping(threshold, math.inf)
+
+
 def _fingerprint(
-    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device
+    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device, parent: Model | None
 ) -> dict[str, Any]:
     """Everything that decides a weight, as JSON gives it back."""
     facts = {
@@ -250,6 +289,7 @@ def _fingerprint(
         "device": device.type,
         "sources": [_identity(source) for source in sources],
         "recipe": recipe.to_json(),
+        "parent": parent and [model_digest(parent), parent.metadata.threshold],
     }
     return dict(json.loads(json.dumps(facts, default=str)))
 
@@ -257,7 +297,13 @@ def _fingerprint(
 def _identity(source: LabelledScene) -> list[object]:
     """What changes when a scene or its labels do."""
     scene = source.scene
-    return [absolute(scene.path), scene.identity, repr(scene.nodata), source.labels.identity]
+    return [
+        absolute(scene.path),
+        scene.bands,
+        scene.identity,
+        repr(scene.nodata),
+        source.labels.identity,
+    ]
 
 
 def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) -> Survey:
@@ -277,34 +323,48 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
 
 
 def _select(
-    tiles: TileCache, recipe: Recipe, statistics: Survey, validated: bool, progress: Progress
+    tiles: TileCache,
+    recipe: Recipe,
+    statistics: Survey,
+    validated: bool,
+    normalisation: Normalisation | None,
+    progress: Progress,
 ) -> Selection:
     """The tiles to train on, and the windows held out for validation.
 
     None are held out where validation has a scene of its own (`validated`), or the scenes are too
     small for it.
     """
+
+    def choose(held_out: Sequence[SourceWindow]) -> Selection:
+        return select(tiles, recipe, statistics, held_out, progress, normalisation)
+
     if validated or not recipe.validate_fraction:
-        return select(tiles, recipe, statistics, (), progress)
+        return choose(())
     held_out = held_out_blocks(tiles.sources, statistics, recipe)
     if held_out:
         try:
-            return select(tiles, recipe, statistics, held_out, progress)
+            return choose(held_out)
         except LabelsError as error:
             log.info("%s", error)
     log.warning(
         "%s: too small, or with too few houses, to keep a part for validation; it is scored on "
         "what it is trained on.",
-        tiles.sources[0].scene.name,
+        ", ".join(_names(tiles.sources)),
     )
-    return select(tiles, recipe, statistics, (), progress)
+    return choose(())
 
 
-def _untrained(
-    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device
+def _starting_net(
+    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device, parent: Model | None
 ) -> torch.nn.Module:
+    """A net with the weights of the parent, if there is one, else pretrained or random ones."""
     torch.manual_seed(recipe.seed)
     net = make_net(recipe.net, len(sources[0].scene.bands), recipe.scale, recipe.upsample)
+    if parent is None:
+        load_pretrained(net)
+    else:
+        net.load_state_dict(parent.net.state_dict())
     # The stubs know memory_format with a tensor only.
     return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -317,7 +377,7 @@ def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
         if (scene.dtype, scene.colours) != (first.dtype, first.colours):
             raise UsageError(
                 f"{scene.path}: its bands are {', '.join(scene.colours)} ({scene.dtype}), those of "
-                f"{first.name} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
+                f"{first.path} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
                 "kind."
             )
 
@@ -328,7 +388,7 @@ def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Rec
     A stride that nobody asked for (`free_stride`) becomes one that fits.
     """
     if recipe.scale == 0:
-        recipe = replace(recipe, scale=scale_for(ground_resolution(source.scene.grid)))
+        recipe = replace(recipe, scale=scale_for(recipe.net, ground_resolution(source.scene.grid)))
         log.info("scale %d", recipe.scale)
     bands = len(source.scene.bands)
     stride = net_geometry(recipe.net, bands, recipe.scale, recipe.upsample).stride
@@ -350,16 +410,26 @@ def _with_class_weights(recipe: Recipe, house_share: float) -> Recipe:
     return replace(recipe, class_weights=(1.0, round(math.sqrt(1 / house_share - 1), 3)))
 
 
-def _metadata(sources: Sequence[LabelledScene], recipe: Recipe) -> ModelMetadata:
+def _names(sources: Sequence[LabelledScene]) -> tuple[str, ...]:
+    return names_apart([source.scene.path for source in sources])
+
+
+def _metadata(
+    sources: Sequence[LabelledScene], recipe: Recipe, parent: Model | None
+) -> ModelMetadata:
     scene = sources[0].scene
-    return ModelMetadata(
+    metadata = ModelMetadata(
         net=recipe.net,
         scale=recipe.scale,
         upsample=recipe.upsample,
         colours=scene.colours,
         dtype=scene.dtype,
         recipe=recipe.to_json(),
-        scenes=tuple(source.scene.name for source in sources),
+        scenes=_names(sources),
         crs=scene.crs.to_wkt() if scene.crs else None,
         resolution=ground_resolution(scene.grid),
     )
+    if parent is None:
+        return metadata
+    # Its net goes on seeing as many metres of the ground.
+    return replace(metadata, parent=described(parent), resolution=parent.metadata.resolution)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
+from geofcn.models.lite import Lite
 from geofcn.models.nets import class_difference, without_scaling
 from geofcn.recipes import Recipe
 
@@ -51,20 +53,33 @@ def learning_rate(recipe: Recipe, epoch: int, within: float) -> float:
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW whose first beta is the momentum; biases decay, too."""
+    """SGD with momentum, or AdamW whose first beta is the momentum; biases decay, too.
+
+    Where weights decay towards others than 0, the optimizer leaves that to the trainer.
+    """
+    groups = parameter_groups(net, recipe.encoder_lr)
+    weight_decay = 0.0 if recipe.decay_to_start else recipe.weight_decay
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            net.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+            groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=weight_decay
         )
     return torch.optim.AdamW(
-        net.parameters(),
-        lr=recipe.lr,
-        betas=(recipe.momentum, 0.999),
-        weight_decay=recipe.weight_decay,
+        groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), weight_decay=weight_decay
     )
+
+
+def parameter_groups(net: nn.Module, encoder_lr: float) -> list[dict[str, Any]]:
+    """The weights of a net as an optimizer takes them, each group with its `lr_share`.
+
+    That is the share of the learning rate it learns at: `encoder_lr` for a pretrained encoder, 1
+    for the rest.
+    """
+    core = without_scaling(net)
+    encoder = list(core.encoder_parameters()) if isinstance(core, Lite) else []
+    pretrained = set(encoder)
+    rest = [parameter for parameter in net.parameters() if parameter not in pretrained]
+    groups = [{"params": rest, "lr_share": 1.0}, {"params": encoder, "lr_share": encoder_lr}]
+    return [group for group in groups if group["params"]]
 
 
 def weighted_loss(
@@ -135,9 +150,9 @@ class Trainer:
     Parameters
     ----------
     net : torch.nn.Module
-        Changes with every step.
+        With the weights to start from; changes with every step.
     recipe : Recipe
-        Optimizer, learning rate, class weights and averaging.
+        Optimizer, learning rate, class weights, averaging, and what stays as it is.
 
     Attributes
     ----------
@@ -162,6 +177,7 @@ class Trainer:
         self.recipe = recipe
         self.steps = 0
         self.optimizer = make_optimizer(net, recipe)
+        self._start = [weights.detach().clone() for weights in net.parameters()]
         # The loss is taken where the net sees the scene: in front of the last enlargement.
         self._core = without_scaling(net)
         self._device = next(net.parameters()).device
@@ -183,7 +199,7 @@ class Trainer:
         TrainingError
             When the loss is not finite; the weights are left as they are.
         """
-        self.net.train()
+        self._prepare_to_learn()
         images, houses, known = (
             torch.from_numpy(array).to(self._device)
             for array in (batch.images, batch.houses, batch.known)
@@ -196,15 +212,32 @@ class Trainer:
                 f"the loss became {value} in epoch {epoch}; the weights of the epochs before are "
                 "kept: train again with a lower --lr."
             )
+        rate = learning_rate(self.recipe, epoch, within)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.recipe, epoch, within)
+            group["lr"] = rate * group["lr_share"]
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        if self.recipe.decay_to_start:
+            self._decay_to_start(rate)
         self.steps += 1
         self._average()
         self.net.eval()
         return StepResult(value, _block_confusion(logits.detach(), houses, known))
+
+    def _prepare_to_learn(self) -> None:
+        self.net.train()
+        if self.recipe.freeze_norms:
+            for module in self.net.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    @torch.no_grad()
+    def _decay_to_start(self, rate: float) -> None:
+        """Decoupled from the gradient, as AdamW's decay is."""
+        share = min(1.0, rate * self.recipe.weight_decay)
+        for weights, start in zip(self.net.parameters(), self._start, strict=True):
+            weights.lerp_(start, share)
 
     @torch.no_grad()
     def _average(self) -> None:

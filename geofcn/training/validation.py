@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,10 @@ from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 
 # Windows that are predicted one by one for scores and overlay, pixels a side.
 VALIDATION_WINDOW = 1024
+# Of a house, in pixels of the net: 150 square metres at geofcn.recipes.NET_RESOLUTION.
+HOUSE_PIXELS = 300
+# Houses that move the threshold of a model half way to the one that is best for them.
+HALF_WAY = 20
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,33 @@ class ValidationScores:
 
 
 Validator = Callable[[Model], ValidationScores]
+
+
+@dataclass(frozen=True)
+class Damping:
+    """How far the threshold that a model brings along moves towards the one that is best.
+
+    What is best for a few houses may be so by chance.
+
+    Attributes
+    ----------
+    start : float
+        The threshold that the model brings along.
+    half_way : float
+        Houses that move it half way; infinite: it stays.
+
+    Examples
+    --------
+    >>> Damping(0.6, half_way=20).settle(0.4, houses=20)
+    0.5
+    """
+
+    start: float
+    half_way: float = HALF_WAY
+
+    def settle(self, found: float, houses: float) -> float:
+        """The threshold where `found` is the best for so many houses."""
+        return self.start + (found - self.start) * houses / (houses + self.half_way)
 
 
 def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
@@ -69,36 +101,52 @@ def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
     return validate_model
 
 
-def score_windows(windows: Sequence[tuple[LabelledScene, Window]]) -> Validator:
+def score_windows(
+    windows: Sequence[tuple[LabelledScene, Window]], damping: Damping | None = None
+) -> Validator:
     """Make a validator that predicts windows as parts of their whole scenes.
 
     Parameters
     ----------
     windows : sequence of (LabelledScene, Window)
         To score on.
+    damping : Damping, optional
+        Of the threshold; default: it is the one found.
 
     Returns
     -------
     callable
-        From a Model to ValidationScores, at the threshold with the best F1, see `best_threshold`.
+        From a Model to ValidationScores, at the threshold with the best F1, see `best_threshold`,
+        or as near to it as `damping` lets it come.
     """
 
     def validate_model(model: Model) -> ValidationScores:
         curves: dict[str, ScoreCurve] = {}
         predictor = Predictor(model, merge=False)
         for source, window in windows:
-            prediction = predictor.window(source.scene, window)
             truth, known = houses_and_known(source.labels.read(window))
+            if not known.any():  # most of a scene that is labelled in a corner
+                continue
+            prediction = predictor.window(source.scene, window)
             curve = curves.setdefault(source.scene.path, ScoreCurve())
             curve.add(prediction.probability, truth, known & prediction.valid)
         threshold, counts = best_threshold(list(curves.values()))
         total = sum(curves.values(), ScoreCurve())
+        if damping is not None:
+            houses = total.houses.sum() / model.metadata.scale**2 / HOUSE_PIXELS
+            threshold = damping.settle(threshold, float(houses))
+            counts = total.at(math.ceil(threshold * total.STEPS))
         return ValidationScores(counts, threshold, total.calibration_error())
 
     return validate_model
 
 
-def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], recipe: Recipe) -> Validator:
+def make_validator(
+    tiles: TileCache,
+    held_out: Sequence[SourceWindow],
+    recipe: Recipe,
+    damping: Damping | None = None,
+) -> Validator:
     """Make the validator of a training.
 
     Parameters
@@ -109,6 +157,8 @@ def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], recipe: R
         Windows to score on; if empty, the whole scenes.
     recipe : Recipe
         Whether tiles are scored, as in the exercise, or windows.
+    damping : Damping, optional
+        Of the threshold at which windows are scored.
     """
     sources = tiles.sources
     extents = list(held_out) or [
@@ -126,7 +176,8 @@ def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], recipe: R
             (sources[number], window)
             for number, extent in extents
             for window in blocks(extent, VALIDATION_WINDOW)
-        ]
+        ],
+        damping,
     )
 
 

@@ -73,7 +73,7 @@ def main() -> None:
             write_repeated(path, piece, given.size, given.size)
         source = open_labelled_scene(scene, labels)
         plan = make_recipe("default", {"net": given.net, "epochs": 40})
-        plan = replace(plan, scale=scale_for(ground_resolution(source.scene.grid)))
+        plan = replace(plan, scale=scale_for(plan.net, ground_resolution(source.scene.grid)))
         tiles = TileCache([source], budget=min(CACHE_BYTES, given.size**2 * 5 // 4))
         start = time.perf_counter()
         found = survey(tiles, plan)

@@ -16,7 +16,13 @@ from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import GeofcnError, LabelsError, SceneError
 from geofcn.io.datasets import close_handles
-from geofcn.io.labels import NoLabels, _to_pixels, open_labelled_scene, open_labels
+from geofcn.io.labels import (
+    NoLabels,
+    _to_pixels,
+    open_labelled_scene,
+    open_labelled_scenes,
+    open_labels,
+)
 from geofcn.io.scene import open_scene
 
 WEST, NORTH = 500_000, 5_000_000
@@ -367,6 +373,32 @@ def test_what_is_unknown_stays_unknown_within_the_area(write_raster, write_vecto
         area=write_vectors("area.gpkg", on_the_ground((0, 0, 30, 20))),
     )
     assert (labelled.labels.read(labelled.scene.window) == classes).all()
+
+
+def test_of_several_scenes_an_area_counts_for_those_it_touches(
+    write_raster, write_vectors, messages
+):
+    image = np.full((3, 20, 30), 9, np.uint8)
+    elsewhere = from_origin(WEST + 1000, NORTH, 0.2, 0.2)
+    pairs = [
+        (write_raster("near.tif", image), write_raster("near-labels.tif", pattern())),
+        (
+            write_raster("far.tif", image, transform=elsewhere),
+            write_raster("far-labels.tif", pattern(), transform=elsewhere),
+        ),
+    ]
+    area = write_vectors("area.gpkg", on_the_ground((0, 0, 15, 20)))
+    near, far = open_labelled_scenes(pairs, area=area)
+    assert (near.labels.read(near.scene.window)[:, 15:] == BLANK).all()
+    assert (near.labels.read(near.scene.window)[:, :15] == pattern()[:, :15]).all()
+    assert (far.labels.read(far.scene.window) == pattern()).all()
+    assert messages.messages == [
+        f"{pairs[1][0]}: no polygon of {area} lies on it; it counts as a whole."
+    ]
+    beside = write_vectors("beside.gpkg", on_the_ground((900, 900, 910, 910)))
+    with pytest.raises(LabelsError, match=r"beside\.gpkg: none of its 1 .* near\.tif or far\.tif;"):
+        open_labelled_scenes(pairs, area=beside)
+    assert len(messages.messages) == 1
 
 
 def test_an_area_that_will_not_do_is_refused(write_raster, write_vectors):

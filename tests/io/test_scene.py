@@ -19,7 +19,14 @@ from geofcn.core.windows import Window, blocks
 from geofcn.errors import SceneError
 from geofcn.io import scene as scene_module
 from geofcn.io.datasets import close_handles
-from geofcn.io.scene import absolute, aligned, open_mask, open_scene, undeclared_collar
+from geofcn.io.scene import (
+    absolute,
+    aligned,
+    names_apart,
+    open_mask,
+    open_scene,
+    undeclared_collar,
+)
 
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 
@@ -403,6 +410,22 @@ def test_a_scene_is_no_mask_and_neither_are_probabilities(write_raster):
         open_mask(scaled)
     with pytest.raises(SceneError, match="no such file"):
         open_mask("none.tif")
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ([], ()),
+        (["a/x.tif"], ("x.tif",)),
+        (["a/x.tif", "b/y.tif"], ("x.tif", "y.tif")),
+        (["a/x.tif", "b/x.tif", "b/y.tif"], ("a/x.tif", "b/x.tif", "y.tif")),
+        (["1/a/x.tif", "2/a/x.tif"], ("1/a/x.tif", "2/a/x.tif")),
+        (["x.tif", "a/x.tif"], ("x.tif", "a/x.tif")),
+        (["a/x.tif", "a/x.tif"], ("x.tif", "x.tif")),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_folders(paths, names):
+    assert names_apart(paths) == names
 
 
 def test_local_paths_become_absolute_and_others_stay(tmp_path, monkeypatch):

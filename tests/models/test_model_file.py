@@ -16,6 +16,7 @@ from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
 from geofcn.io import files
 from geofcn.models import model_file
+from geofcn.models.model import Parent
 from geofcn.models.model_file import load_model, model_digest, save_model
 from geofcn.recipes import DEFAULT, EXERCISE
 
@@ -33,6 +34,7 @@ def saved(make_model, tmp_path):
         recipe=EXERCISE.to_json(),
         scores={"epoch": 3, "f1": 0.5, "precision": None},
         scenes=("häuser.tif",),
+        parent=Parent("0123", ("alt.tif", "älter.tif")),
         crs="EPSG:3857",
         resolution=0.138,
     )
@@ -250,6 +252,10 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("scores", 5),
         ("scenes", 5),
         ("scenes", [5]),
+        ("parent", "0123"),
+        ("parent", {}),
+        ("parent", {"sha256": 5, "scenes": []}),
+        ("parent", {"sha256": "0123", "scenes": [5]}),
         ("crs", 5),
         ("resolution", "far"),
         ("resolution", 10**400),
@@ -279,6 +285,14 @@ def test_a_missing_header_field_is_refused(saved, field):
     rewrite(path, header, tensors, honest=False)
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         load_model(path)
+
+
+def test_a_model_that_says_nothing_of_a_parent_has_none(saved):
+    _, path = saved
+    header, tensors = header_and_tensors(path)
+    del header["parent"]
+    rewrite(path, header, tensors)
+    assert load_model(path).metadata.parent is None
 
 
 def test_a_model_of_a_later_format_names_the_version_that_wrote_it(saved):

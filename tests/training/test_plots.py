@@ -22,6 +22,7 @@ def row(epoch: int, f1: float) -> dict:
         "accuracy": 0.9,
         "iou": 0.3,
         "train_f1": f1,
+        "scored_on": "training",
     }
 
 
@@ -37,9 +38,11 @@ def test_any_losses_are_drawn(tmp_path, losses):
     assert [p.name for p in tmp_path.iterdir()] == ["loss.png"]
 
 
+@pytest.mark.parametrize("keeps_last", [True, False])
 @pytest.mark.parametrize("f1", [[0.7], [0.1, 0.8, 0.4], [np.nan, 0.2], [np.nan, np.nan]])
-def test_any_scores_are_drawn(tmp_path, f1):
-    scores_plot([row(i + 1, value) for i, value in enumerate(f1)], tmp_path / "scores.png")
+def test_any_scores_are_drawn(tmp_path, f1, keeps_last):
+    rows = [row(i + 1, value) for i, value in enumerate(f1)]
+    scores_plot(rows, tmp_path / "scores.png", keeps_last)
     assert is_a_picture(tmp_path / "scores.png")
     assert [p.name for p in tmp_path.iterdir()] == ["scores.png"]
 

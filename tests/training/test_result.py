@@ -1,5 +1,5 @@
 import math
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,15 @@ def test_it_prints_the_best_scores_and_the_model():
     assert str(RESULT) == (
         f"best F1 75.00 (precision 12.50, recall 25.00) in epoch 2 of 3: {model}"
     )
+
+
+def test_scores_of_what_was_learnt_from_are_said_to_be():
+    rows = tuple(replace(epoch, scored_on="training") for epoch in RESULT.epochs)
+    assert str(TrainingResult(Path("run"), rows)).startswith("best training F1 75.00 (")
+    last = TrainingResult(Path("run"), (*rows, replace(rows[0], epoch=4, f1=0.5)), keeps_last=True)
+    assert last.best is last.epochs[-1]
+    assert str(last).startswith("training F1 50.00 (")
+    assert " in epoch 4 of 4: " in str(last)
 
 
 def test_the_history_is_a_table_by_epoch():

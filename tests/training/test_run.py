@@ -57,6 +57,15 @@ def test_the_first_of_the_best_epochs_keeps_its_weights(make_model, tmp_path):
     assert load_model(run.folder / "last.safetensors").metadata.scores["f1"] is None, "undefined"
 
 
+def test_where_nothing_tells_epochs_apart_the_last_weights_are_the_best(make_model, tmp_path):
+    run = Run(tmp_path / "run", {}, {})
+    history = [row(1, 0.9, 0.9), row(2, 0.5, 0.5)]
+    for epoch in (1, 2):
+        run.keep(make_model(seed=epoch), history[:epoch], keeps_last=True)
+    for name in ("best-f1", "best-accuracy", "last"):
+        assert load_model(run.folder / f"{name}.safetensors").metadata.scores["epoch"] == 2
+
+
 def test_the_history_is_a_table_of_six_digits(make_model, tmp_path):
     run = Run(tmp_path / "run", {}, {})
     run.keep(make_model(), [row(1, math.nan, 0.5), row(2, 2 / 3, 1.0)])
@@ -65,6 +74,7 @@ def test_the_history_is_a_table_of_six_digits(make_model, tmp_path):
     assert list(rows[0]) == list(vars(row(1, 0, 0)))
     assert (rows[0]["f1"], rows[1]["f1"], rows[1]["loss"]) == ("nan", "0.666667", "0.333333")
     assert [line["epoch"] for line in rows] == ["1", "2"]
+    assert rows[0]["scored_on"] == "validation"
 
 
 def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monkeypatch):

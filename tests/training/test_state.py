@@ -65,6 +65,13 @@ def test_an_epoch_ends_with_the_means_of_its_own_steps():
     assert state.history == [first, second]
 
 
+def test_the_history_says_what_is_scored():
+    state = TrainingState(scored_on="training")
+    state.losses.append(1.0)
+    state.step = 1
+    assert state.end_epoch(0.1, scores_of(0.5)).scored_on == "training"
+
+
 @pytest.mark.parametrize(
     ("f1", "epochs"),
     [((), 0), ((0.5,), 0), ((0.5, 0.4, 0.5), 2), ((0.4, 0.5), 0), ((math.nan, math.nan), 1)],

@@ -10,6 +10,7 @@ import rasterio
 import shapely
 import torch
 from rasterio.enums import ColorInterp
+from rasterio.transform import Affine
 
 import geofcn
 from geofcn.errors import LabelsError, ModelError, OutputError, UsageError
@@ -132,9 +133,9 @@ def test_validation_blocks_are_never_trained_on(village, tmp_path, monkeypatch):
         selections.append(choose(*args, **options))
         return selections[-1]
 
-    def remember_validated(tiles, held_out, recipe):
+    def remember_validated(tiles, held_out, *rest):
         validated.extend(held_out)
-        return make_validator(tiles, held_out, recipe)
+        return make_validator(tiles, held_out, *rest)
 
     monkeypatch.setattr(train_module, "select", remember_selection)
     monkeypatch.setattr(train_module, "make_validator", remember_validated)
@@ -170,9 +171,22 @@ def test_the_scenes_are_looked_at_once(village, tmp_path, monkeypatch):
 def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path, caplog, validate):
     scene, labels = village(64)
     given = {"tile": 64, "scale": 1, "epochs": 1, "validate": validate}
-    history = geofcn.train(scene, labels, tmp_path / "run", **given).epochs
-    assert len(history) == 1
+    result = geofcn.train(scene, labels, tmp_path / "run", **given)
+    assert [row.scored_on for row in result.epochs] == ["training"]
+    assert str(result).startswith("training F1")
     assert "too small" in caplog.text
+
+
+def test_scenes_of_one_name_are_told_apart_by_their_folders(village, tmp_path, caplog):
+    pairs = []
+    for place in ("north", "south"):
+        (tmp_path / place).mkdir()
+        pairs.append([path.rename(tmp_path / place / path.name) for path in village(64)])
+    options = {"tile": 64, "scale": 1, "epochs": 1, "net": "fcnn"}
+    train(*pairs[0], tmp_path / "run", and_=pairs[1:], **options)
+    about = load_model(tmp_path / "run" / "last.safetensors").metadata
+    assert about.scenes == ("north/village.tif", "south/village.tif")
+    assert "north/village.tif, south/village.tif: too small" in caplog.text
 
 
 # --- a training that goes on ---
@@ -220,6 +234,25 @@ def test_nothing_is_learnt_or_scored_outside_of_the_area(village, write_raster, 
     assert train(scene, wrong_path, tmp_path / "wrong", **options).epochs == expected
     options["area"] = None
     assert train(scene, wrong_path, tmp_path / "all", **options).epochs != expected
+
+
+def test_an_area_counts_for_the_scenes_it_touches(village, write_raster, tmp_path, caplog):
+    first, labels = village(64)
+    with rasterio.open(first) as dataset:
+        image, transform, crs = dataset.read(), dataset.transform, dataset.crs
+    far = write_raster("far.tif", image, transform=transform @ Affine.translation(1000, 0))
+    with rasterio.open(labels) as dataset:
+        far_labels = write_raster(
+            "far-labels.tif", dataset.read(1), transform=transform @ Affine.translation(1000, 0)
+        )
+    area = tmp_path / "area.gpkg"
+    left = shapely.box(*transform * (0, 64), *transform * (32, 0))
+    geopandas.GeoSeries([left], crs=crs).to_file(area)
+    options = {**QUICK, "epochs": 1, "net": "fcnn", "area": area, "validate_fraction": 0.0}
+    rows = train(first, labels, tmp_path / "run", and_=[(far, far_labels)], **options).epochs
+    counted = [message for message in caplog.messages if "counts as a whole" in message]
+    assert len(counted) == 1 and counted[0].startswith(str(far))
+    assert len(rows) == 1
 
 
 def test_an_area_beside_the_scene_or_of_pixels_is_refused(village, tmp_path):

@@ -142,6 +142,32 @@ def test_the_averaged_net_is_the_running_mean():
     assert not torch.equal(trainer.averaged.conv1.weight, trainer.net.conv1.weight)
 
 
+def test_weights_decay_to_where_they_started():
+    recipe = replace(
+        DEFAULT, net="fcnn", epochs=1, weight_decay=5.0, decay_to_start=True, averaging=0.0
+    )
+    trainer = trainer_of(recipe)
+    start = trainer.net.conv1.weight.detach().clone()
+    with torch.no_grad():
+        trainer.net.conv1.weight += 1
+    nothing = batch_of(0)
+    nothing.known[:] = nothing.houses[:] = 0
+    trainer.step(nothing, 1, 0.5)
+    left = 1 - 5.0 * learning_rate(recipe, 1, 0.5)
+    torch.testing.assert_close(trainer.net.conv1.weight.detach(), start + left)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_frozen_norms_keep_their_statistics(frozen):
+    recipe = replace(DEFAULT, net="unet", epochs=1, freeze_norms=frozen)
+    trainer = trainer_of(recipe)
+    norm = trainer.net.first[1]
+    before, weight = norm.running_mean.clone(), norm.weight.detach().clone()
+    trainer.step(batch_of(0), 1, 0.5)
+    assert torch.equal(norm.running_mean, before) is frozen
+    assert not torch.equal(norm.weight, weight)
+
+
 def test_without_averaging_the_net_itself_is_used():
     trainer = trainer_of(EXERCISE)
     assert trainer.averaged is trainer.net

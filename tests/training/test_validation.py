@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,18 @@ from geofcn.core.windows import Window, blocks, training_windows
 from geofcn.io.labels import open_labelled_scene
 from geofcn.io.scene import open_scene
 from geofcn.models.model_file import load_model
+from geofcn.models.predictor import Predictor
 from geofcn.recipes import DEFAULT, EXERCISE
 from geofcn.training import validation
 from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 from geofcn.training.train import train
-from geofcn.training.validation import make_validator, score_tiles, score_windows
+from geofcn.training.validation import (
+    HOUSE_PIXELS,
+    Damping,
+    make_validator,
+    score_tiles,
+    score_windows,
+)
 
 
 class SignNet:
@@ -67,6 +75,46 @@ def test_windows_are_scored_as_parts_of_the_whole(make_model, write_raster, net)
     assert scored.threshold == pytest.approx(threshold, abs=1 / 254)
     assert scored.confusion.f1 == pytest.approx(counts.f1, abs=0.01)
     assert sum(vars(scored.confusion).values()) == known.sum()
+
+
+def test_windows_without_a_label_are_not_predicted(make_model, write_raster, monkeypatch):
+    labels = np.full((16, 48), 255, np.uint8)
+    labels[:8, :8], labels[2:4, 2:4] = 0, 1
+    source = open_labelled_scene(
+        write_raster("s.tif", np.full((2, 16, 48), 9, np.uint8)),
+        write_raster("l.tif", labels, nodata=255),
+    )
+    predicted, predict = [], Predictor.window
+
+    def remember_window(self, scene, window):
+        predicted.append(window)
+        return predict(self, scene, window)
+
+    monkeypatch.setattr(Predictor, "window", remember_window)
+    windows = [(source, window) for window in blocks(source.scene.window, 16)]
+    counts = score_windows(windows)(make_model("fcnn", 2)).confusion
+    assert predicted == [Window(0, 0, 16, 16)]
+    assert (sum(vars(counts).values()), counts.tp + counts.fn) == (64, 4)
+
+
+def test_a_damped_threshold_is_what_is_scored(make_model, write_raster):
+    random = np.random.default_rng(0)
+    source = open_labelled_scene(
+        write_raster("s.tif", random.integers(1, 255, (2, 40, 40)).astype(np.uint8)),
+        write_raster("l.tif", (random.random((40, 40)) < 0.3).astype(np.uint8)),
+    )
+    model, windows = make_model("fcnn", 2), [(source, source.scene.window)]
+    image, valid = source.scene.read(source.scene.window)
+    probability = model.predict(image, valid)
+    start = float(np.quantile(probability, 0.75))
+    scored = score_windows(windows, Damping(start, math.inf))(model)
+    assert scored.threshold == start
+    predicted = scored.confusion.tp + scored.confusion.fp
+    assert predicted == pytest.approx((probability >= start).sum(), abs=30)
+    found = score_windows(windows)(model).threshold
+    houses = (source.labels.read(source.scene.window) == 1).sum() / HOUSE_PIXELS
+    damped = score_windows(windows, Damping(start, half_way=float(houses)))(model)
+    assert damped.threshold == pytest.approx((start + found) / 2)
 
 
 # --- what a training is scored on ---
