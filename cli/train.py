@@ -137,9 +137,8 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @click.option(
     "--net",
     type=click.Choice(NETS),
-    help="lite starts from ImageNet's weights; unet, fcnn and fcnn2 from random ones. unet is faster, "
-    "fcnn and fcnn2 see a few pixels."
-    + _defaults("net"),
+    help="lite starts from ImageNet's weights, the others from random ones; unet is faster, fcnn "
+    "and fcnn2 see a few pixels." + _defaults("net"),
 )
 @click.option(
     "--scale",

@@ -171,10 +171,10 @@ DEFAULT = Recipe(
     seed=1984,
 )
 
-# What the default recipe does otherwise for the nets that start from random weights. Turned further,
-# the sun would shine from where it never does: which side of a roof is lit, and where its shadow
-# falls, is much of what tells it to them. The exercise's have some 10,000 weights: nothing is spent
-# on other angles, light and sizes.
+# What the default recipe does otherwise for the nets that start from random weights. Turned
+# further, the sun would shine from where it never does: which side of a roof is lit, and where its
+# shadow falls, is much of what tells it to them. The exercise's have some 10,000 weights: nothing
+# is spent on other angles, light and sizes.
 UNET = replace(
     DEFAULT, net="unet", lr=4e-3, encoder_lr=1.0, least_epochs=80, least_steps=1500, tilt=45.0
 )

@@ -14,7 +14,9 @@ from geofcn.recipes import (
     DEFAULT,
     EXERCISE,
     NET_RESOLUTION,
+    NETS,
     SCALES,
+    UNET,
     Recipe,
     epochs_for,
     make_recipe,
@@ -93,8 +95,9 @@ def test_auto_is_a_value_of_its_own():
 @pytest.mark.parametrize("net", ["fcnn", "fcnn2"])
 def test_the_default_recipe_suits_the_exercises_nets(net):
     recipe = make_recipe("default", {"net": net, "batch": 4})
-    assert recipe == replace(DEFAULT, net=net, augment="moves", batch=4, lr=8e-3)
-    assert make_recipe("default", {"net": "unet"}) == DEFAULT
+    assert recipe == replace(UNET, net=net, augment="moves", batch=4, lr=8e-3)
+    assert make_recipe("default", {"net": "unet"}) == UNET
+    assert make_recipe("default", {"net": "lite"}) == DEFAULT
 
 
 def test_a_model_is_taught_in_small_steps_near_its_weights():
@@ -153,29 +156,30 @@ def test_a_recipe_comes_back_from_json_as_it_went(recipe):
 
 
 @pytest.mark.parametrize(
-    ("resolution", "scale"),
+    ("resolution", "unet", "lite"),
     [
-        (None, 1),
-        (0.1, 8),  # 0.8 is nearer to 0.7 than 0.4, by ratio
-        (0.138, 4),  # 0.552 (x 1.27) against 1.104 (x 1.58)
-        (0.2, 4),  # 0.8 (x 1.14) against 0.4 (x 1.75)
-        (0.55, 1),
-        (10.0, 1),
-        (0.01, 8),
+        (None, 1, 1),
+        (0.1, 8, 4),  # 0.8 is nearer to 0.7 than 0.4, by ratio; 0.4 to 0.3 than 0.2
+        (0.138, 4, 2),  # 0.552 (x 1.27) against 1.104 (x 1.58)
+        (0.2, 4, 2),  # 0.8 (x 1.14) against 0.4 (x 1.75)
+        (0.55, 1, 1),
+        (10.0, 1, 1),
+        (0.01, 8, 8),
     ],
 )
-def test_the_automatic_scale(resolution, scale):
-    assert scale_for(resolution) == scale
+def test_the_automatic_scale(resolution, unet, lite):
+    assert scale_for("unet", resolution) == unet
+    assert scale_for("lite", resolution) == lite
 
 
-@given(st.floats(1e-3, 1e3))
-def test_no_other_scale_comes_nearer(resolution):
-    distances = {k: abs(math.log(k * resolution / NET_RESOLUTION)) for k in SCALES}
-    assert distances[scale_for(resolution)] <= min(distances.values()) + 1e-9
+@given(st.sampled_from(NETS), st.floats(1e-3, 1e3))
+def test_no_other_scale_comes_nearer(net, resolution):
+    distances = {k: abs(math.log(k * resolution / NET_RESOLUTION[net])) for k in SCALES}
+    assert distances[scale_for(net, resolution)] <= min(distances.values()) + 1e-9
 
 
 @pytest.mark.parametrize(("steps", "epochs"), [(1, 1500), (13, 116), (18, 84), (19, 80), (900, 80)])
 def test_small_scenes_are_seen_more_often(steps, epochs):
-    assert epochs_for(steps) == epochs
+    assert epochs_for(UNET, steps) == epochs
     assert steps * epochs >= 1500
     assert make_recipe("default", {}).epochs == 0, "auto"

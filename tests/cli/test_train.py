@@ -163,5 +163,5 @@ def test_a_model_is_taught(geofcn_command, trained, tmp_path):
     table = geofcn_command("info", scene[0], "--model", tmp_path / "run/best-f1.safetensors").stdout
     assert "scene.tif, scene.tif" in table
     command = "train", *scene, "--from", parent, "-o", tmp_path / "other", "--net", "fcnn"
-    assert "has unet" in geofcn_command(*command, code=2).stderr
+    assert "has lite" in geofcn_command(*command, code=2).stderr
     assert not (tmp_path / "other").exists()

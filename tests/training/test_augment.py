@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from geofcn.training import augment
 from geofcn.training.augment import (
-    TILT,
     ZOOM,
     AffineSample,
     colour_jitter,
@@ -69,14 +68,14 @@ def test_a_tile_is_the_nearest_pixels_of_its_turned_grid(angle, zoom, mirrored, 
 
 
 def test_samples_are_of_every_size_and_leave_the_sun_where_it_is():
-    random = np.random.default_rng(0)
-    samples = [random_affine(random) for _ in range(400)]
+    random, tilt = np.random.default_rng(0), math.pi / 4
+    samples = [random_affine(45, random) for _ in range(400)]
     angles = [sample.angle for sample in samples]
-    assert -TILT <= min(angles) < -0.9 * TILT and 0.9 * TILT < max(angles) <= TILT
+    assert -tilt <= min(angles) < -0.9 * tilt and 0.9 * tilt < max(angles) <= tilt
     # What is in the north stays there rather than in the west or east, mirrored or not.
     north = np.zeros((25, 25))
     north[4, 12] = 1
-    for angle in (-0.9 * TILT, 0.9 * TILT):
+    for angle in (-0.9 * tilt, 0.9 * tilt):
         for mirror in (False, True):
             sample = AffineSample(angle, 1.0, mirror)
             margin = (sample.side(25) - 25) // 2
