@@ -1,8 +1,9 @@
 """Model files: one `.safetensors` with everything a prediction needs, which cannot run code.
 
 The tensors are the net's weights and the normalisation. Everything else is one JSON value in the
-file's metadata: the net and its arguments, the bands, all training options, the threshold, scores,
-where the training scenes lie, and a SHA-256 of the tensors that is checked at load.
+file's metadata: the net and its arguments, the bands, all training options, the threshold, the
+calibration of the probabilities, scores, where the training scenes lie, and a SHA-256 of the
+tensors that is checked at load.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
@@ -47,6 +49,8 @@ def save_model(model: Model, path: Path) -> None:
     """
     tensors = _tensors(model)
     header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.metadata)}
+    if model.metadata.calibration is None:
+        del header["calibration"]
     write_tensors(path, {"geofcn": json.dumps(header)}, tensors)
 
 
@@ -112,7 +116,13 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
         raise _damaged(path, f"its header is incomplete ({error})") from error
     if faulty := _faulty_field(metadata):
         raise _damaged(path, f"its {faulty} is {getattr(metadata, faulty)!r:.40}")
-    return replace(metadata, colours=tuple(metadata.colours), scenes=tuple(metadata.scenes))
+    calibration = known.get("calibration")
+    return replace(
+        metadata,
+        colours=tuple(metadata.colours),
+        scenes=tuple(metadata.scenes),
+        calibration=None if calibration is None else Calibration(**calibration),
+    )
 
 
 def _faulty_field(metadata: ModelMetadata) -> str | None:
@@ -124,6 +134,7 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "colours": _is_texts(metadata.colours) and metadata.colours,
         "dtype": isinstance(metadata.dtype, str) and metadata.dtype in DTYPES,
         "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
+        "calibration": metadata.calibration is None or _is_calibration(metadata.calibration),
         "recipe": isinstance(metadata.recipe, dict),
         "scores": isinstance(metadata.scores, dict),
         "scenes": _is_texts(metadata.scenes),
@@ -146,6 +157,14 @@ def _is_number(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:  # JSON's whole numbers may have any length
         return False
+
+
+def _is_calibration(value: object) -> bool:
+    """Whether a value is the JSON of a calibration whose probabilities can be computed."""
+    if not isinstance(value, dict) or value.keys() != Calibration.__dataclass_fields__.keys():
+        return False
+    sound = all(_is_number(number) and abs(number) < 1e6 for number in value.values())
+    return sound and value["slope"] > 0 and 0 < value["share"] < 1
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

@@ -95,10 +95,11 @@ class TrainingLoop:
     def _end_epoch(self) -> None:
         recipe, state, steps = self.trainer.recipe, self.state, len(self.batches)
         rate = learning_rate(recipe, state.epoch, (steps - 1) / steps)
-        row = state.end_epoch(rate, self.validator(self.model))
+        scores = self.validator(self.model)
+        row = state.end_epoch(rate, scores)
         self.events.epoch(len(state.losses), asdict(row))
         log.info(
             "epoch %d of %d: loss %.4f, F1 %.2f in training, %.2f in validation",
             row.epoch, recipe.epochs, row.loss, 100 * row.train_f1, 100 * row.f1,
         )  # fmt: skip
-        self.run.keep(self.model, state.history)
+        self.run.keep(self.model, state.history, scores.calibration)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from geofcn.core.calibration import Calibration
 from geofcn.core.metrics import Confusion
 from geofcn.defaults import BEST_F1
 from geofcn.errors import OutputError, TrainingError
@@ -127,7 +128,9 @@ class Run:
         }
         save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, facts))
 
-    def keep(self, model: Model, history: Sequence[Epoch]) -> None:
+    def keep(
+        self, model: Model, history: Sequence[Epoch], calibration: Calibration | None = None
+    ) -> None:
         """Write the history, the last weights, and those with the best F1 and accuracy so far.
 
         Of epochs that are equally good the first one's weights stay.
@@ -138,9 +141,13 @@ class Run:
             With the weights of the last epoch.
         history : sequence of Epoch
             All epochs, at least one.
+        calibration : Calibration, optional
+            Of the probabilities of these weights.
         """
         row = history[-1]
-        metadata = replace(model.metadata, threshold=row.threshold, scores=_plain(row))
+        metadata = replace(
+            model.metadata, threshold=row.threshold, calibration=calibration, scores=_plain(row)
+        )
         scored = replace(model, metadata=metadata)
         save_model(scored, self.folder / "last.safetensors")
         for name in ("f1", "accuracy"):

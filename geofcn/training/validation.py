@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from geofcn.core.calibration import Calibration, fit_calibration
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import houses_and_known
 from geofcn.core.windows import Window, blocks, training_windows
@@ -32,11 +33,14 @@ class ValidationScores:
         A pixel is a house where its probability reaches it.
     ece : float
         Expected calibration error of the probabilities (Naeini et al., 2015), 0 to 1.
+    calibration : Calibration or None
+        Of the probabilities; None where none was fitted.
     """
 
     confusion: Confusion
     threshold: float
     ece: float
+    calibration: Calibration | None = None
 
 
 Validator = Callable[[Model], ValidationScores]
@@ -53,7 +57,8 @@ def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
     Returns
     -------
     callable
-        From a Model to ValidationScores, at threshold 0.5; a tie is background.
+        From a Model to ValidationScores, at threshold 0.5 and without a calibration, for tiles are
+        padded; a tie is background.
     """
 
     def validate_model(model: Model) -> ValidationScores:
@@ -93,7 +98,9 @@ def score_windows(windows: Sequence[tuple[LabelledScene, Window]]) -> Validator:
             curve.add(prediction.probability, truth, known & prediction.valid)
         threshold, counts = best_threshold(list(curves.values()))
         total = sum(curves.values(), ScoreCurve())
-        return ValidationScores(counts, threshold, total.calibration_error())
+        return ValidationScores(
+            counts, threshold, total.calibration_error(), fit_calibration(total)
+        )
 
     return validate_model
 
