@@ -110,7 +110,8 @@ def infer(
     simplify : float, optional
         How far a simplified outline may stray, in pixels.
     min_area, fill_holes : float, optional
-        Smaller footprints are left out, smaller holes filled; square metres on the ground.
+        Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
+        4, but 0 without a CRS; and 0.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
     allow_no_crs : bool

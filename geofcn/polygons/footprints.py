@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -22,6 +23,8 @@ from geofcn.polygons.regularize import regularize
 from geofcn.runtime import cores
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
+
+log = logging.getLogger(__name__)
 
 # Rows of a mask that are read and swept at once.
 BAND_ROWS = 256
@@ -112,13 +115,21 @@ def footprints(
         Polygons in CRS coordinates, ordered by their last row, with the columns id (from 1),
         area_m2, perimeter_m, score (mean probability, NaN without), n_px (of the mask) and status.
     """
-    finish = partial(_finish, transform, Ground(crs), outline)
-    number = 1
+    least = outline.least_area(crs is not None)
+    finish = partial(_finish, transform, Ground(crs), outline, least)
+    number, left_out = 1, 0
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
-    for batch in stream(finish, _gather(sweep_bands(bands, width)), cores()):
+    for batch, small in stream(finish, _gather(sweep_bands(bands, width)), cores()):
+        left_out += small
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
         yield FeatureBatch(batch.geometry, {"id": ids, **batch.columns})
+    if left_out:
+        log.warning(
+            "%d polygon(s) smaller than %g m2 were left out; --min-area 0 keeps them.",
+            left_out,
+            least,
+        )
 
 
 def sweep_bands(
@@ -158,15 +169,18 @@ def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
 
 
 def _finish(
-    transform: Affine, ground: Ground, outline: Outline, polygons: Polygons
-) -> FeatureBatch:
-    """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id."""
+    transform: Affine, ground: Ground, outline: Outline, least: float, polygons: Polygons
+) -> tuple[FeatureBatch, int]:
+    """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id.
+
+    And how many are smaller than `least` square metres, and left out.
+    """
     cleaned, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
         placed = fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
-    large = areas >= outline.min_area
+    large = areas >= least
     with np.errstate(invalid="ignore"):
         scores = polygons.sums / polygons.counts / PROBABILITY_STEPS
     columns = {
@@ -176,4 +190,4 @@ def _finish(
         "n_px": polygons.pixels[large],
         "status": status[large],
     }
-    return FeatureBatch(placed[large], columns)
+    return FeatureBatch(placed[large], columns), int(np.count_nonzero(~large))

@@ -57,7 +57,8 @@ def polygonize(
     simplify : float, optional
         How far a simplified outline may stray, in pixels.
     min_area, fill_holes : float, optional
-        Smaller footprints are left out, smaller holes filled; square metres on the ground.
+        Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
+        4, but 0 without a CRS; and 0.
     allow_no_crs : bool
         Write polygons of a mask without CRS, in the units of its transform.
     overwrite : bool
@@ -82,17 +83,20 @@ def polygonize(
     sources = [path for path in (mask, probability) if path is not None]
     target = check_vector_target(polygons, overwrite, *sources)
     refuse_no_crs(scene, allow_no_crs)
+    found = False
     with progress("polygons", scene.window.pixels, "px") as bar:
 
         def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+            nonlocal found
             for window in row_bands(scene.height, scene.width, BAND_ROWS):
                 image, valid = scene.read(window)
                 houses = (image[0] != 0 if value is None else image[0] == value) & valid
+                found = found or bool(houses.any())
                 yield houses, None if scores is None else scores.read(window)[0][0]
                 bar.advance(window.pixels)
 
         count = write_footprints(target, bands(), scene, cleaning)
-    if not count:
+    if not found:
         wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
         log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
     return PolygonizeResult(target, count, time.monotonic() - start)

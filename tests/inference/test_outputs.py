@@ -112,7 +112,7 @@ def test_a_killed_job_may_replace_what_it_published_itself(check, job, tmp_path)
 def write(job: Job, outputs: Outputs) -> int | None:
     shards = Shards(outputs.work_folder, job.fingerprint())
     with outputs.open(job, {}) as writer:
-        count = writer.write(bands_of(job), shards, Outline("raw"))
+        count = writer.write(bands_of(job), shards, Outline("raw", min_area=0))
         assert not any(path.exists() for path in outputs.paths if path.suffix == ".tif")
     assert claimed(outputs.work_folder, job.fingerprint()) == set(outputs.paths)
     return count

@@ -1,5 +1,7 @@
 """geofcn.polygons.footprints: a mask in row bands becomes measured polygons on the map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyogrio
 import pytest
@@ -30,7 +32,7 @@ TRANSFORMS = {
     "mirrored": Affine.translation(500_000, 5_000_000) * Affine.scale(-0.2, -0.2),
     "rotated": NORTH_UP * Affine.rotation(30) * Affine.scale(1, 2),
 }
-RAW = Outline("raw")
+RAW = Outline("raw", min_area=0)
 # A ring of 5 x 5 pixels around a hole of 3 x 3 with a dot in it, and a bar of 6 pixels.
 RING = np.zeros((7, 14), bool)
 RING[1:6, 1:6] = True
@@ -125,6 +127,27 @@ def test_ids_count_what_is_written_in_the_order_of_last_rows():
     assert columns["n_px"].tolist() == [16, 6]
 
 
+def test_specks_are_left_out_and_counted(caplog):
+    # Two squares of 10 x 10 pixels, which are 4.00 square metres, one with a pixel more; and a dot.
+    mask = np.zeros((12, 36), bool)
+    mask[1:11, 1:11] = mask[1:11, 13:23] = mask[5, 25] = True
+    mask[11, 13] = True
+    assert trace(mask, outline=Outline("raw", min_area=0))[1]["n_px"].tolist() == [1, 100, 101]
+    assert not caplog.messages
+    assert trace(mask, outline=Outline("raw", min_area=4.02))[1]["n_px"].tolist() == [101]
+    assert caplog.messages == [
+        "2 polygon(s) smaller than 4.02 m2 were left out; --min-area 0 keeps them."
+    ]
+
+
+def test_specks_are_left_out_by_default_where_a_unit_is_known(caplog):
+    mask = np.zeros((32, 32), bool)
+    mask[1, 1] = mask[10:30, 10:30] = True
+    assert trace(mask, outline=Outline("raw"))[1]["n_px"].tolist() == [400]
+    assert "1 polygon(s) smaller than 4 m2" in caplog.text
+    assert trace(mask, outline=Outline("raw"), crs=None)[1]["n_px"].tolist() == [1, 400]
+
+
 def test_areas_and_perimeters_are_on_the_ground():
     _, columns = trace(RING)
     assert columns["area_m2"] == pytest.approx([0.04, 16 * 0.04, 6 * 0.04], rel=2e-3)
@@ -138,18 +161,18 @@ def test_small_holes_are_filled_and_the_pixels_stay_those_of_the_mask():
     mask[7, 1] = False
     (holed,), _ = trace(mask)
     assert len(holed.interiors) == 3
-    (filled,), columns = trace(mask, outline=Outline("raw", fill_holes=0.2))
+    (filled,), columns = trace(mask, outline=replace(RAW, fill_holes=0.2))
     assert [ring.envelope.area for ring in filled.interiors] == pytest.approx([0.6])
     assert columns["n_px"].tolist() == [12 * 9 - 20]
     assert columns["area_m2"] == pytest.approx([(12 * 9 - 15) * 0.04], rel=2e-3)
-    (full,), _ = trace(mask, outline=Outline("raw", fill_holes=1))
+    (full,), _ = trace(mask, outline=replace(RAW, fill_holes=1))
     assert len(full.interiors) == 0
     assert full.area == pytest.approx(12 * 9 * 0.04)
 
 
 def test_filling_leaves_polygons_without_small_holes_alone():
     before, _ = trace(RING)
-    after, _ = trace(RING, outline=Outline("raw", fill_holes=0.3))
+    after, _ = trace(RING, outline=replace(RAW, fill_holes=0.3))
     assert shapely.to_wkb(before).tolist() == shapely.to_wkb(after).tolist()
 
 
@@ -157,7 +180,7 @@ def test_status_says_what_was_done():
     _, columns = trace(RING)
     assert columns["status"].tolist() == ["raw"] * 3
     stair = np.tril(np.ones((20, 20), bool))
-    (polygon,), columns = trace(stair, outline=Outline("simplify"))
+    (polygon,), columns = trace(stair, outline=Outline("simplify", min_area=0))
     assert columns["status"].tolist() == ["simplified"]
     assert shapely.get_num_coordinates(polygon) < 8
 

@@ -9,7 +9,7 @@ from geofcn.errors import OutputError, SceneError, UsageError
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.polygonize import polygonize
 
-RAW = Outline("raw")
+RAW = Outline("raw", min_area=0)
 
 
 def test_one_value_of_a_mask_of_classes(write_raster, tmp_path):
@@ -50,6 +50,14 @@ def test_no_polygon_is_pointed_out(write_raster, tmp_path, caplog):
     mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
     assert polygonize(mask, tmp_path / "h.gpkg", value=7).count == 0
     assert "the value 7" in caplog.text
+
+
+def test_a_mask_of_specks_has_houses_all_the_same(write_raster, tmp_path, caplog):
+    mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
+    assert polygonize(mask, tmp_path / "h.gpkg").count == 0
+    assert caplog.messages == [
+        "1 polygon(s) smaller than 4 m2 were left out; --min-area 0 keeps them."
+    ]
 
 
 def test_pixels_that_are_blank_in_the_mask_are_no_houses(write_raster, tmp_path):
@@ -95,7 +103,7 @@ def test_a_file_that_exists_is_replaced_only_on_demand(write_raster, tmp_path):
     with pytest.raises(OutputError, match="--overwrite"):
         polygonize(mask, target)
     assert target.read_text() == "mine"
-    assert polygonize(mask, target, overwrite=True).count == 1
+    assert polygonize(mask, target, overwrite=True, outline=RAW).count == 1
 
 
 def test_an_outline_and_a_number_besides_contradict_each_other(write_raster, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from geofcn.core.calibration import Calibration
 from geofcn.core.metrics import Confusion
 from geofcn.errors import LabelsError, OutputError, TrainingError
 from geofcn.models.model_file import load_model
@@ -48,12 +49,13 @@ def test_the_first_of_the_best_epochs_keeps_its_weights(make_model, tmp_path):
     for epoch, (f1, accuracy) in enumerate(scores, start=1):
         history.append(row(epoch, f1, accuracy, 0.5 + epoch / 100))
         models.append(make_model(seed=epoch))
-        run.keep(models[-1], history)
+        run.keep(models[-1], history, Calibration(epoch, 0.0, 0.5))
     for name, epoch in (("best-f1", 2), ("best-accuracy", 3), ("last", 4)):
         model = load_model(run.folder / f"{name}.safetensors")
         assert equal(model.net.state_dict(), models[epoch - 1].net.state_dict()), name
         assert model.metadata.scores["epoch"] == epoch
         assert model.metadata.threshold == pytest.approx(0.5 + epoch / 100)
+        assert model.metadata.calibration.slope == epoch
     assert load_model(run.folder / "last.safetensors").metadata.scores["f1"] is None, "undefined"
 
 
