@@ -1,5 +1,7 @@
 """Calibrated probabilities, the share of houses they let expect, and the threshold that fits it.
 
+And calibrated scores of footprints.
+
 Histograms are (255,) arrays: how many pixels have a probability of 0, 1, 2, ... 254 steps, as
 `geofcn.core.pixels.quantise` rounds it.
 """
@@ -13,15 +15,24 @@ import numpy as np
 from geofcn.core.metrics import ScoreCurve
 from geofcn.core.pixels import PROBABILITY_STEPS
 
-# The first and the last step hold half as many probabilities as the others: their middles lie a
-# quarter of a step inside, where log odds are finite.
-_MIDDLES = np.clip(np.arange(PROBABILITY_STEPS + 1), 0.25, PROBABILITY_STEPS - 0.25)
-LOG_ODDS = np.log(_MIDDLES / (PROBABILITY_STEPS - _MIDDLES))
+# The first and the last step hold half as many probabilities as the others: their middles lie this
+# far inside.
+_END = 0.25 / PROBABILITY_STEPS
 
 # Shares nearer to 0 or 1 are not told apart.
 LEAST_SHARE = 1e-6
 # Of Newton's method and of expectation maximisation: steps at the most, and when to stop before.
 NEWTON_STEPS, EM_STEPS, SETTLED = 100, 1000, 1e-9
+
+
+def _finite_log_odds(probability: np.ndarray) -> np.ndarray:
+    """Log odds of probabilities; 0 and 1 are taken for the middles of their steps."""
+    inside = np.clip(probability, _END, 1 - _END)
+    return np.asarray(np.log(inside / (1 - inside)))
+
+
+# Of each step.
+LOG_ODDS = _finite_log_odds(np.arange(PROBABILITY_STEPS + 1) / PROBABILITY_STEPS)
 
 
 @dataclass(frozen=True)
@@ -68,30 +79,12 @@ def fit_calibration(curve: ScoreCurve) -> Calibration | None:
     The likeliest slope and offset, by Newton's method whose steps are halved until they gain. A
     normal prior around 1 and 0, worth about a pixel, bounds them where the classes are separate.
     """
-    houses, counts = curve.houses, curve.houses + curve.background
     if not (curve.houses.any() and curve.background.any()):
         return None
-    inputs = np.stack([LOG_ODDS, np.ones_like(LOG_ODDS)], axis=1)
-    prior = np.array([1.0, 0.0])
-
-    def loss(point: np.ndarray) -> float:
-        log_odds = inputs @ point
-        misfit = counts @ np.logaddexp(0, log_odds) - houses @ log_odds
-        return float(misfit + ((point - prior) ** 2).sum() / 2)
-
-    point = prior
-    for _ in range(NEWTON_STEPS):
-        probability = _probability(inputs @ point)
-        gradient = (counts * probability - houses) @ inputs + point - prior
-        weights = counts * probability * (1 - probability)
-        step = np.linalg.solve(inputs.T * weights @ inputs + np.eye(2), gradient)
-        while loss(point - step) > loss(point) and np.abs(step).max() > SETTLED:
-            step = step / 2
-        point = point - step
-        if np.abs(step).max() <= SETTLED:
-            break
-    slope, offset = map(float, point)
-    return Calibration(slope, offset, float(houses.sum() / counts.sum())) if slope > 0 else None
+    counts = curve.houses + curve.background
+    slope, offset = _fit(LOG_ODDS, curve.houses, counts)
+    share = float(curve.houses.sum() / counts.sum())
+    return Calibration(slope, offset, share) if slope > 0 else None
 
 
 def expected_share(histogram: np.ndarray, calibration: Calibration) -> float:
@@ -170,6 +163,77 @@ def scene_threshold(histogram: np.ndarray, calibration: Calibration, share: floa
     )
     best = max(nearest, key=lambda step: f1[step])
     return (best - 0.5) / PROBABILITY_STEPS
+
+
+@dataclass(frozen=True)
+class ScoreCalibration:
+    """How the mean probability of a footprint becomes the chance that it is right.
+
+    Attributes
+    ----------
+    slope, offset : float
+        Log odds of the score are slope * log odds of the mean probability + offset (Platt, 1999);
+        the slope is above 0.
+
+    Examples
+    --------
+    >>> ScoreCalibration(1.0, -2.0).score(np.array([0.5, 1.0])).round(3)
+    array([0.119, 0.993])
+    """
+
+    slope: float
+    offset: float
+
+    def score(self, probability: np.ndarray) -> np.ndarray:
+        """Scores, 0 to 1, of mean probabilities, (n,); NaN stays NaN."""
+        with np.errstate(invalid="ignore"):
+            return _probability(self.slope * _finite_log_odds(probability) + self.offset)
+
+
+def fit_scores(probability: np.ndarray, right: np.ndarray) -> ScoreCalibration | None:
+    """The calibration of the scores of footprints of which it is known whether they are right.
+
+    Parameters
+    ----------
+    probability : (n,) array
+        Mean probability of each footprint, 0 to 1.
+    right : (n,) array of bool
+        Whether it is a house.
+
+    Returns
+    -------
+    ScoreCalibration or None
+        Fitted as in `fit_calibration`; None without footprints, or where the right ones are not
+        the more probable ones.
+    """
+    if not len(right):
+        return None
+    slope, offset = _fit(_finite_log_odds(probability), right, np.ones(len(right)))
+    return ScoreCalibration(slope, offset) if slope > 0 else None
+
+
+def _fit(log_odds: np.ndarray, hits: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Likeliest slope and offset by which `hits` of `counts` at each of the log odds, (n,), are."""
+    inputs = np.stack([log_odds, np.ones_like(log_odds)], axis=1)
+    prior = np.array([1.0, 0.0])
+
+    def loss(point: np.ndarray) -> float:
+        fitted = inputs @ point
+        misfit = counts @ np.logaddexp(0, fitted) - hits @ fitted
+        return float(misfit + ((point - prior) ** 2).sum() / 2)
+
+    point = prior
+    for _ in range(NEWTON_STEPS):
+        probability = _probability(inputs @ point)
+        gradient = (counts * probability - hits) @ inputs + point - prior
+        weights = counts * probability * (1 - probability)
+        step = np.linalg.solve(inputs.T * weights @ inputs + np.eye(2), gradient)
+        while loss(point - step) > loss(point) and np.abs(step).max() > SETTLED:
+            step = step / 2
+        point = point - step
+        if np.abs(step).max() <= SETTLED:
+            break
+    return float(point[0]), float(point[1])
 
 
 def _log_odds(share: float) -> float:

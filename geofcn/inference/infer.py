@@ -226,7 +226,7 @@ def _calibration(threshold: str, path: StrPath, model: Model) -> Calibration:
     if model.metadata.calibration is None:
         raise UsageError(
             f"{path}: its probabilities were not calibrated when it was trained, so no threshold "
-            "can be found for a scene; give a number, or train the model again."
+            "can be found for a scene; give a number, or train again by the default recipe."
         )
     return model.metadata.calibration
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from geofcn.core.calibration import Calibration
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
@@ -37,6 +37,11 @@ DTYPES = frozenset(
     + [f"float{bits}" for bits in (16, 32, 64)]
 )
 NET_PREFIX = "net."
+# Fields that a file has only where they were fitted.
+CALIBRATIONS: Mapping[str, type[Calibration] | type[ScoreCalibration]] = {
+    "calibration": Calibration,
+    "score_calibration": ScoreCalibration,
+}
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -48,9 +53,11 @@ def save_model(model: Model, path: Path) -> None:
         Where the file cannot be written.
     """
     tensors = _tensors(model)
-    header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.metadata)}
-    if model.metadata.calibration is None:
-        del header["calibration"]
+    metadata = asdict(model.metadata)
+    for name in CALIBRATIONS:
+        if metadata[name] is None:
+            del metadata[name]
+    header = {"format": FORMAT, "sha256": _digest(tensors), **metadata}
     write_tensors(path, {"geofcn": json.dumps(header)}, tensors)
 
 
@@ -116,12 +123,13 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
         raise _damaged(path, f"its header is incomplete ({error})") from error
     if faulty := _faulty_field(metadata):
         raise _damaged(path, f"its {faulty} is {getattr(metadata, faulty)!r:.40}")
-    calibration = known.get("calibration")
+    fitted: dict[str, Any] = {
+        name: kind(**known[name])
+        for name, kind in CALIBRATIONS.items()
+        if known.get(name) is not None
+    }
     return replace(
-        metadata,
-        colours=tuple(metadata.colours),
-        scenes=tuple(metadata.scenes),
-        calibration=None if calibration is None else Calibration(**calibration),
+        metadata, colours=tuple(metadata.colours), scenes=tuple(metadata.scenes), **fitted
     )
 
 
@@ -134,7 +142,7 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "colours": _is_texts(metadata.colours) and metadata.colours,
         "dtype": isinstance(metadata.dtype, str) and metadata.dtype in DTYPES,
         "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
-        "calibration": metadata.calibration is None or _is_calibration(metadata.calibration),
+        **{name: _is_calibration(getattr(metadata, name), name) for name in CALIBRATIONS},
         "recipe": isinstance(metadata.recipe, dict),
         "scores": isinstance(metadata.scores, dict),
         "scenes": _is_texts(metadata.scenes),
@@ -159,12 +167,15 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def _is_calibration(value: object) -> bool:
-    """Whether a value is the JSON of a calibration whose probabilities can be computed."""
-    if not isinstance(value, dict) or value.keys() != Calibration.__dataclass_fields__.keys():
+def _is_calibration(value: object, name: str) -> bool:
+    """Whether a value is None, or the JSON of a calibration by which numbers can be computed."""
+    if value is None:
+        return True
+    names = {field.name for field in fields(CALIBRATIONS[name])}
+    if not isinstance(value, dict) or value.keys() != names:
         return False
     sound = all(_is_number(number) and abs(number) < 1e6 for number in value.values())
-    return sound and value["slope"] > 0 and 0 < value["share"] < 1
+    return sound and value["slope"] > 0 and 0 < value.get("share", 0.5) < 1
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.errors import OutputError
@@ -55,6 +56,7 @@ def write_footprints(
     bands: Iterable[tuple[np.ndarray, np.ndarray | None]],
     scene: Scene,
     outline: Outline,
+    calibration: ScoreCalibration | None = None,
 ) -> int:
     """Write the footprints of a mask, given in row bands, to a vector file.
 
@@ -69,6 +71,8 @@ def write_footprints(
         Gives the width, the transform and the CRS.
     outline : Outline
         How polygons are cleaned.
+    calibration : ScoreCalibration, optional
+        Makes scores of mean probabilities.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def write_footprints(
     OutputError
         Where the file cannot be written.
     """
-    batches = footprints(bands, scene.width, scene.transform, scene.crs, outline)
+    batches = footprints(bands, scene.width, scene.transform, scene.crs, outline, calibration)
     return write_polygons(path, batches, scene.crs, overwrite=True)
 
 
@@ -90,6 +94,7 @@ def footprints(
     transform: Affine,
     crs: CRS | None,
     outline: Outline,
+    calibration: ScoreCalibration | None = None,
 ) -> Iterator[FeatureBatch]:
     """Batches of finished footprints of a mask that is given in row bands.
 
@@ -108,15 +113,17 @@ def footprints(
         Areas and perimeters are measured on its ellipsoid; None: in plane units.
     outline : Outline
         How polygons are cleaned.
+    calibration : ScoreCalibration, optional
+        Makes scores of mean probabilities; default: they are the scores.
 
     Yields
     ------
     FeatureBatch
         Polygons in CRS coordinates, ordered by their last row, with the columns id (from 1),
-        area_m2, perimeter_m, score (mean probability, NaN without), n_px (of the mask) and status.
+        area_m2, perimeter_m, score (NaN without probabilities), n_px (of the mask) and status.
     """
     least = outline.least_area(crs is not None)
-    finish = partial(_finish, transform, Ground(crs), outline, least)
+    finish = partial(_finish, transform, Ground(crs), outline, least, calibration)
     number, left_out = 1, 0
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
     for batch, small in stream(finish, _gather(sweep_bands(bands, width)), cores()):
@@ -154,6 +161,12 @@ def sweep_bands(
     yield sweep.finish()
 
 
+def mean_probabilities(polygons: Polygons) -> np.ndarray:
+    """Mean probability of the pixels of each polygon that are not blank, 0 to 1; NaN of none."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(polygons.sums / polygons.counts / PROBABILITY_STEPS)
+
+
 def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
     """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size."""
     parts: list[Polygons] = []
@@ -169,7 +182,12 @@ def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
 
 
 def _finish(
-    transform: Affine, ground: Ground, outline: Outline, least: float, polygons: Polygons
+    transform: Affine,
+    ground: Ground,
+    outline: Outline,
+    least: float,
+    calibration: ScoreCalibration | None,
+    polygons: Polygons,
 ) -> tuple[FeatureBatch, int]:
     """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id.
 
@@ -181,8 +199,9 @@ def _finish(
         placed = fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
     large = areas >= least
-    with np.errstate(invalid="ignore"):
-        scores = polygons.sums / polygons.counts / PROBABILITY_STEPS
+    scores = mean_probabilities(polygons)
+    if calibration is not None:
+        scores = calibration.score(scores)
     columns = {
         "area_m2": areas[large],
         "perimeter_m": perimeters[large],

@@ -117,24 +117,38 @@ def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], recipe: R
     recipe : Recipe
         Whether tiles are scored, as in the exercise, or windows.
     """
-    sources = tiles.sources
-    extents = list(held_out) or [
-        SourceWindow(number, source.scene.window) for number, source in enumerate(sources)
-    ]
     if recipe.normalise == "image":
         padded = [
             SourceWindow(number, window)
-            for number, extent in extents
+            for number, extent in _extents(tiles, held_out)
             for window in _padded_tiles(extent, recipe.tile)
         ]
         return score_tiles(lambda: map(tiles.read, padded))
-    return score_windows(
-        [
-            (sources[number], window)
-            for number, extent in extents
-            for window in blocks(extent, VALIDATION_WINDOW)
-        ]
-    )
+    return score_windows(validation_windows(tiles, held_out))
+
+
+def validation_windows(
+    tiles: TileCache, held_out: Sequence[SourceWindow]
+) -> list[tuple[LabelledScene, Window]]:
+    """The windows to score on, of VALIDATION_WINDOW pixels a side at the most.
+
+    Parameters
+    ----------
+    tiles, held_out
+        As `make_validator` takes them.
+    """
+    return [
+        (tiles.sources[number], window)
+        for number, extent in _extents(tiles, held_out)
+        for window in blocks(extent, VALIDATION_WINDOW)
+    ]
+
+
+def _extents(tiles: TileCache, held_out: Sequence[SourceWindow]) -> list[SourceWindow]:
+    """What is held out, or else the whole scenes."""
+    return list(held_out) or [
+        SourceWindow(number, source.scene.window) for number, source in enumerate(tiles.sources)
+    ]
 
 
 def _padded_tiles(extent: Window, size: int) -> Iterator[Window]:

@@ -136,7 +136,7 @@ def test_a_model_without_calibration_has_no_threshold_for_a_scene(
         "--threshold", "scene", code=2,
     )  # fmt: skip
     assert "old.safetensors: " in result.stderr
-    assert "give a number, or train the model again" in result.stderr
+    assert "give a number, or train again by the default recipe" in result.stderr
     assert not (tmp_path / "m.tif").exists()
 
 

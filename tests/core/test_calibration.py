@@ -9,8 +9,10 @@ from geofcn.core import calibration as module
 from geofcn.core.calibration import (
     LOG_ODDS,
     Calibration,
+    ScoreCalibration,
     expected_share,
     fit_calibration,
+    fit_scores,
     scene_threshold,
 )
 from geofcn.core.metrics import ScoreCurve
@@ -228,3 +230,35 @@ def test_the_threshold_that_is_found_is_nearly_the_best_of_the_scene(share):
 
 def test_a_scene_without_pixels_gets_the_middle():
     assert abs(scene_threshold(histogram(), AS_IT_IS, 0.5) - 0.5) <= 0.5 / 254
+
+
+# --- scores ---
+
+
+@pytest.mark.parametrize(("slope", "offset"), [(1, 0), (0.5, -2), (2, 1)])
+def test_of_houses_with_a_score_as_many_are_right(slope, offset):
+    random = np.random.default_rng(0)
+    probability = random.uniform(0.5, 1, 50_000)
+    chance = ScoreCalibration(slope, offset).score(probability)
+    right = random.random(50_000) < chance
+    fitted = fit_scores(probability, right)
+    assert (fitted.slope, fitted.offset) == pytest.approx((slope, offset), abs=0.15)
+    score = fitted.score(probability)
+    for low in np.arange(0.1, 0.9, 0.1):
+        alike = (score >= low) & (score < low + 0.1)
+        if np.count_nonzero(alike) > 1000:
+            assert right[alike].mean() == pytest.approx(low + 0.05, abs=0.05)
+
+
+def test_scores_keep_the_order_and_nan():
+    score = ScoreCalibration(0.5, 1.0).score(np.array([0.0, 0.2, 0.7, 1.0, np.nan]))
+    assert np.all(np.diff(score[:4]) > 0)
+    assert score[0] > 0 and score[3] < 1 and np.isnan(score[4])
+
+
+def test_a_few_houses_give_a_moderate_calibration():
+    few = fit_scores(np.array([0.9, 0.95, 0.99]), np.array([True, True, True]))
+    assert 0.5 < few.slope < 2 and 0 <= few.offset < 2
+    assert fit_scores(np.zeros(0), np.zeros(0, bool)) is None
+    swapped = np.linspace(0.5, 1, 100)
+    assert fit_scores(swapped, swapped < 0.7) is None, "the right ones are the less probable ones"

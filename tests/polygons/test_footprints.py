@@ -13,6 +13,7 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
+from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
 from geofcn.io.scene import open_scene
@@ -199,6 +200,17 @@ def test_a_probability_of_nothing_but_blank_pixels_gives_no_score():
     _, columns = trace(RING, steps)
     assert np.isnan(columns["score"]).all()
     assert columns["n_px"].tolist() == [1, 16, 6]
+
+
+def test_a_calibration_makes_scores_of_mean_probabilities():
+    steps = np.where(RING, 127, 0).astype(np.uint8)
+    steps[5, 7:13] = 254
+    calibration = ScoreCalibration(0.5, -1.0)
+    bands = [(RING, steps)]
+    (batch,) = footprints(bands, RING.shape[1], NORTH_UP, UTM, RAW, calibration)
+    assert batch.columns["score"] == pytest.approx(calibration.score(np.array([0.5, 0.5, 1.0])))
+    (batch,) = footprints([(RING, None)], RING.shape[1], NORTH_UP, UTM, RAW, calibration)
+    assert np.isnan(batch.columns["score"]).all()
 
 
 def test_many_polygons_come_in_several_batches_with_ids_that_go_on():

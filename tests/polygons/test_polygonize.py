@@ -75,6 +75,20 @@ def test_the_score_is_the_mean_probability_of_what_is_not_blank(write_raster, tm
     assert score == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize(("slope", "score"), [("2.0", 0.9), ("0", 0.75), ("steep", 0.75)])
+def test_the_tags_of_the_probabilities_say_how_scores_are_made(
+    write_raster, tmp_path, slope, score
+):
+    """Odds of 3 to 1 are squared; tags that say nothing sound leave the mean probability."""
+    mask = write_raster("mask.tif", np.array([[1, 1, 0]], np.uint8))
+    steps = write_raster("probability.tif", np.array([[254, 127, 0]], np.uint8))
+    with rasterio.open(steps, "r+") as dataset:
+        dataset.update_tags(GEOFCN_SCORE_SLOPE=slope, GEOFCN_SCORE_OFFSET="0.0")
+    target = tmp_path / "houses.gpkg"
+    (found,) = polygonize(mask, target, probability=steps, outline=RAW).read()["score"]
+    assert found == pytest.approx(score)
+
+
 def test_polygons_lie_where_their_pixels_do(write_raster, tmp_path):
     pixels = np.zeros((300, 20), np.uint8)
     pixels[250:270, 5:15] = 1  # across two row bands
