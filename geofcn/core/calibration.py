@@ -55,7 +55,7 @@ class Calibration:
         """Probability of a house at each step, (255,), where a share of the pixels are houses.
 
         Where it is not the share of the fit, the odds change by the ratio of the odds of the two
-        (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002, equation 2.4).
+        (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002).
         """
         shift = _log_odds(share) - _log_odds(self.share)
         return _probability(self.slope * LOG_ODDS + self.offset + shift)
@@ -213,7 +213,7 @@ def fit_scores(probability: np.ndarray, right: np.ndarray) -> ScoreCalibration |
 
 
 def _fit(log_odds: np.ndarray, hits: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
-    """Likeliest slope and offset by which `hits` of `counts` at each of the log odds, (n,), are."""
+    """Slope and offset that make `hits` among `counts` at each of the log odds, (n,), likeliest."""
     inputs = np.stack([log_odds, np.ones_like(log_odds)], axis=1)
     prior = np.array([1.0, 0.0])
 
