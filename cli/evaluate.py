@@ -25,7 +25,7 @@ from geofcn_cli import options
     metavar="SHARE",
     help="Intersection over union from which two polygons are the same house.",
 )
-@options.min_area
+@options.min_area_of_both
 @click.option(
     "--matches",
     type=options.PATH,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import click
@@ -23,6 +24,24 @@ class CreationOption(click.ParamType):
         if not (option and equals):
             self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
         return option.upper(), setting
+
+
+class Threshold(click.ParamType):
+    """A probability from 0 to 1, or the word for one that is found from the scene."""
+
+    name = "P|scene"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
+        """What was typed as a value, or a usage error."""
+        if value == defaults.SCENE_THRESHOLD:
+            return defaults.SCENE_THRESHOLD
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number <= 1:
+            self.fail(f"{value!r} is neither a threshold from 0 to 1 nor `scene`.")
+        return number
 
 
 def _refuse_idle(polygons: str | None) -> None:
@@ -64,9 +83,10 @@ def _refuse_idle(polygons: str | None) -> None:
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(min=0, max=1),
-    metavar="P",
-    help="A pixel is a house where its probability reaches P.  [default: the model's]",
+    type=Threshold(),
+    metavar="P|scene",
+    help="A pixel is a house where its probability reaches P. scene: the P with the best F1 to be "
+    "expected of this scene, be its houses many or few.  [default: the model's]",
 )
 @click.option(
     "--tile",

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from geofcn.defaults import DEVICES
 from geofcn.errors import GeofcnError, UsageError
-from geofcn.polygons.outline import DEFAULT_OUTLINE, METHODS
+from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
 from geofcn.progress import Progress, ProgressBar, silent
 
 if TYPE_CHECKING:
@@ -50,14 +50,15 @@ simplify = click.option(
     metavar="PX",
     help="How far a simplified outline may stray, in pixels.",
 )
-min_area = click.option(
+_min_area = functools.partial(
+    click.option,
     "--min-area",
     type=click.FloatRange(min=0),
-    default=DEFAULT_OUTLINE.min_area,
-    show_default=True,
     metavar="M2",
     help="Leave out smaller footprints, in square metres on the ground.",
 )
+min_area = _min_area(show_default=f"{LEAST_AREA:g}; 0 without CRS")
+min_area_of_both = _min_area(default=0.0, show_default=True)
 device = click.option(
     "--device",
     type=click.Choice(DEVICES),

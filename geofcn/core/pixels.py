@@ -6,6 +6,7 @@ false where a pixel is blank.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -200,6 +201,19 @@ def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np
     mask = (probability >= np.float32(threshold)).view(np.uint8)
     if not valid.all():
         mask[~valid] = BLANK
+    return mask
+
+
+def classify_quantised(quantised: np.ndarray, threshold: float) -> np.ndarray:
+    """The same mask of uint8 probabilities, see `quantise`: HOUSE where they reach the threshold.
+
+    Examples
+    --------
+    >>> classify_quantised(np.array([126, 127, 255], np.uint8), 126.5 / 254)
+    array([  0,   1, 255], dtype=uint8)
+    """
+    mask = (quantised >= np.uint8(math.ceil(threshold * PROBABILITY_STEPS))).view(np.uint8)
+    mask[quantised == BLANK] = BLANK
     return mask
 
 

@@ -7,6 +7,8 @@
 dask's tasks each read a few compute windows with their halo and predict them. One consumer, in the
 caller's thread, turns every finished row band into a shard and hands it to the rasters' writers and
 to the sweep, while the next bands are computed. When all shards stand the outputs get their names.
+A threshold that is found from the scene's probabilities is known then only: the shards are read
+again to make the outputs.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Generator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from itertools import groupby
 
 from geofcn import defaults
+from geofcn.core.calibration import Calibration
 from geofcn.core.windows import round_up, row_bands
 from geofcn.errors import UsageError
 from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
@@ -28,11 +31,13 @@ from geofcn.inference.outputs import Outputs
 from geofcn.inference.result import InferenceResult
 from geofcn.inference.schedule import task_width, tasks_ahead, tasks_of
 from geofcn.inference.shards import Arrays, Shards, pack, unpack
+from geofcn.inference.threshold import SceneThreshold, classified_bands, find_threshold
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options, row_multiple
 from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
+from geofcn.models.model import Model
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import compute_window_side
 from geofcn.polygons.outline import Outline, make_outline
@@ -49,7 +54,7 @@ def infer(
     probability: StrPath | None = None,
     probability_dtype: str = "uint8",
     polygons: StrPath | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     tile: int = defaults.TILE,
     device: str = "auto",
     workers: int | None = None,
@@ -84,8 +89,9 @@ def infer(
         uint8: 0-254 for 0-1, 255 blank; float32: NaN blank.
     polygons : path, optional
         Vector file to write, see `geofcn.polygonize`.
-    threshold : float, optional
-        A pixel is a house where its probability reaches it; default: the model's.
+    threshold : float or "scene", optional
+        A pixel is a house where its probability reaches it; default: the model's. "scene": the one
+        with the best F1 to be expected of this scene, see `geofcn.core.calibration`.
     tile : int
         Pixels of the scene a task takes on along a row, at the least; it changes no pixel.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -104,7 +110,8 @@ def infer(
     simplify : float, optional
         How far a simplified outline may stray, in pixels.
     min_area, fill_holes : float, optional
-        Smaller footprints are left out, smaller holes filled; square metres on the ground.
+        Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
+        4, but 0 without a CRS; and 0.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
     allow_no_crs : bool
@@ -154,12 +161,15 @@ def infer(
     shards = Shards(outputs.work_folder, job.fingerprint())
     if shards.restarted:
         log.warning("%s: left by another job; its work is deleted.", shards.folder)
-    with (
-        outputs.open(job, co or {}) as writer,
-        open_executor(workers, scheduler) as executor,
-        one_torch_thread(),
-        closing(_predict_bands(job, tile, shards, executor, progress)) as bands,
-    ):
+    predicted: AbstractContextManager[Iterable[Arrays]]
+    predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
+    found: SceneThreshold | None = None
+    if job.calibration is not None:
+        with predicted as bands:
+            found = find_threshold(bands, job.calibration, job.threshold)
+        job = found.settle(job)
+        predicted = closing(classified_bands(job, shards, progress))
+    with outputs.open(job, co or {}) as writer, predicted as bands:
         count = writer.write(bands, shards, cleaning)
     shards.remove()
     seconds = time.monotonic() - start
@@ -177,13 +187,14 @@ def infer(
         count,
         seconds,
         verification,
+        found,
     )
 
 
 def _make_job(
     scene: StrPath,
     model: StrPath,
-    threshold: float | None,
+    threshold: float | str | None,
     dtype: str | None,
     scored: bool,
     nodata: float | None,
@@ -191,9 +202,13 @@ def _make_job(
 ) -> Job:
     """The job that the options ask for: model loaded, scene opened, device chosen."""
     loaded = load_model(model)
-    threshold = loaded.metadata.threshold if threshold is None else threshold
-    if not 0 <= threshold <= 1:
-        raise UsageError(f"threshold {threshold}: give a probability from 0 to 1.")
+    calibration = None
+    if threshold is None:
+        threshold = loaded.metadata.threshold
+    elif isinstance(threshold, str):
+        calibration, threshold = _calibration(threshold, model, loaded), loaded.metadata.threshold
+    elif not 0 <= threshold <= 1:
+        raise UsageError(f"threshold {threshold}: give a probability from 0 to 1, or scene.")
     if dtype not in (None, *defaults.PROBABILITY_DTYPES):
         raise UsageError(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
@@ -201,7 +216,19 @@ def _make_job(
     fitting = loaded.select_bands(open_scene(absolute(scene), nodata))
     device = pick_device(device).type
     window = compute_window_side(loaded, device)
-    return Job(fitting, loaded, threshold, dtype, scored, window, device)
+    return Job(fitting, loaded, threshold, dtype, scored, window, device, calibration)
+
+
+def _calibration(threshold: str, path: StrPath, model: Model) -> Calibration:
+    """What the threshold "scene" is found by; UsageError for another word, or where it is not."""
+    if threshold != defaults.SCENE_THRESHOLD:
+        raise UsageError(f"threshold {threshold}: give a probability from 0 to 1, or scene.")
+    if model.metadata.calibration is None:
+        raise UsageError(
+            f"{path}: its probabilities were not calibrated when it was trained, so no threshold "
+            "can be found for a scene; give a number, or train again by the default recipe."
+        )
+    return model.metadata.calibration
 
 
 def _checked_window(side: int, job: Job) -> int:
@@ -228,6 +255,24 @@ def _warn(scene: Scene) -> None:
             collar,
             collar,
         )
+
+
+@contextmanager
+def _predicted_bands(
+    job: Job,
+    tile: int,
+    shards: Shards,
+    workers: int | None,
+    scheduler: str | None,
+    progress: Progress,
+) -> Iterator[Iterator[Arrays]]:
+    """What `_predict_bands` yields, while there is what computes it."""
+    with (
+        open_executor(workers, scheduler) as executor,
+        one_torch_thread(),
+        closing(_predict_bands(job, tile, shards, executor, progress)) as bands,
+    ):
+        yield bands
 
 
 def _predict_bands(

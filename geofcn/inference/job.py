@@ -16,8 +16,10 @@ import numpy as np
 import torch
 
 from geofcn import __version__
+from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks
+from geofcn.defaults import SCENE_THRESHOLD
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import Arrays
 from geofcn.io.scene import Scene
@@ -47,6 +49,10 @@ class Job:
         Side of a compute window, in pixels of the scene.
     device : str
         Type of every worker's torch device.
+    calibration : Calibration, optional
+        By which another threshold is found once all probabilities are known; no task makes a mask.
+    share : float, optional
+        Share of houses for which the threshold was found.
 
     Notes
     -----
@@ -61,6 +67,8 @@ class Job:
     scored: bool
     window: int
     device: str = "cpu"
+    calibration: Calibration | None = None
+    share: float | None = None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -80,7 +88,7 @@ class Job:
                 self.model.metadata.scale,
                 self.model.metadata.upsample,
             ],
-            "threshold": self.threshold,
+            "threshold": self.threshold if self.calibration is None else SCENE_THRESHOLD,
             "arrays": [self.dtype, self.scored],
             "window": self.window,
             "device": self.device,
@@ -92,6 +100,8 @@ class Job:
             "GEOFCN_MODEL_SHA256": model_digest(self.model),
             "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
         }
+        if self.share is not None:
+            tags["GEOFCN_EXPECTED_SHARE"] = f"{self.share:.6g}"
         if self.scene.nodata is not None:
             tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
         return tags
@@ -121,9 +131,9 @@ def run_task(job: Job, task: Task) -> Arrays:
     Returns
     -------
     dict
-        By name, (rows, columns): `mask`, uint8; where the job wants them `quantised`, probabilities
-        as uint8 0-254 (see `geofcn.core.pixels.quantise`), and `probability`, float32 with NaN
-        where a pixel is blank.
+        By name, (rows, columns): `mask`, uint8, where the threshold is known; where the job wants
+        them `quantised`, probabilities as uint8 0-254 (see `geofcn.core.pixels.quantise`), and
+        `probability`, float32 with NaN where a pixel is blank.
     """
     with one_torch_thread():
         return side_by_side(
@@ -134,8 +144,10 @@ def run_task(job: Job, task: Task) -> Arrays:
 def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
     prediction = job.predictor.window(job.scene, window)
     probability, valid = prediction.probability, prediction.valid
-    arrays = {"mask": classify(probability, valid, job.threshold)}
-    if job.dtype == "uint8":
+    arrays = {}
+    if job.calibration is None:
+        arrays["mask"] = classify(probability, valid, job.threshold)
+    if job.dtype == "uint8" or job.calibration is not None:
         arrays["quantised"] = quantise(probability, valid)
     elif job.scored:
         # Zeros wherever no polygon will be: next to nothing to compress, to keep and to sum.

@@ -20,6 +20,7 @@ from geofcn.io.raster_writer import RasterWriter, check_raster_target
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
+from geofcn.polygons.score_tags import score_tags
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,9 @@ class Outputs:
             rasters: dict[str, RasterWriter] = {"mask": stack.enter_context(mask)}
             if self.probability is not None and job.dtype is not None:
                 name = "quantised" if job.dtype == "uint8" else "probability"
+                calibration = job.model.metadata.score_calibration
+                if calibration is not None:
+                    tags |= score_tags(calibration)
                 probability = probability_writer(
                     self.probability, grid, job.dtype, tags=tags, options=co
                 )
@@ -163,7 +167,10 @@ class OutputWriter:
         """
         houses = self._write_rasters(bands, shards)
         if self.outputs.polygons is not None:
-            return write_footprints(self.outputs.polygons, houses, self.job.scene, outline)
+            calibration = self.job.model.metadata.score_calibration
+            return write_footprints(
+                self.outputs.polygons, houses, self.job.scene, outline, calibration
+            )
         for _ in houses:  # the rasters are written on the way
             pass
         return None

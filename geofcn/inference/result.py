@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from geofcn.inference.threshold import SceneThreshold
 from geofcn.inference.verify import Verification
 
 
@@ -26,6 +27,8 @@ class InferenceResult:
         From the call to the published mask, the verification left out.
     verification : Verification or None
         What windows computed again show, where they were wanted.
+    scene_threshold : SceneThreshold or None
+        The threshold with the share of houses it was found for, where it was to be found.
     """
 
     mask: Path
@@ -35,7 +38,9 @@ class InferenceResult:
     count: int | None
     seconds: float
     verification: Verification | None = None
+    scene_threshold: SceneThreshold | None = None
 
     def __str__(self) -> str:
-        lines = [str(path) for path in (self.mask, self.probability, self.polygons) if path]
-        return "\n".join([*lines, *([str(self.verification)] if self.verification else [])])
+        paths = self.mask, self.probability, self.polygons
+        notes = self.scene_threshold, self.verification
+        return "\n".join(str(line) for line in (*paths, *notes) if line)

@@ -263,6 +263,18 @@ def _scene_of(path: str, dataset: rasterio.DatasetReader, nodata: float | None) 
     )
 
 
+def read_tags(scene: Scene) -> dict[str, str]:
+    """The metadata of a raster's file.
+
+    Raises
+    ------
+    SceneError
+        Where the file cannot be read.
+    """
+    with scene._reading(scene.window) as dataset:
+        return dict(dataset.tags())
+
+
 def open_mask(path: StrPath) -> Scene:
     """Open a raster of classes, as `geofcn.infer` writes one.
 

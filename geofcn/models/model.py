@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from geofcn import __version__
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation, pad_to
 from geofcn.core.windows import round_up
@@ -56,6 +57,10 @@ class ModelMetadata:
         Of the training scene's pixels.
     threshold : float
         A pixel is a house where its probability reaches it, from 0 to 1.
+    calibration : Calibration or None
+        Of the probabilities; None where none was fitted.
+    score_calibration : ScoreCalibration or None
+        Of the scores of footprints; None where none was fitted.
     recipe : dict
         Every training option.
     scores : dict
@@ -78,6 +83,8 @@ class ModelMetadata:
     colours: tuple[str, ...]
     dtype: str
     threshold: float = 0.5
+    calibration: Calibration | None = None
+    score_calibration: ScoreCalibration | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     scenes: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """Model files: one `.safetensors` with everything a prediction needs, which cannot run code.
 
 The tensors are the net's weights and the normalisation. Everything else is one JSON value in the
-file's metadata: the net and its arguments, the bands, all training options, the threshold, scores,
-where the training scenes lie, and a SHA-256 of the tensors that is checked at load.
+file's metadata: the net and its arguments, the bands, all training options, the threshold, the
+calibration of the probabilities, scores, where the training scenes lie, and a SHA-256 of the
+tensors that is checked at load.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
@@ -35,6 +37,11 @@ DTYPES = frozenset(
     + [f"float{bits}" for bits in (16, 32, 64)]
 )
 NET_PREFIX = "net."
+# Fields that a file has only where they were fitted.
+CALIBRATIONS: Mapping[str, type[Calibration] | type[ScoreCalibration]] = {
+    "calibration": Calibration,
+    "score_calibration": ScoreCalibration,
+}
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -46,7 +53,11 @@ def save_model(model: Model, path: Path) -> None:
         Where the file cannot be written.
     """
     tensors = _tensors(model)
-    header = {"format": FORMAT, "sha256": _digest(tensors), **asdict(model.metadata)}
+    metadata = asdict(model.metadata)
+    for name in CALIBRATIONS:
+        if metadata[name] is None:
+            del metadata[name]
+    header = {"format": FORMAT, "sha256": _digest(tensors), **metadata}
     write_tensors(path, {"geofcn": json.dumps(header)}, tensors)
 
 
@@ -112,11 +123,17 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
         raise _damaged(path, f"its header is incomplete ({error})") from error
     if faulty := _faulty_field(metadata):
         raise _damaged(path, f"its {faulty} is {getattr(metadata, faulty)!r:.40}")
+    fitted: dict[str, Any] = {
+        name: kind(**known[name])
+        for name, kind in CALIBRATIONS.items()
+        if known.get(name) is not None
+    }
     return replace(
         metadata,
         colours=tuple(metadata.colours),
         scenes=tuple(metadata.scenes),
         parent=_parent(header.get("parent")),
+        **fitted,
     )
 
 
@@ -134,6 +151,7 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "colours": _is_texts(metadata.colours) and metadata.colours,
         "dtype": isinstance(metadata.dtype, str) and metadata.dtype in DTYPES,
         "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
+        **{name: _is_calibration(getattr(metadata, name), name) for name in CALIBRATIONS},
         "recipe": isinstance(metadata.recipe, dict),
         "scores": isinstance(metadata.scores, dict),
         "scenes": _is_texts(metadata.scenes),
@@ -165,6 +183,17 @@ def _is_number(value: object) -> bool:
         return math.isfinite(value)
     except OverflowError:  # JSON's whole numbers may have any length
         return False
+
+
+def _is_calibration(value: object, name: str) -> bool:
+    """Whether a value is None, or the JSON of a calibration by which numbers can be computed."""
+    if value is None:
+        return True
+    names = {field.name for field in fields(CALIBRATIONS[name])}
+    if not isinstance(value, dict) or value.keys() != names:
+        return False
+    sound = all(_is_number(number) and abs(number) < 1e6 for number in value.values())
+    return sound and value["slope"] > 0 and 0 < value.get("share", 0.5) < 1
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

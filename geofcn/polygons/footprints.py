@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 
@@ -9,6 +10,7 @@ import numpy as np
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.errors import OutputError
@@ -22,6 +24,8 @@ from geofcn.polygons.regularize import regularize
 from geofcn.runtime import cores
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
+
+log = logging.getLogger(__name__)
 
 # Rows of a mask that are read and swept at once.
 BAND_ROWS = 256
@@ -52,6 +56,7 @@ def write_footprints(
     bands: Iterable[tuple[np.ndarray, np.ndarray | None]],
     scene: Scene,
     outline: Outline,
+    calibration: ScoreCalibration | None = None,
 ) -> int:
     """Write the footprints of a mask, given in row bands, to a vector file.
 
@@ -66,6 +71,8 @@ def write_footprints(
         Gives the width, the transform and the CRS.
     outline : Outline
         How polygons are cleaned.
+    calibration : ScoreCalibration, optional
+        Makes scores of mean probabilities.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def write_footprints(
     OutputError
         Where the file cannot be written.
     """
-    batches = footprints(bands, scene.width, scene.transform, scene.crs, outline)
+    batches = footprints(bands, scene.width, scene.transform, scene.crs, outline, calibration)
     return write_polygons(path, batches, scene.crs, overwrite=True)
 
 
@@ -87,6 +94,7 @@ def footprints(
     transform: Affine,
     crs: CRS | None,
     outline: Outline,
+    calibration: ScoreCalibration | None = None,
 ) -> Iterator[FeatureBatch]:
     """Batches of finished footprints of a mask that is given in row bands.
 
@@ -105,20 +113,30 @@ def footprints(
         Areas and perimeters are measured on its ellipsoid; None: in plane units.
     outline : Outline
         How polygons are cleaned.
+    calibration : ScoreCalibration, optional
+        Makes scores of mean probabilities; default: they are the scores.
 
     Yields
     ------
     FeatureBatch
         Polygons in CRS coordinates, ordered by their last row, with the columns id (from 1),
-        area_m2, perimeter_m, score (mean probability, NaN without), n_px (of the mask) and status.
+        area_m2, perimeter_m, score (NaN without probabilities), n_px (of the mask) and status.
     """
-    finish = partial(_finish, transform, Ground(crs), outline)
-    number = 1
+    least = outline.least_area(crs is not None)
+    finish = partial(_finish, transform, Ground(crs), outline, least, calibration)
+    number, left_out = 1, 0
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
-    for batch in stream(finish, _gather(sweep_bands(bands, width)), cores()):
+    for batch, small in stream(finish, _gather(sweep_bands(bands, width)), cores()):
+        left_out += small
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
         yield FeatureBatch(batch.geometry, {"id": ids, **batch.columns})
+    if left_out:
+        log.warning(
+            "%d polygon(s) smaller than %g m2 were left out; --min-area 0 keeps them.",
+            left_out,
+            least,
+        )
 
 
 def sweep_bands(
@@ -143,6 +161,12 @@ def sweep_bands(
     yield sweep.finish()
 
 
+def mean_probabilities(polygons: Polygons) -> np.ndarray:
+    """Mean probability of the pixels of each polygon that are not blank, 0 to 1; NaN of none."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(polygons.sums / polygons.counts / PROBABILITY_STEPS)
+
+
 def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
     """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size."""
     parts: list[Polygons] = []
@@ -158,17 +182,26 @@ def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
 
 
 def _finish(
-    transform: Affine, ground: Ground, outline: Outline, polygons: Polygons
-) -> FeatureBatch:
-    """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id."""
+    transform: Affine,
+    ground: Ground,
+    outline: Outline,
+    least: float,
+    calibration: ScoreCalibration | None,
+    polygons: Polygons,
+) -> tuple[FeatureBatch, int]:
+    """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id.
+
+    And how many are smaller than `least` square metres, and left out.
+    """
     cleaned, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
         placed = fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
-    large = areas >= outline.min_area
-    with np.errstate(invalid="ignore"):
-        scores = polygons.sums / polygons.counts / PROBABILITY_STEPS
+    large = areas >= least
+    scores = mean_probabilities(polygons)
+    if calibration is not None:
+        scores = calibration.score(scores)
     columns = {
         "area_m2": areas[large],
         "perimeter_m": perimeters[large],
@@ -176,4 +209,4 @@ def _finish(
         "n_px": polygons.pixels[large],
         "status": status[large],
     }
-    return FeatureBatch(placed[large], columns)
+    return FeatureBatch(placed[large], columns), int(np.count_nonzero(~large))

@@ -11,11 +11,12 @@ import numpy as np
 from geofcn.core.windows import row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
-from geofcn.io.scene import Scene, open_mask, open_scene
+from geofcn.io.scene import Scene, open_mask, open_scene, read_tags
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.polygons.result import PolygonizeResult
+from geofcn.polygons.score_tags import calibration_in
 from geofcn.progress import Progress, silent
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def polygonize(
     """Write the footprints of a mask's houses to a vector file.
 
     The file's layer is `houses`; its columns are `id`, `area_m2` and `perimeter_m` (on the
-    ellipsoid, whatever the CRS), `score` (mean probability), `n_px` and `status` (squared,
+    ellipsoid, whatever the CRS), `score` (see `probability`), `n_px` and `status` (squared,
     simplified or raw).
 
     Parameters
@@ -48,7 +49,9 @@ def polygonize(
     polygons : path
         File to write: .gpkg, .geojson, .fgb, .parquet or .shp.
     probability : path, optional
-        A uint8 probability raster of geofcn on the same grid, for the column `score`.
+        A uint8 probability raster of geofcn on the same grid, for the column `score`: the chance
+        that IoU with a real house is .5 or more, where the raster's tags hold the calibration of
+        its model, else the mean probability.
     value : float, optional
         The mask's value for houses; default: every value but 0 and nodata.
     outline : str or Outline
@@ -57,7 +60,8 @@ def polygonize(
     simplify : float, optional
         How far a simplified outline may stray, in pixels.
     min_area, fill_holes : float, optional
-        Smaller footprints are left out, smaller holes filled; square metres on the ground.
+        Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
+        4, but 0 without a CRS; and 0.
     allow_no_crs : bool
         Write polygons of a mask without CRS, in the units of its transform.
     overwrite : bool
@@ -79,20 +83,24 @@ def polygonize(
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
     scene = open_mask(mask)
     scores = None if probability is None else _open_probability(probability, scene)
+    calibration = None if scores is None else calibration_in(read_tags(scores))
     sources = [path for path in (mask, probability) if path is not None]
     target = check_vector_target(polygons, overwrite, *sources)
     refuse_no_crs(scene, allow_no_crs)
+    found = False
     with progress("polygons", scene.window.pixels, "px") as bar:
 
         def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+            nonlocal found
             for window in row_bands(scene.height, scene.width, BAND_ROWS):
                 image, valid = scene.read(window)
                 houses = (image[0] != 0 if value is None else image[0] == value) & valid
+                found = found or bool(houses.any())
                 yield houses, None if scores is None else scores.read(window)[0][0]
                 bar.advance(window.pixels)
 
-        count = write_footprints(target, bands(), scene, cleaning)
-    if not count:
+        count = write_footprints(target, bands(), scene, cleaning, calibration)
+    if not found:
         wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
         log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
     return PolygonizeResult(target, count, time.monotonic() - start)

@@ -95,11 +95,12 @@ class TrainingLoop:
     def _end_epoch(self) -> None:
         recipe, state, steps = self.trainer.recipe, self.state, len(self.batches)
         rate = learning_rate(recipe, state.epoch, (steps - 1) / steps)
-        row = state.end_epoch(rate, self.validator(self.model))
+        scores = self.validator(self.model)
+        row = state.end_epoch(rate, scores)
         figures = {name: value for name, value in asdict(row).items() if name != "scored_on"}
         self.events.epoch(len(state.losses), figures)
         log.info(
             "epoch %d of %d: loss %.4f, F1 %.2f while it learnt, %.2f in %s",
             row.epoch, recipe.epochs, row.loss, 100 * row.train_f1, 100 * row.f1, row.scored_on,
         )  # fmt: skip
-        self.run.keep(self.model, state.history, state.keeps_last)
+        self.run.keep(self.model, state.history, scores.calibration, state.keeps_last)

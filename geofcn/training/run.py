@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from math import isnan
 from pathlib import Path
@@ -13,21 +13,21 @@ from typing import Any
 
 import torch
 
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.metrics import Confusion
 from geofcn.defaults import BEST_F1
 from geofcn.errors import OutputError, TrainingError
 from geofcn.io.files import write_whole
 from geofcn.models.model import Model
-from geofcn.models.model_file import save_model
+from geofcn.models.model_file import load_model, save_model
 from geofcn.training import plots
 from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.training.state import Epoch, TrainingState, best_of
 from geofcn.training.trainer import Trainer
 
+MODELS = (BEST_F1, "best-accuracy.safetensors", "last.safetensors")
 RUN_FILES = (
-    BEST_F1,
-    "best-accuracy.safetensors",
-    "last.safetensors",
+    *MODELS,
     "history.csv",
     "loss.png",
     "scores.png",
@@ -127,7 +127,13 @@ class Run:
         }
         save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, facts))
 
-    def keep(self, model: Model, history: Sequence[Epoch], keeps_last: bool = False) -> None:
+    def keep(
+        self,
+        model: Model,
+        history: Sequence[Epoch],
+        calibration: Calibration | None = None,
+        keeps_last: bool = False,
+    ) -> None:
         """Write the history, the last weights, and those with the best F1 and accuracy so far.
 
         Of epochs that are equally good the first one's weights stay. With `keeps_last` all are the
@@ -139,17 +145,34 @@ class Run:
             With the weights of the last epoch.
         history : sequence of Epoch
             All epochs, at least one.
+        calibration : Calibration, optional
+            Of the probabilities of these weights.
         keeps_last : bool
             See above.
         """
         row = history[-1]
-        metadata = replace(model.metadata, threshold=row.threshold, scores=_plain(row))
+        metadata = replace(
+            model.metadata, threshold=row.threshold, calibration=calibration, scores=_plain(row)
+        )
         scored = replace(model, metadata=metadata)
         save_model(scored, self.folder / "last.safetensors")
         for name in ("f1", "accuracy"):
             if keeps_last or best_of([getattr(row, name) for row in history]) == len(history):
                 save_model(scored, self.folder / f"best-{name}.safetensors")
         self._write_history(history)
+
+    def calibrate_scores(self, calibrate: Callable[[Model], ScoreCalibration | None]) -> None:
+        """Add the calibration of its scores to every model that is kept.
+
+        Parameters
+        ----------
+        calibrate : callable
+            From a Model to the calibration.
+        """
+        for name in MODELS:
+            model = load_model(self.folder / name)
+            metadata = replace(model.metadata, score_calibration=calibrate(model))
+            save_model(replace(model, metadata=metadata), self.folder / name)
 
     def plot(self, state: TrainingState) -> None:
         """Plot the loss of every step and the scores of every epoch."""

@@ -29,6 +29,7 @@ from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.checkpoint import load_checkpoint
+from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
@@ -41,7 +42,7 @@ from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer
 from geofcn.training.tiles import SourceWindow, TileCache
 from geofcn.training.trainer import Trainer
-from geofcn.training.validation import Damping, make_validator
+from geofcn.training.validation import Damping, make_validator, validation_windows
 
 # The survey of the scenes, kept in the run's folder for the next training on them.
 SURVEY = "survey.npz"
@@ -224,6 +225,9 @@ def train(
         TrainingLoop(trainer, model, batches, validator, state, run, events).fit(progress)
     tiles.forget()
     give_back_freed_memory()  # before the overlay takes its own
+    if settings.normalise != "image":
+        windows = validation_windows(validation_tiles, selection.held_out)
+        run.calibrate_scores(lambda kept: calibrate_scores(kept, windows, target.type))
     run.plot(state)
     write_overlay(sources[0], run.folder, progress)
     run.finish()

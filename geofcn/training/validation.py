@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from geofcn.core.calibration import Calibration, fit_calibration
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold, confusion
 from geofcn.core.pixels import houses_and_known
 from geofcn.core.windows import Window, blocks, training_windows
@@ -37,11 +38,14 @@ class ValidationScores:
         A pixel is a house where its probability reaches it.
     ece : float
         Expected calibration error of the probabilities (Naeini et al., 2015), 0 to 1.
+    calibration : Calibration or None
+        Of the probabilities; None where none was fitted.
     """
 
     confusion: Confusion
     threshold: float
     ece: float
+    calibration: Calibration | None = None
 
 
 Validator = Callable[[Model], ValidationScores]
@@ -85,7 +89,8 @@ def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
     Returns
     -------
     callable
-        From a Model to ValidationScores, at threshold 0.5; a tie is background.
+        From a Model to ValidationScores, at threshold 0.5 and without a calibration, for tiles are
+        padded; a tie is background.
     """
 
     def validate_model(model: Model) -> ValidationScores:
@@ -136,7 +141,9 @@ def score_windows(
             houses = total.houses.sum() / model.metadata.scale**2 / HOUSE_PIXELS
             threshold = damping.settle(threshold, float(houses))
             counts = total.at(math.ceil(threshold * total.STEPS))
-        return ValidationScores(counts, threshold, total.calibration_error())
+        return ValidationScores(
+            counts, threshold, total.calibration_error(), fit_calibration(total)
+        )
 
     return validate_model
 
@@ -160,25 +167,38 @@ def make_validator(
     damping : Damping, optional
         Of the threshold at which windows are scored.
     """
-    sources = tiles.sources
-    extents = list(held_out) or [
-        SourceWindow(number, source.scene.window) for number, source in enumerate(sources)
-    ]
     if recipe.normalise == "image":
         padded = [
             SourceWindow(number, window)
-            for number, extent in extents
+            for number, extent in _extents(tiles, held_out)
             for window in _padded_tiles(extent, recipe.tile)
         ]
         return score_tiles(lambda: map(tiles.read, padded))
-    return score_windows(
-        [
-            (sources[number], window)
-            for number, extent in extents
-            for window in blocks(extent, VALIDATION_WINDOW)
-        ],
-        damping,
-    )
+    return score_windows(validation_windows(tiles, held_out), damping)
+
+
+def validation_windows(
+    tiles: TileCache, held_out: Sequence[SourceWindow]
+) -> list[tuple[LabelledScene, Window]]:
+    """The windows to score on, of VALIDATION_WINDOW pixels a side at the most.
+
+    Parameters
+    ----------
+    tiles, held_out
+        As `make_validator` takes them.
+    """
+    return [
+        (tiles.sources[number], window)
+        for number, extent in _extents(tiles, held_out)
+        for window in blocks(extent, VALIDATION_WINDOW)
+    ]
+
+
+def _extents(tiles: TileCache, held_out: Sequence[SourceWindow]) -> list[SourceWindow]:
+    """What is held out, or else the whole scenes."""
+    return list(held_out) or [
+        SourceWindow(number, source.scene.window) for number, source in enumerate(tiles.sources)
+    ]
 
 
 def _padded_tiles(extent: Window, size: int) -> Iterator[Window]:

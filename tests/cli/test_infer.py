@@ -7,6 +7,8 @@ from rasterio.features import rasterize
 from rio_cogeo.cogeo import cog_validate
 
 import geofcn
+from geofcn.core.calibration import expected_share, scene_threshold
+from geofcn.models.model_file import save_model
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +18,7 @@ def outputs(geofcn_command, trained, tmp_path_factory):
     geofcn_command(
         "infer", trained / "scene.tif", folder / "mask.tif", "--model",
         trained / "run" / "best-f1.safetensors", "--probability", folder / "probability.tif",
-        "--polygons", folder / "houses.gpkg", "--outline", "raw",
+        "--polygons", folder / "houses.gpkg", "--outline", "raw", "--min-area", 0,
     )  # fmt: skip
     return folder
 
@@ -76,7 +78,7 @@ def test_polygonize_gives_the_polygons_of_the_same_run(geofcn_command, outputs, 
 
     geofcn_command(
         "polygonize", outputs / "mask.tif", tmp_path / "again.gpkg", "--outline", "raw",
-        "--probability", outputs / "probability.tif",
+        "--min-area", 0, "--probability", outputs / "probability.tif",
     )  # fmt: skip
     first = geopandas.read_file(outputs / "houses.gpkg")
     second = geopandas.read_file(tmp_path / "again.gpkg")
@@ -105,6 +107,39 @@ def test_threshold_and_float_probabilities(geofcn_command, trained, tmp_path):
     assert np.array_equal(probability >= np.float32(0.9), classes == 1)
 
 
+@pytest.mark.parametrize("tile", [100, 512])
+def test_the_threshold_of_the_scene(geofcn_command, trained, tmp_path, tile):
+    path = trained / "run" / "best-f1.safetensors"
+    result = geofcn_command(
+        "infer", trained / "scene.tif", tmp_path / "mask.tif", "--model", path, "--probability",
+        tmp_path / "p.tif", "--threshold", "scene", "--tile", tile,
+    )  # fmt: skip
+    assert "% of the pixels are expected to be houses: threshold" in result.stdout
+    with rasterio.open(tmp_path / "p.tif") as raster, rasterio.open(tmp_path / "mask.tif") as mask:
+        steps, classes, tags = raster.read(1), mask.read(1), mask.tags()
+    histogram = np.bincount(steps[steps != 255], minlength=255)
+    calibration = geofcn.load_model(path).metadata.calibration
+    share = expected_share(histogram, calibration)
+    threshold = scene_threshold(histogram, calibration, share)
+    assert tags["GEOFCN_THRESHOLD"] == f"{threshold:.6g}"
+    assert tags["GEOFCN_EXPECTED_SHARE"] == f"{share:.6g}"
+    assert np.array_equal(classes, np.where(steps == 255, 255, steps / 254 >= threshold))
+
+
+def test_a_model_without_calibration_has_no_threshold_for_a_scene(
+    geofcn_command, make_model, write_raster, tmp_path
+):
+    save_model(make_model(), tmp_path / "old.safetensors")
+    scene = write_raster("scene.tif", np.ones((3, 20, 20), np.uint8))
+    result = geofcn_command(
+        "infer", scene, tmp_path / "m.tif", "--model", tmp_path / "old.safetensors",
+        "--threshold", "scene", code=2,
+    )  # fmt: skip
+    assert "old.safetensors: " in result.stderr
+    assert "give a number, or train again by the default recipe" in result.stderr
+    assert not (tmp_path / "m.tif").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "code", "word"),
     [
@@ -113,6 +148,7 @@ def test_threshold_and_float_probabilities(geofcn_command, trained, tmp_path):
         (["{scene}", "{folder}/no/mask.tif"], 1, "folder"),
         (["{folder}/none.tif", "{folder}/m.tif"], 1, "none.tif"),
         (["{scene}", "{folder}/m.tif", "--threshold", "2"], 2, "threshold"),
+        (["{scene}", "{folder}/m.tif", "--threshold", "scenes"], 2, "nor `scene`"),
         (["{scene}", "{folder}/m.tif", "--polygons", "{folder}/p.txt"], 1, ".gpkg"),
         (["{scene}", "{folder}/m.tif", "--probability", "{folder}/m.tif"], 1, "two outputs"),
         (["{labels}", "{folder}/m.tif"], 1, "band"),

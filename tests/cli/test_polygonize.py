@@ -18,6 +18,9 @@ MASK = np.array(
 )
 
 
+ALL = ("--min-area", 0)
+
+
 @pytest.fixture
 def mask(write_raster):
     """A ring of one pixel around a hole, and a square, at 0.2 m in UTM; 255 is nodata."""
@@ -25,7 +28,7 @@ def mask(write_raster):
 
 
 def test_outlines_columns_and_order(geofcn_command, mask, tmp_path):
-    result = geofcn_command("polygonize", mask, tmp_path / "h.gpkg", "--outline", "raw")
+    result = geofcn_command("polygonize", mask, tmp_path / "h.gpkg", "--outline", "raw", *ALL)
     assert "2 polygons" in result.stdout
     houses = geopandas.read_file(tmp_path / "h.gpkg", layer="houses")
     with rasterio.open(mask) as dataset:
@@ -56,7 +59,7 @@ def test_outlines_columns_and_order(geofcn_command, mask, tmp_path):
 @pytest.mark.parametrize("ending", [".gpkg", ".geojson", ".fgb", ".parquet", ".shp"])
 def test_every_format(geofcn_command, mask, tmp_path, ending):
     path = tmp_path / f"houses{ending}"
-    geofcn_command("polygonize", mask, path)
+    geofcn_command("polygonize", mask, path, *ALL)
     houses = (geopandas.read_parquet if ending == ".parquet" else geopandas.read_file)(path)
     assert len(houses) == 2
     assert set(houses.geom_type) == {"Polygon"}
@@ -66,6 +69,12 @@ def test_every_format(geofcn_command, mask, tmp_path, ending):
 def test_small_ones_are_left_out_by_their_area_on_the_ground(geofcn_command, mask, tmp_path):
     geofcn_command("polygonize", mask, tmp_path / "h.gpkg", "--outline", "raw", "--min-area", 0.2)
     assert geopandas.read_file(tmp_path / "h.gpkg").n_px.tolist() == [8]
+
+
+def test_specks_are_left_out_unless_they_are_asked_for(geofcn_command, mask, tmp_path):
+    result = geofcn_command("polygonize", mask, tmp_path / "h.gpkg")
+    assert result.stdout.endswith("0 polygons\n")
+    assert "2 polygon(s) smaller than 4 m2 were left out; --min-area 0" in result.stderr
 
 
 def test_an_empty_mask_gives_an_empty_layer(geofcn_command, write_raster, tmp_path):
@@ -88,7 +97,7 @@ def test_without_crs_it_is_refused_unless_allowed(geofcn_command, write_raster, 
 def test_rotated_rasters_give_their_own_place(geofcn_command, write_raster, tmp_path):
     turned = rasterio.Affine.translation(6e5, 5e6) @ rasterio.Affine.rotation(30)
     mask = write_raster("turned.tif", MASK, nodata=255, transform=turned)
-    geofcn_command("polygonize", mask, tmp_path / "h.gpkg", "--outline", "raw")
+    geofcn_command("polygonize", mask, tmp_path / "h.gpkg", "--outline", "raw", *ALL)
     square = geopandas.read_file(tmp_path / "h.gpkg").geometry[1]
     expected = Polygon([turned @ point for point in ((5, 2), (7, 2), (7, 4), (5, 4))])
     assert square.normalize().equals_exact(expected.normalize(), 1e-6)

@@ -12,6 +12,7 @@ from geofcn.core.pixels import (
     Normalisation,
     block_sum,
     classify,
+    classify_quantised,
     houses_and_known,
     is_kept,
     nonblank_values,
@@ -197,6 +198,13 @@ def test_a_probability_exactly_at_the_threshold_is_a_house():
     mask = classify(probability, np.array([[True, True, False]]), 0.3)
     assert mask.dtype == np.uint8
     assert mask.tolist() == [[HOUSE, BACKGROUND, BLANK]]
+
+
+@pytest.mark.parametrize("step", [1, 100, 254])
+def test_quantised_probabilities_are_cut_where_they_themselves_are(step):
+    quantised = np.arange(256, dtype=np.uint8)
+    mask = classify_quantised(quantised, (step - 0.5) / 254)
+    assert mask.tolist() == [0] * step + [1] * (255 - step) + [BLANK]
 
 
 def test_blank_stays_blank_at_threshold_zero():

@@ -25,10 +25,12 @@ from torch import nn
 
 import geofcn
 from geofcn import executors
-from geofcn.core.pixels import Normalisation
+from geofcn.core.calibration import Calibration, expected_share
+from geofcn.core.pixels import Normalisation, quantise
 from geofcn.core.windows import count_blocks, round_up
 from geofcn.errors import OutputError, UsageError, WorkersError
 from geofcn.inference import infer as infer_module
+from geofcn.inference.outputs import Outputs
 from geofcn.inference.shards import Shards
 from geofcn.io import cog_writer
 from geofcn.io.scene import open_scene
@@ -39,6 +41,7 @@ from geofcn.models.predictor import Predictor, compute_window_side
 COUNTER = itertools.count()
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 COMPUTE = 16  # pixels of the scene: tiny ones have many compute windows, too
+CALIBRATION = Calibration(1.5, -0.5, 0.2)
 infer = partial(geofcn.infer, compute_window=COMPUTE)
 
 
@@ -98,7 +101,7 @@ def make_case(tmp_path, write_raster, make_model):
         normalisation = Normalisation(mean, np.array([50, 60, 70], np.float32))
         made = make_model(
             case.net, 3, case.scale, upsample=case.upsample, normalisation=normalisation,
-            seed=case.seed,
+            seed=case.seed, calibration=CALIBRATION,
         )  # fmt: skip
         path = tmp_path / f"model-{number}.safetensors"
         save_model(made, path)
@@ -278,6 +281,68 @@ def test_bytes_do_not_depend_on_tiles_threads_or_interruptions(
 PLAIN = Case((97, 83), "fcnn2", 1, "nearest", "nodata", 7, 3)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_the_threshold_of_a_scene_is_the_same_however_it_is_computed(make_case, run, dtype):
+    scene, path = make_case(PLAIN)
+    expected = run(scene, path, dtype, threads=1, tile=1, threshold="scene")
+    probability, mask = pixels(expected["probability.tif"]), pixels(expected["mask.tif"])
+    steps = probability
+    if dtype == "float32":
+        steps = quantise(np.nan_to_num(probability), ~np.isnan(probability))
+    share = expected_share(np.bincount(steps[steps != 255], minlength=255), CALIBRATION)
+    with rasterio.MemoryFile(expected["mask.tif"]) as file, file.open() as raster:
+        tags = raster.tags()
+    assert float(tags["GEOFCN_EXPECTED_SHARE"]) == pytest.approx(share, rel=1e-5)
+    level = round(254 * float(tags["GEOFCN_THRESHOLD"]) + 0.5)
+    assert np.array_equal(mask, np.where(steps == 255, 255, steps >= level))
+    assert 0 < np.count_nonzero(mask == 1) < np.count_nonzero(mask != 255)
+    for way in ({"tile": 64, "threads": 4, "stop_at": 20}, {"stop_at": 41}):
+        assert run(scene, path, dtype, threshold="scene", **way) == expected
+
+
+def test_a_found_threshold_is_told_and_verified(make_case, tmp_path):
+    scene, path = make_case(Case((330, 300), "fcnn", 2, "bilinear", "nodata", 1, 9))
+    options = {
+        "model": path, "threshold": "scene", "polygons": tmp_path / "h.geojson", "min_area": 0,
+    }  # fmt: skip
+    result = infer(scene, tmp_path / "mask.tif", verify=100, **options)
+    found = result.scene_threshold
+    with rasterio.open(result.mask) as raster:
+        assert raster.tags()["GEOFCN_THRESHOLD"] == f"{found.threshold:.6g}"
+        houses = np.count_nonzero(raster.read(1) == 1)
+    assert found.models == load_model(path).metadata.threshold != found.threshold
+    assert result.verification.pixels == 330 * 300 and result.verification.differing <= 3
+    frame = geopandas.read_file(result.polygons)
+    assert frame.n_px.sum() == houses > 0
+    assert frame.score.min() >= found.threshold - 0.5 / 254
+
+
+def test_shards_damaged_between_the_two_passes_are_made_anew(make_case, tmp_path, run, monkeypatch):
+    scene, path = make_case(PLAIN)
+    open_outputs = Outputs.open
+
+    def damaging(outputs, job, co):
+        shard = sorted(outputs.work_folder.glob("*.shard"))[3]
+        shard.write_bytes(shard.read_bytes()[:-1])
+        return open_outputs(outputs, job, co)
+
+    with pytest.MonkeyPatch.context() as fault:
+        fault.setattr(Outputs, "open", damaging)
+        with pytest.raises(OutputError, match=r"000003\.shard.*damaged.*same command"):
+            infer(scene, tmp_path / "mask.tif", model=path, threshold="scene")
+    assert not (tmp_path / "mask.tif").exists()
+    infer(scene, tmp_path / "mask.tif", model=path, threshold="scene")
+    expected = run(scene, path, threshold="scene")["mask.tif"]
+    assert (tmp_path / "mask.tif").read_bytes() == expected
+
+
+@pytest.mark.parametrize("word", ["scenes", "0.5", 1.5])
+def test_what_is_no_threshold_is_refused(make_case, tmp_path, word):
+    scene, path = make_case(PLAIN)
+    with pytest.raises(UsageError, match=f"threshold {word}: give a probability from 0 to 1, or"):
+        infer(scene, tmp_path / "mask.tif", model=path, threshold=word)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 4])
 @pytest.mark.parametrize("own", [1, 3])
 def test_bytes_do_not_depend_on_the_threads_of_torch(make_case, run, threads, own):
@@ -357,6 +422,7 @@ def test_a_damaged_shard_never_reaches_the_output(make_case, tmp_path, run):
 def test_an_error_while_writing_keeps_the_work(make_case, tmp_path, monkeypatch):
     scene, path = make_case(PLAIN)
     options = {"model": path, "probability": tmp_path / "p.tif", "polygons": tmp_path / "h.gpkg"}
+    options["min_area"] = 0
 
     def full(*_, **__):
         raise RasterioIOError("no space left")
@@ -400,7 +466,8 @@ def test_polygons_do_not_depend_on_how_they_were_computed(make_case, tmp_path):
     ways = {"tile": 1}, {"tile": 48}, {"tile": 1000}, {"probability": tmp_path / "p.tif"}
     for number, way in enumerate(ways):
         polygons = tmp_path / f"{number}.gpkg"
-        infer(scene, tmp_path / f"{number}.tif", model=path, polygons=polygons, **way)
+        options = {"model": path, "polygons": polygons, "min_area": 0, **way}
+        infer(scene, tmp_path / f"{number}.tif", **options)
         frames.append(geopandas.read_file(polygons, layer="houses"))
     assert len(frames[0]) > 5
     assert all(frames[0].equals(frame) for frame in frames[1:])
@@ -468,6 +535,9 @@ def test_a_cluster_gives_the_bytes_of_threads(make_case, run, cluster, dtype):
     expected = run(scene, path, dtype)
     assert run(scene, path, dtype, scheduler=cluster.scheduler_address, tile=32) == expected
     assert run(scene, path, dtype, scheduler=cluster.scheduler_address, stop_at=None) == expected
+    expected = run(scene, path, dtype, threshold="scene")
+    options = {"threshold": "scene", "scheduler": cluster.scheduler_address, "tile": 32}
+    assert run(scene, path, dtype, **options) == expected
 
 
 def test_workers_of_this_machine_give_the_bytes_of_threads(make_case, run):

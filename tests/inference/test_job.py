@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import BLANK, HOUSE, classify, quantise
 from geofcn.core.windows import Window
 from geofcn.inference.job import Job, run_task, side_by_side, warm_up
@@ -44,6 +45,7 @@ def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):
         {"scored": False},
         {"window": 32},
         {"device": "cuda"},
+        {"calibration": Calibration(1.0, 0.0, 0.5)},
     ],
 )
 def test_whatever_decides_a_byte_is_in_the_fingerprint(job, make_model, change):
@@ -68,6 +70,28 @@ def test_a_task_gives_what_the_job_wants_and_no_more(job, dtype, scored, names):
     arrays = run_task(replace(job, dtype=dtype, scored=scored), BAND)
     assert arrays.keys() == names
     assert {array.shape for array in arrays.values()} == {(16, 70)}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "names"),
+    [
+        (None, {"quantised"}),
+        ("uint8", {"quantised"}),
+        ("float32", {"quantised", "probability"}),
+    ],
+)
+def test_a_threshold_that_is_not_known_yet_leaves_probabilities_without_a_mask(job, dtype, names):
+    waiting = replace(job, dtype=dtype, calibration=Calibration(1.0, 0.0, 0.5))
+    arrays = run_task(waiting, BAND)
+    assert arrays.keys() == names
+    raster = run_task(replace(job, dtype="uint8"), BAND)["quantised"]
+    np.testing.assert_array_equal(arrays["quantised"], raster)
+
+
+def test_the_threshold_that_is_not_known_yet_is_no_number_in_the_fingerprint(job):
+    waiting = replace(job, calibration=Calibration(1.0, 0.0, 0.5))
+    assert waiting.fingerprint()["threshold"] == "scene"
+    assert waiting.fingerprint() == replace(waiting, threshold=0.25).fingerprint()
 
 
 def test_the_arrays_of_a_task_are_one_prediction_in_several_forms(job):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.windows import row_bands
 from geofcn.errors import OutputError
 from geofcn.inference.job import Job, run_task
@@ -16,6 +17,8 @@ from geofcn.inference.shards import Shards, claimed
 from geofcn.io.scene import open_scene
 from geofcn.models.model_file import save_model
 from geofcn.polygons.outline import Outline
+from geofcn.polygons.polygonize import polygonize
+from geofcn.polygons.score_tags import calibration_in
 
 SIDE = 16
 
@@ -112,7 +115,7 @@ def test_a_killed_job_may_replace_what_it_published_itself(check, job, tmp_path)
 def write(job: Job, outputs: Outputs) -> int | None:
     shards = Shards(outputs.work_folder, job.fingerprint())
     with outputs.open(job, {}) as writer:
-        count = writer.write(bands_of(job), shards, Outline("raw"))
+        count = writer.write(bands_of(job), shards, Outline("raw", min_area=0))
         assert not any(path.exists() for path in outputs.paths if path.suffix == ".tif")
     assert claimed(outputs.work_folder, job.fingerprint()) == set(outputs.paths)
     return count
@@ -137,6 +140,20 @@ def test_rasters_hold_the_arrays_of_all_row_bands(job, check, dtype, name):
     )
     with rasterio.open(outputs.mask) as mask:
         assert job.tags().items() <= mask.tags().items()
+
+
+def test_the_probabilities_say_how_scores_are_made_of_them(job, check):
+    metadata = replace(job.model.metadata, score_calibration=ScoreCalibration(0.1, -1 / 3))
+    job = replace(job, model=replace(job.model, metadata=metadata), dtype="uint8")
+    outputs = check(job=job)
+    write(job, outputs)
+    with rasterio.open(outputs.probability) as probability:
+        assert calibration_in(probability.tags()) == metadata.score_calibration
+    again = outputs.polygons.with_name("again.gpkg")
+    polygonize(outputs.mask, again, probability=outputs.probability, outline="raw", min_area=0)
+    frames = [geopandas.read_file(path, layer="houses") for path in (outputs.polygons, again)]
+    assert frames[0].equals(frames[1]) and len(frames[0]) > 0
+    assert frames[0].score.max() < 0.6, "no mean probability"
 
 
 def test_polygons_are_counted_and_cover_the_houses_of_the_mask(job, check):

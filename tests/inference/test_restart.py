@@ -14,6 +14,7 @@ import geopandas
 import numpy as np
 import pytest
 
+from geofcn.core.calibration import Calibration
 from geofcn.models.model_file import save_model
 
 COMPUTE = 16
@@ -78,7 +79,8 @@ class Workplace:
         mask, probability, houses = (self.out / name for name in OUTPUTS)
         return self.fork_server.run(
             "infer", self.scene, mask, "--model", self.model, "--probability", probability,
-            "--polygons", houses, "--outline", "raw", "--tile", 2 * COMPUTE, *more, **request,
+            "--polygons", houses, "--outline", "raw", "--min-area", 0,
+            "--tile", 2 * COMPUTE, *more, **request,
         )  # fmt: skip
 
     def clear(self) -> None:
@@ -111,7 +113,8 @@ def workplace(tmp_path, fork_server, make_model, write_raster) -> Workplace:
     image = np.random.default_rng(1).integers(0, 255, shape, np.uint8)
     image[:, 20:30, 20:30] = 0
     write_raster("scene.tif", image, nodata=0)
-    save_model(make_model("fcnn2", seed=3), tmp_path / "model.safetensors")
+    model = make_model("fcnn2", seed=3, calibration=Calibration(1.5, -0.5, 0.2))
+    save_model(model, tmp_path / "model.safetensors")
     workplace = Workplace(tmp_path, fork_server)
     workplace.clear()
     return workplace
@@ -177,6 +180,28 @@ def test_killed_again_and_again(workplace):
     last = workplace.infer()
     assert last.events["window"] == 0
     assert workplace.outputs() == expected
+
+
+def test_killed_while_the_threshold_of_the_scene_is_looked_for_and_used(workplace):
+    """Shards hold probabilities only: the outputs are made once all of them stand."""
+    scene = ("--threshold", "scene")
+    whole = workplace.infer(*scene)
+    assert whole.code == 0, whole.stderr
+    expected = workplace.outputs()
+    workplace.clear()
+    # Renamed are the job, its shards, the claim, the outputs: killed among shards, before the
+    # claim and before the mask.
+    for moment in (3, BANDS + 2, whole.events["rename"]):
+        killed = workplace.infer(*scene, signal=signal.SIGKILL, among=["rename"], event=moment)
+        assert killed.code == -signal.SIGKILL
+        before, shards = workplace.outputs(), workplace.shards()
+        assert before == {name: expected[name] for name in before}
+        assert shards == min(moment - 2, BANDS)
+        again = workplace.infer(*scene)
+        assert again.code == 0, again.stderr
+        assert again.events["window"] == (BANDS - shards) * COLUMNS
+        assert workplace.outputs() == expected
+        workplace.clear()
 
 
 def _left_unfinished(workplace: Workplace) -> None:

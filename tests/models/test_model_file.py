@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import geofcn
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
 from geofcn.io import files
@@ -31,6 +32,8 @@ def saved(make_model, tmp_path):
         2,
         normalisation=Normalisation(mean, np.full(3, 40, np.float32)),
         threshold=0.375,
+        calibration=Calibration(0.75, -1.5, 0.25),
+        score_calibration=ScoreCalibration(0.5, -0.25),
         recipe=EXERCISE.to_json(),
         scores={"epoch": 3, "f1": 0.5, "precision": None},
         scenes=("häuser.tif",),
@@ -68,6 +71,14 @@ def test_a_model_comes_back_as_it_went(saved):
     image = np.random.default_rng(1).integers(0, 255, (3, 24, 20)).astype(np.uint8)
     assert (loaded.predict(image) == model.predict(image)).all()
     assert model_digest(loaded) == model_digest(model)
+
+
+def test_a_file_says_nothing_of_a_calibration_that_there_is_not(make_model, tmp_path):
+    path = tmp_path / "m.safetensors"
+    save_model(make_model(), path)
+    assert not {"calibration", "score_calibration"} & header_and_tensors(path)[0].keys()
+    assert load_model(path).metadata.calibration is None
+    assert load_model(path).metadata.score_calibration is None
 
 
 @pytest.mark.parametrize("recipe", [EXERCISE, DEFAULT])
@@ -226,6 +237,18 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("threshold", [0.5]),
         ("threshold", True),
         ("threshold", 10**400),
+        ("score_calibration", {"slope": -1.0, "offset": 0.0}),
+        ("score_calibration", {"slope": 1.0, "offset": 0.0, "share": 0.5}),
+        ("score_calibration", "steep"),
+        ("calibration", {}),
+        ("calibration", 0.5),
+        ("calibration", [0.75, -1.5, 0.25]),
+        ("calibration", {"slope": 0.75, "offset": -1.5}),
+        ("calibration", {"slope": 0.0, "offset": -1.5, "share": 0.25}),
+        ("calibration", {"slope": 10**400, "offset": -1.5, "share": 0.25}),
+        ("calibration", {"slope": 0.75, "offset": "0", "share": 0.25}),
+        ("calibration", {"slope": 0.75, "offset": float("nan"), "share": 0.25}),
+        ("calibration", {"slope": 0.75, "offset": -1.5, "share": 1.0}),
         ("net", "__import__('os')"),
         ("net", ["fcnn"]),
         ("net", None),

@@ -1,5 +1,7 @@
 """geofcn.polygons.footprints: a mask in row bands becomes measured polygons on the map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyogrio
 import pytest
@@ -11,6 +13,7 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
+from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
 from geofcn.io.scene import open_scene
@@ -30,7 +33,7 @@ TRANSFORMS = {
     "mirrored": Affine.translation(500_000, 5_000_000) * Affine.scale(-0.2, -0.2),
     "rotated": NORTH_UP * Affine.rotation(30) * Affine.scale(1, 2),
 }
-RAW = Outline("raw")
+RAW = Outline("raw", min_area=0)
 # A ring of 5 x 5 pixels around a hole of 3 x 3 with a dot in it, and a bar of 6 pixels.
 RING = np.zeros((7, 14), bool)
 RING[1:6, 1:6] = True
@@ -125,6 +128,27 @@ def test_ids_count_what_is_written_in_the_order_of_last_rows():
     assert columns["n_px"].tolist() == [16, 6]
 
 
+def test_specks_are_left_out_and_counted(caplog):
+    # Two squares of 10 x 10 pixels, which are 4.00 square metres, one with a pixel more; and a dot.
+    mask = np.zeros((12, 36), bool)
+    mask[1:11, 1:11] = mask[1:11, 13:23] = mask[5, 25] = True
+    mask[11, 13] = True
+    assert trace(mask, outline=Outline("raw", min_area=0))[1]["n_px"].tolist() == [1, 100, 101]
+    assert not caplog.messages
+    assert trace(mask, outline=Outline("raw", min_area=4.02))[1]["n_px"].tolist() == [101]
+    assert caplog.messages == [
+        "2 polygon(s) smaller than 4.02 m2 were left out; --min-area 0 keeps them."
+    ]
+
+
+def test_specks_are_left_out_by_default_where_a_unit_is_known(caplog):
+    mask = np.zeros((32, 32), bool)
+    mask[1, 1] = mask[10:30, 10:30] = True
+    assert trace(mask, outline=Outline("raw"))[1]["n_px"].tolist() == [400]
+    assert "1 polygon(s) smaller than 4 m2" in caplog.text
+    assert trace(mask, outline=Outline("raw"), crs=None)[1]["n_px"].tolist() == [1, 400]
+
+
 def test_areas_and_perimeters_are_on_the_ground():
     _, columns = trace(RING)
     assert columns["area_m2"] == pytest.approx([0.04, 16 * 0.04, 6 * 0.04], rel=2e-3)
@@ -138,18 +162,18 @@ def test_small_holes_are_filled_and_the_pixels_stay_those_of_the_mask():
     mask[7, 1] = False
     (holed,), _ = trace(mask)
     assert len(holed.interiors) == 3
-    (filled,), columns = trace(mask, outline=Outline("raw", fill_holes=0.2))
+    (filled,), columns = trace(mask, outline=replace(RAW, fill_holes=0.2))
     assert [ring.envelope.area for ring in filled.interiors] == pytest.approx([0.6])
     assert columns["n_px"].tolist() == [12 * 9 - 20]
     assert columns["area_m2"] == pytest.approx([(12 * 9 - 15) * 0.04], rel=2e-3)
-    (full,), _ = trace(mask, outline=Outline("raw", fill_holes=1))
+    (full,), _ = trace(mask, outline=replace(RAW, fill_holes=1))
     assert len(full.interiors) == 0
     assert full.area == pytest.approx(12 * 9 * 0.04)
 
 
 def test_filling_leaves_polygons_without_small_holes_alone():
     before, _ = trace(RING)
-    after, _ = trace(RING, outline=Outline("raw", fill_holes=0.3))
+    after, _ = trace(RING, outline=replace(RAW, fill_holes=0.3))
     assert shapely.to_wkb(before).tolist() == shapely.to_wkb(after).tolist()
 
 
@@ -157,7 +181,7 @@ def test_status_says_what_was_done():
     _, columns = trace(RING)
     assert columns["status"].tolist() == ["raw"] * 3
     stair = np.tril(np.ones((20, 20), bool))
-    (polygon,), columns = trace(stair, outline=Outline("simplify"))
+    (polygon,), columns = trace(stair, outline=Outline("simplify", min_area=0))
     assert columns["status"].tolist() == ["simplified"]
     assert shapely.get_num_coordinates(polygon) < 8
 
@@ -176,6 +200,17 @@ def test_a_probability_of_nothing_but_blank_pixels_gives_no_score():
     _, columns = trace(RING, steps)
     assert np.isnan(columns["score"]).all()
     assert columns["n_px"].tolist() == [1, 16, 6]
+
+
+def test_a_calibration_makes_scores_of_mean_probabilities():
+    steps = np.where(RING, 127, 0).astype(np.uint8)
+    steps[5, 7:13] = 254
+    calibration = ScoreCalibration(0.5, -1.0)
+    bands = [(RING, steps)]
+    (batch,) = footprints(bands, RING.shape[1], NORTH_UP, UTM, RAW, calibration)
+    assert batch.columns["score"] == pytest.approx(calibration.score(np.array([0.5, 0.5, 1.0])))
+    (batch,) = footprints([(RING, None)], RING.shape[1], NORTH_UP, UTM, RAW, calibration)
+    assert np.isnan(batch.columns["score"]).all()
 
 
 def test_many_polygons_come_in_several_batches_with_ids_that_go_on():

@@ -9,7 +9,7 @@ from geofcn.errors import OutputError, SceneError, UsageError
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.polygonize import polygonize
 
-RAW = Outline("raw")
+RAW = Outline("raw", min_area=0)
 
 
 def test_one_value_of_a_mask_of_classes(write_raster, tmp_path):
@@ -52,6 +52,14 @@ def test_no_polygon_is_pointed_out(write_raster, tmp_path, caplog):
     assert "the value 7" in caplog.text
 
 
+def test_a_mask_of_specks_has_houses_all_the_same(write_raster, tmp_path, caplog):
+    mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
+    assert polygonize(mask, tmp_path / "h.gpkg").count == 0
+    assert caplog.messages == [
+        "1 polygon(s) smaller than 4 m2 were left out; --min-area 0 keeps them."
+    ]
+
+
 def test_pixels_that_are_blank_in_the_mask_are_no_houses(write_raster, tmp_path):
     pixels = np.array([[1, 255, 1], [0, 255, 3]], np.uint8)
     mask = write_raster("mask.tif", pixels, nodata=255)
@@ -65,6 +73,20 @@ def test_the_score_is_the_mean_probability_of_what_is_not_blank(write_raster, tm
     target = tmp_path / "houses.gpkg"
     (score,) = polygonize(mask, target, probability=steps, outline=RAW).read()["score"]
     assert score == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(("slope", "score"), [("2.0", 0.9), ("0", 0.75), ("steep", 0.75)])
+def test_the_tags_of_the_probabilities_say_how_scores_are_made(
+    write_raster, tmp_path, slope, score
+):
+    """Odds of 3 to 1 are squared; tags that say nothing sound leave the mean probability."""
+    mask = write_raster("mask.tif", np.array([[1, 1, 0]], np.uint8))
+    steps = write_raster("probability.tif", np.array([[254, 127, 0]], np.uint8))
+    with rasterio.open(steps, "r+") as dataset:
+        dataset.update_tags(GEOFCN_SCORE_SLOPE=slope, GEOFCN_SCORE_OFFSET="0.0")
+    target = tmp_path / "houses.gpkg"
+    (found,) = polygonize(mask, target, probability=steps, outline=RAW).read()["score"]
+    assert found == pytest.approx(score)
 
 
 def test_polygons_lie_where_their_pixels_do(write_raster, tmp_path):
@@ -95,7 +117,7 @@ def test_a_file_that_exists_is_replaced_only_on_demand(write_raster, tmp_path):
     with pytest.raises(OutputError, match="--overwrite"):
         polygonize(mask, target)
     assert target.read_text() == "mine"
-    assert polygonize(mask, target, overwrite=True).count == 1
+    assert polygonize(mask, target, overwrite=True, outline=RAW).count == 1
 
 
 def test_an_outline_and_a_number_besides_contradict_each_other(write_raster, tmp_path):

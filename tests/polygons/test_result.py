@@ -21,7 +21,7 @@ def mask(write_raster):
 
 @pytest.mark.parametrize("ending", [*DRIVERS, ".GPKG", ".PARQUET"])
 def test_every_format_reads_back_as_it_was_written(mask, tmp_path, ending):
-    result = polygonize(mask, tmp_path / f"houses{ending}", outline="raw")
+    result = polygonize(mask, tmp_path / f"houses{ending}", outline="raw", min_area=0)
     assert result.count == 2 and result.seconds > 0
     frame = result.read()
     names = list(FOOTPRINT_COLUMNS)

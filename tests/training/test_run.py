@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.metrics import Confusion
 from geofcn.errors import LabelsError, OutputError, TrainingError
-from geofcn.models.model_file import load_model
+from geofcn.models.model_file import load_model, model_digest
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT
 from geofcn.training import train as train_module
-from geofcn.training.run import CHECKPOINT, RUN_FILES, Run, restore
+from geofcn.training.run import CHECKPOINT, MODELS, RUN_FILES, Run, restore
 from geofcn.training.state import Epoch, TrainingState
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.trainer import Batch, Trainer
@@ -48,12 +49,13 @@ def test_the_first_of_the_best_epochs_keeps_its_weights(make_model, tmp_path):
     for epoch, (f1, accuracy) in enumerate(scores, start=1):
         history.append(row(epoch, f1, accuracy, 0.5 + epoch / 100))
         models.append(make_model(seed=epoch))
-        run.keep(models[-1], history)
+        run.keep(models[-1], history, Calibration(epoch, 0.0, 0.5))
     for name, epoch in (("best-f1", 2), ("best-accuracy", 3), ("last", 4)):
         model = load_model(run.folder / f"{name}.safetensors")
         assert equal(model.net.state_dict(), models[epoch - 1].net.state_dict()), name
         assert model.metadata.scores["epoch"] == epoch
         assert model.metadata.threshold == pytest.approx(0.5 + epoch / 100)
+        assert model.metadata.calibration.slope == epoch
     assert load_model(run.folder / "last.safetensors").metadata.scores["f1"] is None, "undefined"
 
 
@@ -64,6 +66,21 @@ def test_where_nothing_tells_epochs_apart_the_last_weights_are_the_best(make_mod
         run.keep(make_model(seed=epoch), history[:epoch], keeps_last=True)
     for name in ("best-f1", "best-accuracy", "last"):
         assert load_model(run.folder / f"{name}.safetensors").metadata.scores["epoch"] == 2
+
+
+def test_each_model_that_is_kept_gets_the_scores_of_its_own_houses(make_model, tmp_path):
+    run = Run(tmp_path / "run", {}, {})
+    history = [row(1, 0.8, 0.5)]
+    run.keep(make_model(seed=1), history, Calibration(2.0, 0.0, 0.5))
+    history.append(row(2, 0.7, 0.9, 0.25))
+    run.keep(make_model(seed=2), history)
+    digests = {name: model_digest(load_model(run.folder / name)) for name in MODELS}
+    run.calibrate_scores(lambda model: ScoreCalibration(model.metadata.threshold, 0.0))
+    for name, threshold in zip(MODELS, (0.5, 0.25, 0.25), strict=True):
+        model = load_model(run.folder / name)
+        assert model.metadata.score_calibration == ScoreCalibration(threshold, 0.0)
+        assert model_digest(model) == digests[name]
+    assert load_model(run.folder / MODELS[0]).metadata.calibration.slope == 2.0, "all else stays"
 
 
 def test_the_history_is_a_table_of_six_digits(make_model, tmp_path):

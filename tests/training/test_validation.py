@@ -6,6 +6,7 @@ import pytest
 import rasterio
 import torch
 
+from geofcn.core.calibration import fit_calibration
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import Window, blocks, training_windows
@@ -115,6 +116,26 @@ def test_a_damped_threshold_is_what_is_scored(make_model, write_raster):
     houses = (source.labels.read(source.scene.window) == 1).sum() / HOUSE_PIXELS
     damped = score_windows(windows, Damping(start, half_way=float(houses)))(model)
     assert damped.threshold == pytest.approx((start + found) / 2)
+
+
+def test_windows_calibrate_the_probabilities_and_tiles_do_not(make_model, write_raster):
+    random = np.random.default_rng(0)
+    image = random.integers(1, 255, (2, 32, 48)).astype(np.uint8)
+    model = make_model("fcnn", 2)
+    probability = model.predict(image)
+    # Houses are as many as the probabilities say.
+    truth = random.random(probability.shape) < probability
+    source = open_labelled_scene(
+        write_raster("s.tif", image), write_raster("l.tif", truth.astype(np.uint8))
+    )
+    calibration = score_windows([(source, source.scene.window)])(model).calibration
+    curve = ScoreCurve()
+    curve.add(probability, truth, np.ones_like(truth))
+    assert calibration.share == pytest.approx(truth.mean())
+    assert calibration.slope == pytest.approx(fit_calibration(curve).slope, abs=0.01)
+    assert calibration.slope == pytest.approx(1, abs=0.2)
+    tile = TrainingTile(image, np.ones(truth.shape, bool), truth.astype(np.uint8))
+    assert score_tiles(lambda: [tile])(model).calibration is None
 
 
 # --- what a training is scored on ---

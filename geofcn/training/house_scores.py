@@ -1,0 +1,91 @@
+"""Which predicted houses are right on labelled windows, and the scores that say so beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import shapely
+
+from geofcn import defaults
+from geofcn.core.calibration import ScoreCalibration, fit_scores
+from geofcn.core.geodesy import ground_resolution
+from geofcn.core.pixels import HOUSE, classify, houses_and_known, quantise
+from geofcn.core.ragged import intersection_over_union
+from geofcn.core.windows import Window
+from geofcn.io.labels import LabelledScene
+from geofcn.models.model import Model
+from geofcn.models.predictor import Predictor
+from geofcn.polygons.convert import to_shapely
+from geofcn.polygons.footprints import mean_probabilities, sweep_bands
+from geofcn.polygons.outline import DEFAULT_OUTLINE
+from geofcn.tracing.rings import Polygons
+
+
+def calibrate_scores(
+    model: Model, windows: Sequence[tuple[LabelledScene, Window]], device: str
+) -> ScoreCalibration | None:
+    """Fit the scores of a model's footprints on labelled windows.
+
+    Parameters
+    ----------
+    model : Model
+        Houses are found at its threshold.
+    windows : sequence of (LabelledScene, Window)
+        With labels that the model was not trained on.
+    device : str
+        Where the net is computed.
+
+    Returns
+    -------
+    ScoreCalibration or None
+        None where no house is found, or the right ones are not the more probable ones.
+    """
+    predictor = Predictor(model, merge=False, device=device)
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for source, window in windows:
+        prediction = predictor.window(source.scene, window)
+        truth, known = houses_and_known(source.labels.read(window))
+        counted = known & prediction.valid
+        houses = classify(prediction.probability, counted, model.metadata.threshold)
+        pixel = ground_resolution(source.scene.grid)
+        least = DEFAULT_OUTLINE.least_area(pixel is not None) / (pixel or 1) ** 2
+        quantised = quantise(prediction.probability)
+        found.append(judge(houses == HOUSE, quantised, truth & counted, least))
+    probability, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return fit_scores(probability, right)
+
+
+def judge(
+    houses: np.ndarray, quantised: np.ndarray, truth: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean probabilities of the predicted houses of a window, and whether each is right.
+
+    Parameters
+    ----------
+    houses, truth : (rows, columns) array of bool
+        Where houses are predicted and labelled; houses that touch are one.
+    quantised : (rows, columns) array of uint8
+        Probabilities, see `geofcn.core.pixels.quantise`.
+    least : float
+        Predicted houses of fewer pixels do not count.
+
+    Returns
+    -------
+    probability : (n,) array
+        From 0 to 1.
+    right : (n,) array of bool
+        Whether the intersection over union with a labelled house is defaults.IOU or more.
+    """
+    predicted = _traced([(houses, quantised)], houses.shape[1])
+    footprints, true = to_shapely(predicted), to_shapely(_traced([(truth, None)], truth.shape[1]))
+    right = np.zeros(len(footprints), bool)
+    first, second = shapely.STRtree(true).query(footprints)
+    iou = intersection_over_union(footprints[first], true[second])
+    right[first[iou >= defaults.IOU]] = True
+    large = predicted.pixels >= least
+    return mean_probabilities(predicted)[large], right[large]
+
+
+def _traced(bands: Iterable[tuple[np.ndarray, np.ndarray | None]], width: int) -> Polygons:
+    return Polygons.concatenate(list(sweep_bands(bands, width)))

@@ -1,0 +1,64 @@
+"""geofcn.inference.threshold: the threshold of a scene, from its row bands and then for them."""
+
+import numpy as np
+import pytest
+
+from geofcn.core.calibration import Calibration, expected_share, scene_threshold
+from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.inference.job import Job
+from geofcn.inference.shards import Shards
+from geofcn.inference.threshold import SceneThreshold, classified_bands, find_threshold
+from geofcn.io.scene import open_scene
+from geofcn.progress import silent
+
+CALIBRATION = Calibration(1.5, -0.5, 0.2)
+
+
+@pytest.fixture
+def quantised() -> np.ndarray:
+    """Probabilities of a scene of 40 x 50 pixels, some of them blank."""
+    random = np.random.default_rng(0)
+    steps = np.where(
+        random.random((40, 50)) < 0.3, *random.integers(0, 255, (2, 40, 50)) // [[[1]], [[9]]]
+    )
+    steps[random.random((40, 50)) < 0.1] = BLANK
+    return steps.astype(np.uint8)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 16, 40])
+def test_it_is_that_of_the_histogram_however_the_scene_is_cut(quantised, rows):
+    bands = [{"quantised": quantised[row : row + rows]} for row in range(0, 40, rows)]
+    found = find_threshold(bands, CALIBRATION, 0.75)
+    histogram = np.bincount(quantised[quantised != BLANK], minlength=BLANK)
+    share = expected_share(histogram, CALIBRATION)
+    assert found == SceneThreshold(share, scene_threshold(histogram, CALIBRATION, share), 0.75)
+
+
+def test_a_scene_that_is_blank_as_a_whole_has_the_share_of_the_training():
+    bands = [{"quantised": np.full((4, 4), BLANK, np.uint8)}]
+    assert find_threshold(bands, CALIBRATION, 0.75).share == CALIBRATION.share
+
+
+@pytest.fixture
+def job(make_model, write_raster) -> Job:
+    scene = open_scene(write_raster("scene.tif", np.ones((3, 40, 50), np.uint8)))
+    return Job(scene, make_model(), 0.75, "uint8", False, 16, calibration=CALIBRATION)
+
+
+def test_a_settled_job_has_the_threshold_and_names_the_share(job):
+    settled = SceneThreshold(0.125, 0.25, 0.75).settle(job)
+    assert (settled.threshold, settled.calibration) == (0.25, None)
+    tags = {"GEOFCN_THRESHOLD": "0.25", "GEOFCN_EXPECTED_SHARE": "0.125"}
+    assert tags.items() <= settled.tags().items()
+
+
+def test_bands_come_out_of_their_shards_with_the_mask(job, quantised, tmp_path):
+    shards = Shards(tmp_path / "work", job.fingerprint())
+    for number, row in enumerate(range(0, 40, 16)):
+        shards.save(number, {"quantised": quantised[row : row + 16]})
+    settled = SceneThreshold(0.125, 99.5 / 254, 0.75).settle(job)
+    bands = list(classified_bands(settled, shards, silent))
+    mask, steps = (np.concatenate([band[name] for band in bands]) for name in ("mask", "quantised"))
+    np.testing.assert_array_equal(steps, quantised)
+    np.testing.assert_array_equal(mask == BLANK, quantised == BLANK)
+    np.testing.assert_array_equal(mask == HOUSE, (quantised >= 100) & (quantised != BLANK))
