@@ -13,7 +13,8 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.core.pixels import Normalisation, block_sum, houses_and_known
+from geofcn.core.pixels import Normalisation, houses_and_known
+from geofcn.core.resampling import Ratio, area_sum
 from geofcn.core.windows import Window, ceil_div
 from geofcn.recipes import Recipe
 from geofcn.runtime import cores
@@ -47,9 +48,9 @@ def normalised_arrays(
     list of float32 array
         (bands, n / block, n / block), and twice (n / block, n / block).
     """
-    image = normalisation.block_means(tile.image, tile.valid, block)
+    image = normalisation.area_means(tile.image, tile.valid, Ratio(block))
     houses, known = (
-        block_sum(mask, block, np.uint16) / np.float32(block**2)
+        area_sum(mask, Ratio(block), np.uint16) / np.float32(block**2)
         for mask in houses_and_known(tile.labels)
     )
     return [image, houses, known]

@@ -16,7 +16,7 @@ from geofcn.models.predictor import Predictor
 from geofcn.recipes import Recipe
 from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 
-# Windows that are predicted one by one for scores and overlay, pixels a side.
+# Windows that are predicted one by one for scores and overlay, pixels a side, see Model.side.
 VALIDATION_WINDOW = 1024
 
 
@@ -72,10 +72,12 @@ def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
 def score_windows(windows: Sequence[tuple[LabelledScene, Window]]) -> Validator:
     """Make a validator that predicts windows as parts of their whole scenes.
 
+    A scene of another resolution than the training's first is shown to the net as in inference.
+
     Parameters
     ----------
     windows : sequence of (LabelledScene, Window)
-        To score on.
+        To score on, of any size; they start on multiples of the net's stride.
 
     Returns
     -------
@@ -85,12 +87,13 @@ def score_windows(windows: Sequence[tuple[LabelledScene, Window]]) -> Validator:
 
     def validate_model(model: Model) -> ValidationScores:
         curves: dict[str, ScoreCurve] = {}
-        predictor = Predictor(model, merge=False)
-        for source, window in windows:
-            prediction = predictor.window(source.scene, window)
-            truth, known = houses_and_known(source.labels.read(window))
+        for source, extent in windows:
+            predictor = Predictor(model.at_resolution_of(source.scene), merge=False)
             curve = curves.setdefault(source.scene.path, ScoreCurve())
-            curve.add(prediction.probability, truth, known & prediction.valid)
+            for window in blocks(extent, predictor.model.side(VALIDATION_WINDOW)):
+                prediction = predictor.window(source.scene, window)
+                truth, known = houses_and_known(source.labels.read(window))
+                curve.add(prediction.probability, truth, known & prediction.valid)
         threshold, counts = best_threshold(list(curves.values()))
         total = sum(curves.values(), ScoreCurve())
         return ValidationScores(counts, threshold, total.calibration_error())
@@ -121,13 +124,7 @@ def make_validator(tiles: TileCache, held_out: Sequence[SourceWindow], recipe: R
             for window in _padded_tiles(extent, recipe.tile)
         ]
         return score_tiles(lambda: map(tiles.read, padded))
-    return score_windows(
-        [
-            (sources[number], window)
-            for number, extent in extents
-            for window in blocks(extent, VALIDATION_WINDOW)
-        ]
-    )
+    return score_windows([(sources[number], extent) for number, extent in extents])
 
 
 def _padded_tiles(extent: Window, size: int) -> Iterator[Window]:
