@@ -16,6 +16,8 @@ from numpy.typing import DTypeLike
 
 # Up to this factor two ground resolutions are the same.
 SAME = 1.05
+# And beyond this one a net trained at one of them is not shown the other.
+FARTHEST = 8
 # What a ratio's `q` may be.
 DENOMINATORS = (1, 2, 4, 8)
 
@@ -54,6 +56,25 @@ class Ratio:
         divisor = math.gcd(p, q)
         return cls(p // divisor, q // divisor)
 
+    @classmethod
+    def between(cls, scale: int, trained: float, resolution: float) -> Ratio:
+        """The ratio by which a net sees one ground resolution as it saw another at a scale.
+
+        Parameters
+        ----------
+        scale : int
+            Pixels to a net pixel in training.
+        trained, resolution : float
+            Metres per pixel on the ground, of the training's scene and of another.
+
+        Examples
+        --------
+        >>> print(Ratio.between(4, 0.2, 0.205), Ratio.between(4, 0.2, 0.3))
+        4 11/4
+        """
+        same = is_same(trained, resolution)
+        return cls(scale) if same else cls.near(scale * trained / resolution)
+
     @property
     def number(self) -> float:
         """The quotient p / q, exactly; an int where it is a whole number."""
@@ -80,6 +101,17 @@ def is_same(one: float, other: float) -> bool:
     (True, False, False)
     """
     return max(one / other, other / one) <= SAME
+
+
+def is_far(one: float, other: float) -> bool:
+    """Whether two ground resolutions differ by more than a factor of FARTHEST.
+
+    Examples
+    --------
+    >>> is_far(0.2, 1.6), is_far(0.2, 1.7), is_far(1.7, 0.2)
+    (False, True, True)
+    """
+    return max(one / other, other / one) > FARTHEST
 
 
 def area_sum(array: np.ndarray, ratio: Ratio, dtype: DTypeLike) -> np.ndarray:

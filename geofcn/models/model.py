@@ -16,7 +16,7 @@ from torch import nn
 from geofcn import __version__
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation, pad_to
-from geofcn.core.resampling import Ratio, area_sum, is_same
+from geofcn.core.resampling import FARTHEST, Ratio, area_sum, is_far
 from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import Scene
@@ -25,9 +25,6 @@ from geofcn.models.receptive_field import Geometry, probe
 
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
-
-# A scene's pixels are so many times larger or smaller than those of the training at the most.
-FARTHEST = 8
 
 log = logging.getLogger(__name__)
 
@@ -141,15 +138,13 @@ class Model:
         resolution, trained = ground_resolution(scene.grid), self.metadata.resolution
         if not (resolution and trained) or self.normalisation.mean.shape[1] > 1:
             return replace(self, resampled=None)
-        if not 1 / FARTHEST <= resolution / trained <= FARTHEST:
+        if is_far(resolution, trained):
             raise ModelError(
                 f"{scene.path}: it has {resolution:.3g} m per pixel, the model was trained at "
                 f"{trained:.3g} m; resample the scene to less than {FARTHEST} times of that, or "
                 "train on one like it."
             )
-        if is_same(resolution, trained):
-            return replace(self, resampled=None)
-        ratio = Ratio.near(self.metadata.scale * trained / resolution)
+        ratio = Ratio.between(self.metadata.scale, trained, resolution)
         return replace(self, resampled=None if ratio == Ratio(self.metadata.scale) else ratio)
 
     def side(self, pixels: int) -> int:

@@ -91,10 +91,13 @@ def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     return np.rint(sums, out=sums).astype(np.intp)
 
 
-def random_affine(random: np.random.Generator) -> AffineSample:
-    """Draw an angle within TILT, a logarithm of the zoom within ZOOM, and whether to mirror."""
-    angle, zoom = random.uniform(-TILT, TILT), math.exp(random.uniform(-ZOOM, ZOOM))
-    return AffineSample(angle, zoom, bool(random.integers(2)))
+def random_affine(random: np.random.Generator, zoom: float = 1.0) -> AffineSample:
+    """Draw an angle within TILT, a logarithm of the zoom within ZOOM, and whether to mirror.
+
+    What is drawn comes on top of `zoom`.
+    """
+    angle, drawn = random.uniform(-TILT, TILT), math.exp(random.uniform(-ZOOM, ZOOM))
+    return AffineSample(angle, zoom * drawn, bool(random.integers(2)))
 
 
 def colour_jitter(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

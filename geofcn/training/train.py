@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 
 from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
+from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.files import StrPath
@@ -26,6 +27,7 @@ from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.checkpoint import load_checkpoint
+from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
@@ -91,7 +93,8 @@ def train(
     output : path
         The run's folder.
     and_ : sequence of (path, path)
-        Further scenes and their labels.
+        Further scenes and their labels; of another ground resolution, they are seen at that of the
+        first.
     recipe : {"default", "exercise"}
         Where the other options start from.
     net : {"fcnn", "fcnn2", "unet"}, optional
@@ -160,6 +163,7 @@ def train(
     sources = [open_labelled_scene(*pair, nodata, area) for pair in pairs]
     validation = [open_labelled_scene(*validate, nodata, area)] if validate else sources
     _refuse_unlike([*sources, *validation])
+    _refuse_far([*sources, *validation], settings)
     settings = _with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
@@ -248,7 +252,10 @@ def _fingerprint(
         "geofcn": __version__,
         "torch": torch.__version__,
         "device": device.type,
-        "sources": [_identity(source) for source in sources],
+        "sources": [
+            _identity(source) + ([layout.zoom] if layout.zoom != 1 else [])
+            for source, layout in zip(sources, tile_layouts(sources, recipe), strict=True)
+        ],
         "recipe": recipe.to_json(),
     }
     return dict(json.loads(json.dumps(facts, default=str)))
@@ -265,7 +272,8 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
     key = json.dumps(
         [
             [_identity(source) for source in tiles.sources],
-            [recipe.tile, recipe.stride, recipe.normalise == "image"],
+            [astuple(layout) for layout in tile_layouts(tiles.sources, recipe)],
+            recipe.normalise == "image",
         ],
         default=str,
     )
@@ -320,6 +328,30 @@ def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
                 f"{first.name} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
                 "kind."
             )
+
+
+def _refuse_far(sources: Sequence[LabelledScene], recipe: Recipe) -> None:
+    """Raise UsageError for a scene of another ground resolution than a recipe can make up for.
+
+    All have that of the first for a mean image, which is made of pixels.
+    """
+    first = ground_resolution(sources[0].scene.grid)
+    for source in sources[1:]:
+        resolution = ground_resolution(source.scene.grid)
+        if not (first and resolution) or is_same(first, resolution):
+            continue
+        found = (
+            f"{source.scene.path}: it has {resolution:.3g} m per pixel, {sources[0].scene.name} "
+            f"{first:.3g} m"
+        )
+        if recipe.normalise == "image":
+            raise UsageError(
+                f"{found}; a mean image needs scenes of one resolution: resample one of them, or "
+                "train by --recipe default."
+            )
+        if is_far(first, resolution):
+            raise UsageError(f"{found}; resample it to less than {FARTHEST} times of that.")
+        log.info("%s; it is seen at that of the first.", found)
 
 
 def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:

@@ -1,0 +1,60 @@
+"""Layout of training tiles in each scene: the same ground in all, whatever their resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from geofcn.core.geodesy import ground_resolution
+from geofcn.core.resampling import Ratio, is_same
+from geofcn.core.windows import round_up
+from geofcn.io.labels import LabelledScene
+from geofcn.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class TileLayout:
+    """Training tiles in one of several scenes.
+
+    Attributes
+    ----------
+    tile, stride : int
+        Side of the windows that stand for tiles, and from one to the next, in pixels of the scene:
+        about what tile and stride of the recipe are on the ground, and whole strides of the net.
+    zoom : float
+        Pixels of the scene to one of a tile, whose pixels are as large as those of the first scene.
+    """
+
+    tile: int
+    stride: int
+    zoom: float = 1.0
+
+
+def tile_layouts(sources: Sequence[LabelledScene], recipe: Recipe) -> list[TileLayout]:
+    """The layout for each scene: the recipe's own where the resolution is that of the first one.
+
+    Or where a resolution is not known.
+
+    Parameters
+    ----------
+    sources : sequence of LabelledScene
+        The scenes, with one ground resolution for the recipe's mean image.
+    recipe : Recipe
+        Scale, tile and stride, multiples of the scale, for the first scene.
+    """
+    first, *others = (ground_resolution(source.scene.grid) for source in sources)
+    return [
+        TileLayout(recipe.tile, recipe.stride),
+        *(_layout(recipe, first, resolution) for resolution in others),
+    ]
+
+
+def _layout(recipe: Recipe, first: float | None, resolution: float | None) -> TileLayout:
+    if not (first and resolution) or is_same(first, resolution):
+        return TileLayout(recipe.tile, recipe.stride)
+    ratio = Ratio.between(recipe.scale, first, resolution)
+    tile, stride = (
+        ratio.to_scene(round_up(length // recipe.scale, ratio.q))
+        for length in (recipe.tile, recipe.stride)
+    )
+    return TileLayout(tile, stride, first / resolution)
