@@ -164,7 +164,8 @@ class Model:
         Parameters
         ----------
         image : (bands, rows, columns) array
-            In the units of the training scene.
+            In the units of the training scene, with pixels as wide on the ground; with those of a
+            scene by the model that `at_resolution_of` gives for it.
         valid : (rows, columns) bool array, optional
             False where blank; default: nowhere. Values that are not finite are blank as well.
 

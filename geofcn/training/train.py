@@ -162,8 +162,9 @@ def train(
     pairs = [(scene, labels), *and_]
     sources = [open_labelled_scene(*pair, nodata, area) for pair in pairs]
     validation = [open_labelled_scene(*validate, nodata, area)] if validate else sources
-    _refuse_unlike([*sources, *validation])
-    _refuse_far([*sources, *validation], settings)
+    given = [*sources, *validation] if validate else sources
+    _refuse_unlike(given)
+    _compare_resolutions(given, settings)
     settings = _with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
@@ -330,10 +331,11 @@ def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
             )
 
 
-def _refuse_far(sources: Sequence[LabelledScene], recipe: Recipe) -> None:
-    """Raise UsageError for a scene of another ground resolution than a recipe can make up for.
+def _compare_resolutions(sources: Sequence[LabelledScene], recipe: Recipe) -> None:
+    """Say which scenes have another ground resolution than the first.
 
-    All have that of the first for a mean image, which is made of pixels.
+    Raise UsageError for one that the recipe cannot make up for; a mean image, which is made of
+    pixels, for none.
     """
     first = ground_resolution(sources[0].scene.grid)
     for source in sources[1:]:
