@@ -81,6 +81,9 @@ class Recipe:
     decay_to_start : bool
         Whether weights decay towards those that the training starts from, and not towards 0
         (L2-SP: Li, Grandvalet and Davoine, ICML 2018).
+    resolution : float or None
+        Metres on the ground that a tile's pixel is wide, whatever the scenes'; None: as in the
+        first scene.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Recipe:
     tilt: float = 45.0
     freeze_norms: bool = False
     decay_to_start: bool = False
+    resolution: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Every option by name, as plain JSON types: as kept in the model file."""

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import DTypeLike
+
+from geofcn.core.resampling import Ratio, area_sum
 
 BACKGROUND, HOUSE, BLANK = 0, 1, 255
 
@@ -74,36 +75,38 @@ class Normalisation:
             out[:, ~valid] = 0
         return out
 
-    def block_means(
-        self, image: np.ndarray, valid: np.ndarray, size: int, row: int = 0, col: int = 0
+    def area_means(
+        self, image: np.ndarray, valid: np.ndarray, ratio: Ratio, row: int = 0, col: int = 0
     ) -> np.ndarray:
-        """Means of `size` x `size` pixels of what `apply` gives, up to rounding.
+        """Means over net pixels of what `apply` gives, up to rounding.
 
         Parameters
         ----------
         image : (bands, rows, columns) array
-            Rows and columns are multiples of `size`.
+            Rows and columns are multiples of the ratio's p.
         valid : (rows, columns) array of bool
-            Blank pixels count as 0, the mean, among the `size` x `size`.
-        size : int
-            Side of a block, in pixels.
+            Blank pixels count as 0, the mean, among those of a net pixel.
+        ratio : Ratio
+            Pixels to a net pixel.
         row, col : int
-            Where the image's upper left pixel lies in the scene.
+            Where the image's upper left pixel lies in the scene, in multiples of p.
 
         Returns
         -------
-        (bands, rows / size, columns / size) array of float32
+        (bands, rows q / p, columns q / p) array of float32
         """
-        if size == 1 or self.mean.shape[1] > 1:
-            pixels = self.apply(image, valid, row, col)
-            return pixels if size == 1 else block_sum(pixels, size, np.float32) / size**2
+        if ratio == Ratio(1):
+            return self.apply(image, valid, row, col)
+        area = ratio.p**2
+        if self.mean.shape[1] > 1:
+            return area_sum(self.apply(image, valid, row, col), ratio, np.float32) / area
         # With one mean per band the values are summed before they are normalised: far fewer then.
         whole = bool(valid.all())
         image = image if whole else np.where(valid, image, image.dtype.type(0))
-        kind = np.uint16 if image.dtype == np.uint8 and size <= 16 else np.float32
-        counted = size**2 if whole else block_sum(valid, size, np.uint16)
-        sums = block_sum(image, size, kind).astype(np.float32) - self.mean * np.float32(counted)
-        return sums * (1 / (self.scale * size**2)).astype(np.float32)[:, None, None]
+        kind = np.uint16 if image.dtype == np.uint8 and ratio.p <= 16 else np.float32
+        counted = area if whole else area_sum(valid, ratio, np.uint16)
+        sums = area_sum(image, ratio, kind).astype(np.float32) - self.mean * np.float32(counted)
+        return sums * (1 / (self.scale * area)).astype(np.float32)[:, None, None]
 
     def _field(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         period = self.mean.shape[1]
@@ -128,25 +131,6 @@ def pad_to(array: np.ndarray, height: int, width: int, value: float = 0) -> np.n
         return array
     margins = [(0, 0)] * (array.ndim - 2) + [(0, down), (0, right)]
     return np.pad(array, margins, constant_values=value)
-
-
-def block_sum(array: np.ndarray, size: int, dtype: DTypeLike) -> np.ndarray:
-    """Sums of `size` x `size` pixels of (..., rows, columns), in a `dtype` that holds them.
-
-    Rows and columns are multiples of `size`.
-
-    Examples
-    --------
-    >>> block_sum(np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.uint8), 2, np.uint16)
-    array([[14, 22]], dtype=uint16)
-    """
-    rows: np.ndarray = array[..., ::size, :].astype(dtype)
-    for row in range(1, size):
-        rows += array[..., row::size, :]
-    sums = rows[..., ::size].copy()
-    for col in range(1, size):
-        sums += rows[..., col::size]
-    return sums
 
 
 def nonblank_values(image: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -32,8 +32,9 @@ class InferenceEstimate:
     ----------
     net : str
         The model's net.
-    scale : int
-        Side of the pixel means that are its input, in pixels of the scene.
+    scale : float
+        Side of the pixel means that are its input, in pixels of this scene: the model's scale, but
+        for a scene of another resolution than the training's.
     threshold : float
         A pixel is a house where its probability reaches it.
     trained_on : list of str
@@ -54,7 +55,7 @@ class InferenceEstimate:
     """
 
     net: str
-    scale: int
+    scale: float
     threshold: float
     trained_on: list[str]
     trained_at_m: float | None
@@ -96,6 +97,7 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
         Where the model does not go together with the scene.
     """
     scene = model.select_bands(scene)
+    model = model.at_resolution_of(scene)
     device = pick_device("auto").type
     window = compute_window_side(model, device)
     count = count_blocks(scene.height, scene.width, window)
@@ -108,7 +110,7 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     memory = probe.memory_before + threads * probe.memory_of_a_pass + waiting
     return InferenceEstimate(
         net=model.metadata.net,
-        scale=model.metadata.scale,
+        scale=model.ratio.number,
         threshold=model.metadata.threshold,
         trained_on=list(model.metadata.all_scenes),
         trained_at_m=model.metadata.resolution,

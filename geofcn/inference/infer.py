@@ -14,7 +14,6 @@ again to make the outputs.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -33,7 +32,7 @@ from geofcn.inference.schedule import task_width, tasks_ahead, tasks_of
 from geofcn.inference.shards import Arrays, Shards, pack, unpack
 from geofcn.inference.threshold import SceneThreshold, classified_bands, find_threshold
 from geofcn.inference.verify import verify_mask
-from geofcn.io.cog_writer import refuse_unknown_options, row_multiple
+from geofcn.io.cog_writer import refuse_unknown_options
 from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
@@ -119,9 +118,8 @@ def infer(
     overwrite : bool
         Replace outputs that exist.
     compute_window : int, optional
-        Side of the windows that the net computes, in pixels of the scene: a multiple of 512, or of
-        what fewer overviews need; rounded up to the net's stride. Default: by the net. It decides
-        the rounding of the last digits, and memory.
+        Side of the windows that the net computes, in pixels of the scene, rounded up to the net's
+        stride. Default: by the net. It decides the rounding of the last digits, and memory.
     progress : callable, optional
         See `geofcn.progress.Progress`.
 
@@ -142,7 +140,9 @@ def infer(
     dtype = None if probability is None else probability_dtype
     job = _make_job(scene, model, threshold, dtype, polygons is not None, nodata, device)
     if compute_window is not None:
-        job = replace(job, window=_checked_window(compute_window, job))
+        if compute_window < 1:
+            raise UsageError(f"compute_window {compute_window}: give a number of pixels from 1 up.")
+        job = replace(job, window=round_up(compute_window, job.model.geometry.stride))
     outputs = Outputs.check(
         job,
         mask,
@@ -214,9 +214,10 @@ def _make_job(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
         )
     fitting = loaded.select_bands(open_scene(absolute(scene), nodata))
+    resampled = loaded.at_resolution_of(fitting)
     device = pick_device(device).type
-    window = compute_window_side(loaded, device)
-    return Job(fitting, loaded, threshold, dtype, scored, window, device, calibration)
+    window = compute_window_side(resampled, device)
+    return Job(fitting, resampled, threshold, dtype, scored, window, device, calibration)
 
 
 def _calibration(threshold: str, path: StrPath, model: Model) -> Calibration:
@@ -229,17 +230,6 @@ def _calibration(threshold: str, path: StrPath, model: Model) -> Calibration:
             "can be found for a scene; give a number, or train again by the default recipe."
         )
     return model.metadata.calibration
-
-
-def _checked_window(side: int, job: Job) -> int:
-    """`side` rounded up to the net's stride; UsageError where overviews cannot be made of it."""
-    multiple = row_multiple(job.scene.height, job.scene.width)
-    if side < 1 or side % multiple:
-        raise UsageError(
-            f"compute_window {side}: give a multiple of {multiple}, which the overviews of "
-            f"{job.scene.height} x {job.scene.width} pixels need."
-        )
-    return round_up(side, math.lcm(multiple, job.model.geometry.stride))
 
 
 def _warn(scene: Scene) -> None:

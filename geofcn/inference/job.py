@@ -38,7 +38,7 @@ class Job:
     scene : Scene
         With the bands that the model takes.
     model : Model
-        The net with its normalisation.
+        The net with its normalisation, made for the scene's resolution.
     threshold : float
         A pixel is a house where its probability reaches it.
     dtype : {"uint8", "float32"} or None
@@ -85,7 +85,7 @@ class Job:
             "model": model_digest(self.model),
             "net": [
                 self.model.metadata.net,
-                self.model.metadata.scale,
+                self.model.ratio.number,
                 self.model.metadata.upsample,
             ],
             "threshold": self.threshold if self.calibration is None else SCENE_THRESHOLD,
@@ -102,6 +102,8 @@ class Job:
         }
         if self.share is not None:
             tags["GEOFCN_EXPECTED_SHARE"] = f"{self.share:.6g}"
+        if self.model.resampled is not None:
+            tags["GEOFCN_SCALE"] = str(self.model.resampled)
         if self.scene.nodata is not None:
             tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
         return tags

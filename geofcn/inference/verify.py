@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.core.pixels import classify
-from geofcn.core.windows import round_up, sample_windows
+from geofcn.core.windows import sample_windows
 from geofcn.io.scene import Scene, open_scene
 from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress
 
-# Windows that are computed again for --verify: their side, and the context around them, in pixels.
+# Windows that are computed again for --verify: their side, and the context around them, in pixels
+# of a scene like the training's.
 VERIFIED = 256
 CONTEXT = 512
 
@@ -66,18 +67,19 @@ def verify_mask(
     threshold : float
         A pixel is a house where its probability reaches it.
     count : int
-        About how many windows of VERIFIED pixels a side to compute, CONTEXT pixels around them.
+        About how many windows of VERIFIED pixels a side to compute, CONTEXT pixels around them,
+        see Model.side.
     progress : callable
         See `geofcn.progress.Progress`.
     """
     written = open_scene(mask)
     plain = Predictor(predictor.model, merge=False)
-    stride = predictor.model.geometry.stride
-    windows = list(sample_windows(*scene.window.shape, round_up(VERIFIED, stride), count))
+    side, margin = predictor.model.side(VERIFIED), predictor.model.side(CONTEXT)
+    windows = list(sample_windows(*scene.window.shape, side, count))
     differing, largest = 0, 0.0
     with progress("verifying", len(windows), "windows") as bar:
         for window in windows:
-            context = window.grow(round_up(CONTEXT, stride)).clip(*scene.window.shape)
+            context = window.grow(margin).clip(*scene.window.shape)
             inner = window.relative_to(context).slices
             wide = plain.window(scene, context)
             tiled = predictor.window(scene, window)

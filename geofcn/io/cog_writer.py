@@ -19,7 +19,7 @@ from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.io.overviews import Reduce, halve_floats, halve_mask, halve_quantised, pad_to_even
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
-# Row bands of inference have multiples of 512 = 2**9 rows.
+# Overviews at the most: the last one has a 512th of the raster's rows and columns.
 MAX_LEVELS = 9
 # Of the COG: less time than GDAL's level 6 on noisy masks, for a few more bytes.
 COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
@@ -72,16 +72,11 @@ def count_overviews(height: int, width: int) -> int:
     return levels
 
 
-def row_multiple(height: int, width: int) -> int:
-    """What the rows of a row band must be a multiple of, for overviews of a raster of that size."""
-    return int(2 ** count_overviews(height, width))
-
-
 class CogWriter(RasterWriter):
     """A cloud-optimised GeoTIFF of one band, written in full-width row bands from the top.
 
-    Its overviews are made on the way, from what is in memory, so every row band but the last has a
-    multiple of `row_multiple` rows.
+    Its overviews are made on the way, from what is in memory: of each, the last row waits for the
+    next row band where it is to be halved with that one's first.
 
     Parameters
     ----------
@@ -117,6 +112,7 @@ class CogWriter(RasterWriter):
         self._options = options or {}
         self._float = np.dtype(band.dtype).kind == "f"
         self._levels: list[rasterio.io.DatasetWriter] = []
+        self._waiting: list[np.ndarray] = []
         super().__init__(path, grid, band, tags)
 
     def _create_files(
@@ -130,6 +126,7 @@ class CogWriter(RasterWriter):
             # GDAL warns of rasters without a place; nobody opens these but the COG driver.
             halved = Grid(height, width, grid.crs, grid.transform)
             self._levels.append(self._create(f"{level}.tif", halved, band))
+            self._waiting.append(np.empty((0, 0), band.dtype))
         return dataset
 
     def _create(
@@ -144,16 +141,30 @@ class CogWriter(RasterWriter):
         ------
         OutputError
             Where the disk is full.
-        ValueError
-            Where the row bands do not start on multiples of `row_multiple`.
         """
-        if window.row % 2 ** len(self._levels):
-            raise ValueError(f"{window} does not start on a multiple of {2 ** len(self._levels)}")
         super().write(window, array)
-        for level in self._levels:
-            array = self._reduce(pad_to_even(array))
-            window = Window(window.row // 2, 0, *array.shape)
-            self._write(level, window, array)
+        is_last = window.bottom == self._dataset.height
+        row = window.row
+        for number, level in enumerate(self._levels):
+            array, row = self._with_waiting(number, array, row, is_last)
+            if not len(array):
+                return
+            array, row = self._reduce(pad_to_even(array)), row // 2
+            self._write(level, Window(row, 0, *array.shape), array)
+
+    def _with_waiting(
+        self, number: int, array: np.ndarray, row: int, is_last: bool
+    ) -> tuple[np.ndarray, int]:
+        """Whole pairs of rows, and the first one's number: of `array` and the row before it.
+
+        A row that is left over waits for the next array, but the raster's last one.
+        """
+        waiting = self._waiting[number]
+        if len(waiting):
+            array = np.concatenate([waiting, array])
+        pairs = len(array) if is_last else len(array) // 2 * 2
+        self._waiting[number] = array[pairs:].copy()
+        return array[:pairs], row - len(waiting)
 
     def _finish(self) -> Path:
         """Let GDAL's COG driver put pixels and overviews into one file."""

@@ -12,11 +12,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from geofcn.models.kernels import block_mean
-from geofcn.models.nets import Scaled, class_difference, upsample_logits, without_scaling
+from geofcn.core.resampling import Ratio
+from geofcn.models.nets import (
+    answer_from_means,
+    class_difference,
+    native_ratio,
+    upsample_logits,
+    without_scaling,
+)
 
 # Side of an image that every net takes: total strides are powers of 2 up to it.
 SAMPLE = 64
+# That of the means on which a merged net is compared with the plain one.
+TRIED = 96
 
 # Cells a side that one kernel of a merged tail computes at once.
 GROUP = 2
@@ -144,13 +152,13 @@ class Merged(nn.Module):
         A net of which has_linear_tail is true.
     bands : int
         Bands of its image.
+    ratio : Ratio, optional
+        Pixels of the image to one that the net sees; default: by the net's scale.
 
     Attributes
     ----------
     border : int
         Pixels of the image along its edges whose answer is another than the net's.
-    scale : int
-        Side of the blocks whose means the net sees.
 
     Raises
     ------
@@ -160,13 +168,13 @@ class Merged(nn.Module):
 
     net: LinearTailNet
 
-    def __init__(self, net: nn.Module, bands: int):
+    def __init__(self, net: nn.Module, bands: int, ratio: Ratio | None = None):
         super().__init__()
         twin = copy.deepcopy(net).cpu().double()
         inner = without_scaling(twin)
         if not _is_divided(inner):
             raise TypeError(f"{type(net).__name__} has no linear tail to merge")
-        self.scale = net.scale if isinstance(net, Scaled) else 1
+        self.ratio = ratio or native_ratio(net)
         sample = torch.zeros(1, bands, SAMPLE, SAMPLE, dtype=torch.float64)
         with torch.inference_mode():
             self.net = inner
@@ -177,13 +185,9 @@ class Merged(nn.Module):
             next(net.parameters()).device, memory_format=torch.channels_last
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, bands, rows, columns) to (batch, 1, rows, columns)."""
-        return self.from_means(block_mean(x, self.scale))
-
-    def from_means(self, means: Tensor) -> Tensor:
-        """The answer for an image of which the block means are known, of all its pixels."""
-        return upsample_logits(self.tail(self.net.features(means)), self.scale)
+    def forward(self, means: Tensor) -> Tensor:
+        """(batch, bands, rows, columns) means, to (batch, 1, rows p / q, columns p / q)."""
+        return upsample_logits(self.tail(self.net.features(means)), self.ratio)
 
 
 def collapse(tail: Callable[[Tensor], Tensor], channels: int) -> SubPixel:
@@ -218,10 +222,9 @@ def collapse(tail: Callable[[Tensor], Tensor], channels: int) -> SubPixel:
 
 def _differing_border(net: nn.Module, merged: Merged, bands: int) -> int:
     """Pixels along the edges in which `merged` differs from `net`, by experiment, in double."""
-    side = 48 * max(2, 2 * merged.scale)
     generator = torch.Generator().manual_seed(0)
-    image = torch.randn(1, bands, side, side, dtype=torch.float64, generator=generator)
-    expected = class_difference(net(image))
-    error = (merged(image) - expected).abs()[0, 0] > 1e-9 * expected.abs().max()
-    where = error.nonzero()
+    means = torch.randn(1, bands, TRIED, TRIED, dtype=torch.float64, generator=generator)
+    expected = class_difference(answer_from_means(net, merged.ratio)(means))
+    error = (merged(means) - expected).abs()[0, 0] > 1e-9 * expected.abs().max()
+    where, side = error.nonzero(), len(error)
     return int(torch.minimum(where, side - 1 - where).amin(dim=1).max()) + 1 if len(where) else 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -15,10 +17,11 @@ from geofcn import __version__
 from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation, pad_to
+from geofcn.core.resampling import FARTHEST, Ratio, area_sum, is_far
 from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import Scene
-from geofcn.models.nets import make_net
+from geofcn.models.nets import answer_from_means, make_net
 from geofcn.models.receptive_field import Geometry, probe
 
 # Colour interpretations that say nothing of what a band holds.
@@ -112,11 +115,15 @@ class Model:
         From the scene's values to the net's.
     metadata : ModelMetadata
         All the rest.
+    resampled : Ratio or None
+        How the net is shown scenes of another ground resolution than the training's, see
+        `at_resolution_of`; it is not kept in the model's file.
     """
 
     net: nn.Module
     normalisation: Normalisation
     metadata: ModelMetadata
+    resampled: Ratio | None = None
 
     def __repr__(self) -> str:
         about = self.metadata
@@ -135,12 +142,50 @@ class Model:
         Probed, once in a process, from a fresh net made with the metadata's arguments: they depend
         on the architecture, not on the weights.
         """
-        return net_geometry(
-            self.metadata.net,
-            len(self.metadata.colours),
-            self.metadata.scale,
-            self.metadata.upsample,
-        )
+        about = self.metadata
+        bands = len(about.colours)
+        if self.resampled is None:
+            return net_geometry(about.net, bands, about.scale, about.upsample)
+        return net_geometry(about.net, bands, 1, about.upsample).resampled(self.resampled)
+
+    @property
+    def ratio(self) -> Ratio:
+        """How many pixels of a scene a pixel is wide that the net sees."""
+        return self.resampled or Ratio(self.metadata.scale)
+
+    def at_resolution_of(self, scene: Scene) -> Model:
+        """The model with the ratio by which its net sees a scene as it saw that of the training.
+
+        Net pixels are as wide on the ground as in training, to 5 % where eighths of a pixel
+        allow it. The ratio is the model's scale where the scene's resolution is that of the
+        training, or one of them is not known, or the normalisation is a mean image, which is made
+        of pixels.
+
+        Raises
+        ------
+        ModelError
+            Where the resolutions differ by more than a factor of FARTHEST.
+        """
+        resolution, trained = ground_resolution(scene.grid), self.metadata.resolution
+        if not (resolution and trained) or self.normalisation.mean.shape[1] > 1:
+            return replace(self, resampled=None)
+        if is_far(resolution, trained):
+            raise ModelError(
+                f"{scene.path}: it has {resolution:.3g} m per pixel, the model was trained at "
+                f"{trained:.3g} m; resample the scene to less than {FARTHEST} times of that, or "
+                "train on one like it."
+            )
+        ratio = Ratio.between(self.metadata.scale, trained, resolution)
+        return replace(self, resampled=None if ratio == Ratio(self.metadata.scale) else ratio)
+
+    def side(self, pixels: int) -> int:
+        """A side of `pixels` pixels at the training's resolution, in pixels of the scene.
+
+        For windows that are computed as a whole: fewer pixels where those of the scene are larger,
+        as many where they are smaller; rounded up to the stride.
+        """
+        coarser = min(1, self.ratio.number / self.metadata.scale)
+        return round_up(math.ceil(pixels * coarser), self.geometry.stride)
 
     def predict(self, image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """House probability of a whole image by one forward pass of the plain net.
@@ -150,7 +195,8 @@ class Model:
         Parameters
         ----------
         image : (bands, rows, columns) array
-            In the units of the training scene.
+            In the units of the training scene, with pixels as wide on the ground; with those of a
+            scene by the model that `at_resolution_of` gives for it.
         valid : (rows, columns) bool array, optional
             False where blank; default: nowhere. Values that are not finite are blank as well.
 
@@ -187,15 +233,19 @@ class Model:
 
     def logits(self, prepared: np.ndarray) -> torch.Tensor:
         """(bands, rows, columns) float32, normalised, to (2, rows, columns) logits; one pass."""
+        answer: Callable[[torch.Tensor], torch.Tensor] = self.net
+        if self.resampled is not None:
+            prepared = area_sum(prepared, self.ratio, np.float32) / self.ratio.p**2
+            answer = answer_from_means(self.net, self.ratio)
         with torch.inference_mode():
-            return self.net(to_batch(prepared, self.net))[0].cpu()
+            return answer(to_batch(prepared, self.net))[0].cpu()
 
     def select_bands(self, scene: Scene) -> Scene:
         """A scene with the bands that this model was trained on, in its order.
 
         Bands are matched by colour interpretation where that is unambiguous, else by position, as
-        long as no band is then taken for one of another colour. A warning is logged where the
-        scene's resolution is far from that of the training.
+        long as no band is then taken for one of another colour. What the scene's resolution means
+        for the model is logged.
 
         Raises
         ------
@@ -218,12 +268,26 @@ class Model:
                 f"{scene.path}: its pixels are {scene.dtype}, the model was trained on "
                 f"{self.metadata.dtype}; convert the scene or train on one like it."
             )
-        self._compare_resolution(scene)
+        self._log_resolution(scene)
         return replace(scene, bands=bands, colours=colours)
 
-    def _compare_resolution(self, scene: Scene) -> None:
+    def _log_resolution(self, scene: Scene) -> None:
+        """Say how a scene is resampled, or that it should be and is not."""
         resolution, trained = ground_resolution(scene.grid), self.metadata.resolution
-        if resolution and trained and not 2 / 3 < resolution / trained < 3 / 2:
+        if not (resolution and trained):
+            return
+        ratio = self.at_resolution_of(scene).resampled
+        if ratio is not None:
+            log.info(
+                "%s has %.3g m per pixel: the net sees %s of them as one, %.3g m (%.3g m in "
+                "training).",
+                scene.name,
+                resolution,
+                ratio,
+                ratio.number * resolution,
+                self.metadata.scale * trained,
+            )
+        elif not 2 / 3 < resolution / trained < 3 / 2:
             log.warning(
                 "%s has %.3g m per pixel, the model was trained at %.3g m: expect poor results.",
                 scene.path,

@@ -13,10 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geofcn.core.resampling import Ratio, bilinear_sources
 from geofcn.errors import ModelError
 from geofcn.models.kernels import block_mean, conv_relu, conv_relu_max_pool2, max_pool2
 from geofcn.models.layers import CLASSES, DoubleConv, he_normal
 from geofcn.models.lite import Lite
+from geofcn.recipes import SCALES
 
 
 class FCNN(nn.Module):
@@ -143,18 +145,31 @@ class Scaled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, bands, rows, columns) to (batch, 2, rows, columns) logits."""
-        return self.from_means(block_mean(x, self.scale))
-
-    def from_means(self, means: Tensor) -> Tensor:
-        """Logits of an image of which the block means are known, as many as it has pixels."""
-        return upsample_logits(self.net(means), self.scale)
+        return upsample_logits(self.net(block_mean(x, self.scale)), Ratio(self.scale))
 
 
-def upsample_logits(logits: Tensor, scale: int) -> Tensor:
-    """(batch, n, rows, columns) to `scale` times as many rows and columns, bilinear."""
-    if scale == 1:
+def upsample_logits(logits: Tensor, ratio: Ratio) -> Tensor:
+    """(batch, n, rows, columns) to p / q times as many rows and columns, bilinear.
+
+    Rows and columns are multiples of q. Of a power of 2 torch computes the weights without
+    rounding; else they would depend on where in the image a pixel lies.
+    """
+    if ratio == Ratio(1):
         return logits
-    return F.interpolate(logits, scale_factor=scale, mode="bilinear", align_corners=False)
+    if ratio.number in SCALES:
+        return F.interpolate(logits, scale_factor=ratio.p, mode="bilinear", align_corners=False)
+    logits = logits.contiguous()
+    # Columns, which are slower to pick, while there are few rows.
+    for axis in (3, 2):
+        lower, upper, share = (
+            torch.from_numpy(array).to(logits.device)
+            for array in bilinear_sources(ratio, logits.shape[axis])
+        )
+        shares = share.to(logits.dtype).reshape(-1, *[1] * (3 - axis))
+        logits = torch.lerp(
+            logits.index_select(axis, lower), logits.index_select(axis, upper), shares
+        )
+    return logits
 
 
 def without_scaling(net: nn.Module) -> nn.Module:
@@ -162,9 +177,18 @@ def without_scaling(net: nn.Module) -> nn.Module:
     return net.net if isinstance(net, Scaled) else net
 
 
-def answer_from_means(net: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The net as a function of the block means it sees: of the pixels themselves at scale 1."""
-    return getattr(net, "from_means", net)
+def native_ratio(net: nn.Module) -> Ratio:
+    """How many pixels of its image a pixel is wide that the net sees."""
+    return Ratio(net.scale if isinstance(net, Scaled) else 1)
+
+
+def answer_from_means(net: nn.Module, ratio: Ratio) -> Callable[[Tensor], Tensor]:
+    """The net as a function of the means it sees, each of p / q pixels a side.
+
+    (batch, bands, rows, columns) to (batch, 2, rows p / q, columns p / q) logits.
+    """
+    inner = without_scaling(net)
+    return lambda means: upsample_logits(inner(means), ratio)
 
 
 def class_difference(logits: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,9 @@ from geofcn.runtime import keep_freed_memory
 # whatever the scale: small ones would leave it idle between its kernels.
 COMPUTE, COMPUTE_SCALE = 512, 4
 
-# But at least this many times the halo, for a net that looks far.
-HALOS = 8
+# But at least this many times the halo, for a net that looks far, as long as no more pixels than
+# these are read for it: a net may look very far in a scene of much smaller pixels than its own.
+HALOS, LARGEST = 8, 4096
 
 # Of a window that is partly blank, what is computed starts and ends on multiples of this: every
 # shape of a pass takes time to get ready for.
@@ -72,7 +74,7 @@ class Predictor:
         net = fold_batch_norm(model.net) if merge else model.net
         self.net = net if device is None else copy.deepcopy(net).to(device)
         merge = merge and has_linear_tail(self.net)
-        self.merged = Merged(self.net, model.normalisation.bands) if merge else None
+        self.merged = Merged(self.net, model.normalisation.bands, model.ratio) if merge else None
 
     def window(self, scene: Scene, write: Window) -> Prediction:
         """House probabilities of a window of a scene.
@@ -84,7 +86,8 @@ class Predictor:
         Parameters
         ----------
         scene : Scene
-            With the model's bands, see Model.fit.
+            With the model's bands, see Model.select_bands, and of the resolution that it is
+            made for, see Model.at_resolution_of.
         write : Window
             Starts on multiples of the net's stride, and ends on one or at the scene's edge.
 
@@ -126,14 +129,14 @@ class Predictor:
         `image` and `valid` are what the scene has of it, maybe without its last rows and columns.
         """
         image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
-        scale = self.model.metadata.scale
-        means = self.model.normalisation.block_means(image, valid, scale, read.row, read.col)
+        ratio = self.model.ratio
+        means = self.model.normalisation.area_means(image, valid, ratio, read.row, read.col)
         batch = to_batch(means, self.net)
         with torch.inference_mode():
             if self.merged is None:
-                difference = class_difference(answer_from_means(self.net)(batch))
+                difference = class_difference(answer_from_means(self.net, ratio)(batch))
             else:
-                difference = self.merged.from_means(batch)
+                difference = self.merged(batch)
                 self._redo_edges(difference, batch, self.merged.border, read, whole)
             return torch.sigmoid_(difference)[0, 0].cpu().numpy()
 
@@ -152,14 +155,14 @@ class Predictor:
             (3, "first", read.col == whole.col),
             (3, "last", read.right == whole.right),
         )
-        geometry, scale = self.model.geometry, self.model.metadata.scale
+        geometry, ratio = self.model.geometry, self.model.ratio
         for axis, side, on_edge in edges:
             border = min(width, difference.shape[axis])
             if not (on_edge and border):
                 continue
             strip = min(round_up(border + geometry.halo, geometry.stride), difference.shape[axis])
-            part = _end(means, axis, side, strip // scale)
-            answer = class_difference(answer_from_means(self.net)(part))
+            part = _end(means, axis, side, ratio.to_net(strip))
+            answer = class_difference(answer_from_means(self.net, ratio)(part))
             _end(difference, axis, side, border).copy_(_end(answer, axis, side, border))
 
 
@@ -186,15 +189,16 @@ def compute_window_side(model: Model, device: str = "cpu") -> int:
     """Side of the windows that a scene is computed in, in pixels of the scene.
 
     One answer for each kind of net and device, because float rounding depends on the shape of a
-    pass. Of what is computed at most a third is halo.
+    pass. Of what is computed at most a third is halo, but of windows of LARGEST pixels.
 
     Parameters
     ----------
     model : Model
-        Its scale, stride and halo count.
+        Its ratio, stride and halo count.
     device : str
         Type of a torch device: "cpu", "cuda" or "mps".
     """
-    geometry = model.geometry
-    scale = COMPUTE_SCALE if device != "cpu" else min(model.metadata.scale, COMPUTE_SCALE)
-    return round_up(max(COMPUTE * scale, HALOS * geometry.halo), geometry.stride)
+    geometry, ratio = model.geometry, model.ratio.number
+    scale = COMPUTE_SCALE * min(ratio, 1) if device != "cpu" else min(ratio, COMPUTE_SCALE)
+    far = min(HALOS * geometry.halo, LARGEST)
+    return round_up(max(math.ceil(COMPUTE * scale), far), geometry.stride)

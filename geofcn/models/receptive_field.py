@@ -7,6 +7,7 @@ that maps (batch, bands, rows, columns) to (batch, 2, rows, columns).
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from geofcn.core.resampling import Ratio
 from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
 
@@ -30,13 +32,28 @@ class Geometry:
     Attributes
     ----------
     stride : int
-        Windows must start on multiples of it and have multiples of it as sides; a power of 2.
+        Windows must start on multiples of it and have multiples of it as sides; a power of 2
+        where it was probed.
     halo : int
         Pixels to read around an aligned window; a multiple of `stride`.
+
+    Examples
+    --------
+    >>> Geometry(stride=2, halo=8).resampled(Ratio(7, 4))
+    Geometry(stride=7, halo=21)
     """
 
     stride: int
     halo: int
+
+    def resampled(self, ratio: Ratio) -> Geometry:
+        """That of a net which is shown a scene by a ratio, in pixels of that scene.
+
+        Bilinear enlargement of the logits looks one net pixel further than the net.
+        """
+        stride = math.lcm(self.stride, ratio.q)
+        halo = round_up(self.halo + 1, stride)
+        return Geometry(ratio.to_scene(stride), ratio.to_scene(halo))
 
 
 def probe(net: nn.Module, bands: int) -> Geometry:

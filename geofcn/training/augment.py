@@ -88,11 +88,14 @@ def _nearest(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     return np.rint(sums, out=sums).astype(np.intp)
 
 
-def random_affine(tilt: float, random: np.random.Generator) -> AffineSample:
-    """Draw an angle within `tilt` degrees, a zoom's logarithm within ZOOM, whether to mirror."""
+def random_affine(tilt: float, random: np.random.Generator, zoom: float = 1.0) -> AffineSample:
+    """Draw an angle within `tilt` degrees, a zoom's logarithm within ZOOM, whether to mirror.
+
+    What is drawn comes on top of `zoom`.
+    """
     limit = math.radians(tilt)
-    angle, zoom = random.uniform(-limit, limit), math.exp(random.uniform(-ZOOM, ZOOM))
-    return AffineSample(angle, zoom, bool(random.integers(2)))
+    angle, drawn = random.uniform(-limit, limit), math.exp(random.uniform(-ZOOM, ZOOM))
+    return AffineSample(angle, zoom * drawn, bool(random.integers(2)))
 
 
 def colour_jitter(image: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ from geofcn.core.calibration import ScoreCalibration, fit_scores
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import HOUSE, classify, houses_and_known, quantise
 from geofcn.core.ragged import intersection_over_union
-from geofcn.core.windows import Window
+from geofcn.core.windows import Window, blocks
 from geofcn.io.labels import LabelledScene
 from geofcn.models.model import Model
 from geofcn.models.predictor import Predictor
@@ -20,10 +20,11 @@ from geofcn.polygons.convert import to_shapely
 from geofcn.polygons.footprints import mean_probabilities, sweep_bands
 from geofcn.polygons.outline import DEFAULT_OUTLINE
 from geofcn.tracing.rings import Polygons
+from geofcn.training.validation import VALIDATION_WINDOW
 
 
 def calibrate_scores(
-    model: Model, windows: Sequence[tuple[LabelledScene, Window]], device: str
+    model: Model, extents: Sequence[tuple[LabelledScene, Window]], device: str
 ) -> ScoreCalibration | None:
     """Fit the scores of a model's footprints on labelled windows.
 
@@ -31,8 +32,8 @@ def calibrate_scores(
     ----------
     model : Model
         Houses are found at its threshold.
-    windows : sequence of (LabelledScene, Window)
-        With labels that the model was not trained on.
+    extents : sequence of (LabelledScene, Window)
+        With labels that the model was not trained on; see `validation_extents`.
     device : str
         Where the net is computed.
 
@@ -41,17 +42,22 @@ def calibrate_scores(
     ScoreCalibration or None
         None where no house is found, or the right ones are not the more probable ones.
     """
-    predictor = Predictor(model, merge=False, device=device)
     found: list[tuple[np.ndarray, np.ndarray]] = []
-    for source, window in windows:
-        prediction = predictor.window(source.scene, window)
-        truth, known = houses_and_known(source.labels.read(window))
-        counted = known & prediction.valid
-        houses = classify(prediction.probability, counted, model.metadata.threshold)
+    for source, extent in extents:
+        predictor = Predictor(model.at_resolution_of(source.scene), merge=False, device=device)
         pixel = ground_resolution(source.scene.grid)
         least = DEFAULT_OUTLINE.least_area(pixel is not None) / (pixel or 1) ** 2
-        quantised = quantise(prediction.probability)
-        found.append(judge(houses == HOUSE, quantised, truth & counted, least))
+        for window in blocks(extent, predictor.model.side(VALIDATION_WINDOW)):
+            truth, known = houses_and_known(source.labels.read(window))
+            if not known.any():
+                continue
+            prediction = predictor.window(source.scene, window)
+            counted = known & prediction.valid
+            houses = classify(prediction.probability, counted, model.metadata.threshold)
+            quantised = quantise(prediction.probability)
+            found.append(judge(houses == HOUSE, quantised, truth & counted, least))
+    if not found:
+        return None
     probability, right = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return fit_scores(probability, right)
 

@@ -13,11 +13,13 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.core.pixels import Normalisation, block_sum, houses_and_known
+from geofcn.core.pixels import Normalisation, houses_and_known
+from geofcn.core.resampling import Ratio, area_sum
 from geofcn.core.windows import Window, ceil_div
 from geofcn.recipes import Recipe
 from geofcn.runtime import cores
 from geofcn.training.augment import AffineSample, colour_jitter, random_affine, random_hflip
+from geofcn.training.layout import tile_layouts
 from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 from geofcn.training.trainer import Batch
 
@@ -26,6 +28,8 @@ from geofcn.training.trainer import Batch
 REGION_CELLS = 6
 # Prepared batches that wait for the optimiser, and tiles in them, at the least.
 AHEAD_BATCHES, AHEAD_TILES = 4, 16
+# A tile that is its window.
+AS_IT_IS = AffineSample(0.0, 1.0, False)
 
 
 def normalised_arrays(
@@ -47,9 +51,9 @@ def normalised_arrays(
     list of float32 array
         (bands, n / block, n / block), and twice (n / block, n / block).
     """
-    image = normalisation.block_means(tile.image, tile.valid, block)
+    image = normalisation.area_means(tile.image, tile.valid, Ratio(block))
     houses, known = (
-        block_sum(mask, block, np.uint16) / np.float32(block**2)
+        area_sum(mask, Ratio(block), np.uint16) / np.float32(block**2)
         for mask in houses_and_known(tile.labels)
     )
     return [image, houses, known]
@@ -79,6 +83,13 @@ def jitter_window(
     row = max(0, min(window.row + int(rows), height - side))
     col = max(0, min(window.col + int(cols), width - side))
     return Window(row, col, side, side)
+
+
+def _centred(source_window: SourceWindow, side: int) -> SourceWindow:
+    """The window of `side` x `side` pixels with the same middle, as nearly as whole pixels can."""
+    source, window = source_window
+    margin = (window.height - side) // 2
+    return SourceWindow(source, Window(window.row + margin, window.col + margin, side, side))
 
 
 class BatchLoader:
@@ -118,9 +129,8 @@ class BatchLoader:
         self.threads = threads or cores()
         self.region_cells = region_cells
         self._normalisation = normalisation
-        self._blocked = [
-            SourceWindow(number, window.grow(recipe.tile)) for number, window in held_out
-        ]
+        self._layouts = tile_layouts(tiles.sources, recipe)
+        self._held_out = held_out
         self._all_fit = tiles.total_bytes() <= tiles.budget
 
     def __len__(self) -> int:
@@ -202,29 +212,30 @@ class BatchLoader:
     def _augmented(self, epoch: int, number: int) -> list[np.ndarray]:
         """Image, houses and known of a tile as it is seen in an epoch."""
         source_window, recipe = self.windows[number], self.recipe
+        upright = AffineSample(0.0, self._layouts[source_window.source].zoom, False)
         if recipe.augment == "none":
-            return self._normalised(self.tiles.read(source_window))
+            return self._sampled(_centred(source_window, upright.side(recipe.tile)), upright)
         random = np.random.default_rng([recipe.seed, epoch, number])
         if recipe.augment == "all":
-            sample = random_affine(recipe.tilt, random)
+            sample = random_affine(recipe.tilt, random, upright.zoom)
             moved = self._jitter(source_window, sample.side(recipe.tile), random)
             if moved is not None:
-                return self._warped(self.tiles.read(moved), sample, random)
-        moved = self._jitter(source_window, recipe.tile, random) or source_window
-        arrays = self._normalised(self.tiles.read(moved))
+                image, houses, known = self._sampled(moved, sample)
+                return [colour_jitter(image, random), houses, known]
+        side = upright.side(recipe.tile)
+        moved = self._jitter(source_window, side, random) or _centred(source_window, side)
+        arrays = self._sampled(moved, upright)
         if recipe.augment == "moves":
             return arrays
         image, houses, known = random_hflip(arrays, random)
         return [colour_jitter(image, random), houses, known]
 
-    def _warped(
-        self, tile: TrainingTile, sample: AffineSample, random: np.random.Generator
-    ) -> list[np.ndarray]:
-        tile = TrainingTile(*sample.take([tile.image, tile.valid, tile.labels], self.recipe.tile))
-        image, houses, known = self._normalised(tile)
-        return [colour_jitter(image, random), houses, known]
-
-    def _normalised(self, tile: TrainingTile) -> list[np.ndarray]:
+    def _sampled(self, source_window: SourceWindow, sample: AffineSample) -> list[np.ndarray]:
+        """Image, houses and known of the tile that is sampled from a window."""
+        tile = self.tiles.read(source_window)
+        if sample != AS_IT_IS:
+            arrays = sample.take([tile.image, tile.valid, tile.labels], self.recipe.tile)
+            tile = TrainingTile(*arrays)
         return normalised_arrays(tile, self._normalisation, self.recipe.scale)
 
     def _jitter(
@@ -233,7 +244,9 @@ class BatchLoader:
         """Another window of `side` pixels near by; None where it meets what is scored."""
         source, window = source_window
         whole = self.tiles.sources[source].scene.window
-        moved = jitter_window(window, side, self.recipe.stride, *whole.shape, random)
-        if any(n == source and moved.intersect(blocked).pixels for n, blocked in self._blocked):
+        layout = self._layouts[source]
+        moved = jitter_window(window, side, layout.stride, *whole.shape, random)
+        near = moved.grow(layout.tile)
+        if any(number == source and near.intersect(out).pixels for number, out in self._held_out):
             return None
         return SourceWindow(source, moved)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.core.pixels import BLANK, houses_and_known
-from geofcn.core.windows import Window, blocks, round_up
+from geofcn.core.windows import Window, blocks
 from geofcn.defaults import BEST_F1
 from geofcn.io.labels import LabelledScene
 from geofcn.models.model_file import load_model
@@ -42,7 +42,7 @@ def write_overlay(source: LabelledScene, folder: Path, progress: Progress) -> No
     shape = math.ceil(scene.height / step), math.ceil(scene.width / step)
     predicted, labels = np.zeros(shape, bool), np.full(shape, np.uint8(BLANK))
     with progress("painting the overlay", scene.window.pixels, "px") as bar:
-        for window in blocks(scene.window, round_up(VALIDATION_WINDOW, model.geometry.stride)):
+        for window in blocks(scene.window, model.side(VALIDATION_WINDOW)):
             mask = predictor.window(scene, window).probability >= model.metadata.threshold
             # Every step-th pixel of the scene, counted from its corner.
             row, col = -window.row % step, -window.col % step

@@ -77,7 +77,12 @@ def with_parents(options: Mapping[str, Any], parent: Model, path: StrPath) -> di
 
 def _fixed(parent: Model) -> dict[str, Any]:
     about = parent.metadata
-    fixed: dict[str, Any] = {"net": about.net, "scale": about.scale, "upsample": about.upsample}
+    fixed: dict[str, Any] = {
+        "net": about.net,
+        "scale": about.scale,
+        "upsample": about.upsample,
+        "resolution": about.resolution,
+    }
     period = parent.normalisation.mean.shape[-1]
     if period == 1:
         return {**fixed, "normalise": "bands"}

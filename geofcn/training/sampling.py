@@ -19,6 +19,7 @@ from geofcn.executors import stream
 from geofcn.io.labels import LabelledScene
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
+from geofcn.training.layout import tile_layouts
 from geofcn.training.statistics import MeanImage
 from geofcn.training.survey import Counts, Survey
 from geofcn.training.tiles import SourceWindow, TileCache
@@ -87,14 +88,16 @@ def select(
     LabelsError
         Where no tile, or only one class, is left to learn.
     """
-    blocked = _cells_near(held_out, recipe.tile)
+    layouts = tile_layouts(tiles.sources, recipe)
     bands = len(tiles.sources[0].scene.bands)
     windows: list[SourceWindow] = []
     candidates = houses = known = 0
     for number, source in enumerate(tiles.sources):
-        scene, counts = source.scene, statistics.counts[number]
-        for window in training_windows(scene.height, scene.width, recipe.tile, recipe.stride):
-            if not blocked.isdisjoint(_cells(number, window, recipe.tile)):
+        scene, counts, layout = source.scene, statistics.counts[number], layouts[number]
+        near = (block for of, block in held_out if of == number)
+        blocked = _cells_near(near, layout.tile)
+        for window in training_windows(scene.height, scene.width, layout.tile, layout.stride):
+            if not blocked.isdisjoint(_cells(window, layout.tile)):
                 continue
             candidates += 1
             values, with_house, labelled = counts.over(window)
@@ -121,16 +124,16 @@ def _mean_image(
     return total.normalisation()
 
 
-def _cells(number: int, window: Window, size: int) -> Iterator[tuple[int, int, int]]:
-    """The squares of `size` x `size` pixels that a window of source `number` touches."""
+def _cells(window: Window, size: int) -> Iterator[tuple[int, int]]:
+    """The squares of `size` x `size` pixels that a window touches."""
     for row in range(window.row // size, (window.bottom - 1) // size + 1):
         for col in range(window.col // size, (window.right - 1) // size + 1):
-            yield number, row, col
+            yield row, col
 
 
-def _cells_near(held_out: Iterable[SourceWindow], size: int) -> set[tuple[int, int, int]]:
+def _cells_near(held_out: Iterable[Window], size: int) -> set[tuple[int, int]]:
     """The squares of the held-out blocks, which are made of whole ones, and those around them."""
-    return {cell for number, block in held_out for cell in _cells(number, block.grow(size), size)}
+    return {cell for block in held_out for cell in _cells(block.grow(size), size)}
 
 
 def _refuse_one_class(sources: Sequence[LabelledScene], share: float, labelled: int) -> None:
@@ -179,16 +182,15 @@ def held_out_blocks(
         return []
     return [
         SourceWindow(number, block)
-        for number, source in enumerate(sources)
-        for part in blocks(source.scene.window, PART_TILES * recipe.tile)
-        for block in _corner(part, statistics.counts[number], recipe)
+        for number, layout in enumerate(tile_layouts(sources, recipe))
+        for part in blocks(sources[number].scene.window, PART_TILES * layout.tile)
+        for block in _corner(part, statistics.counts[number], layout.tile, recipe.validate_fraction)
     ]
 
 
-def _corner(part: Window, counts: Counts, recipe: Recipe) -> list[Window]:
+def _corner(part: Window, counts: Counts, tile: int, fraction: float) -> list[Window]:
     """One corner of `part`; none where it is too small to give one up, or holds no house there."""
-    tile = recipe.tile
-    height, width = (_side(length, tile, recipe.validate_fraction) for length in part.shape)
+    height, width = (_side(length, tile, fraction) for length in part.shape)
     if height >= part.height or width >= part.width:
         return []
     corners = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import gcd
@@ -17,6 +18,7 @@ from geofcn.executors import stream
 from geofcn.io.files import write_whole
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
+from geofcn.training.layout import tile_layouts
 from geofcn.training.statistics import BandMoments
 from geofcn.training.tiles import SourceWindow, TileCache
 
@@ -101,31 +103,32 @@ def survey(tiles: TileCache, recipe: Recipe, progress: Progress = silent) -> Sur
     tiles : TileCache
         Of the scenes; nothing is kept in it.
     recipe : Recipe
-        Tile and stride, whose greatest common divisor is the side of a cell.
+        Tile and stride; the greatest common divisor of a scene's is the side of its cells.
     progress : callable
         Told of the pixels that are read.
     """
-    cell = gcd(recipe.tile, recipe.stride)
-    side = round_up(SURVEYED, cell)
+    layouts = tile_layouts(tiles.sources, recipe)
+    cells = [gcd(layout.tile, layout.stride) for layout in layouts]
     scenes = [source.scene for source in tiles.sources]
     extents = [
-        Window(0, 0, round_up(scene.height, recipe.tile), round_up(scene.width, recipe.tile))
-        for scene in scenes
+        Window(0, 0, round_up(scene.height, layout.tile), round_up(scene.width, layout.tile))
+        for scene, layout in zip(scenes, layouts, strict=True)
     ]
     windows = [
         SourceWindow(number, block)
         for number, extent in enumerate(extents)
-        for block in blocks(extent, side)
+        for block in blocks(extent, round_up(SURVEYED, cells[number]))
     ]
     counts = [
         Counts(cell, *np.zeros((3, extent.height // cell, extent.width // cell), np.int64))
-        for extent in extents
+        for cell, extent in zip(cells, extents, strict=True)
     ]
     moments = BandMoments.none(len(scenes[0].bands))
     pixels = sum(window.pixels for _, window in windows)
     with progress("looking at the scenes", pixels, "px") as bar:
-        results = stream(partial(_count, tiles, cell), windows)
+        results = stream(partial(_count, tiles, cells), windows)
         for (number, window), (counted, added) in zip(windows, results, strict=True):
+            cell = cells[number]
             part = Window(
                 window.row // cell, window.col // cell, window.height // cell, window.width // cell
             ).slices
@@ -180,7 +183,7 @@ def load_survey(path: Path, key: str) -> Survey | None:
 
 
 def _count(
-    tiles: TileCache, cell: int, source_window: SourceWindow
+    tiles: TileCache, cells: Sequence[int], source_window: SourceWindow
 ) -> tuple[dict[str, np.ndarray], BandMoments]:
     """Counts of the cells of a window, by name, and the moments of its pixels."""
     tile = tiles.read_once(source_window)
@@ -191,7 +194,7 @@ def _count(
         "known": known,
     }
     return (
-        {name: _sums(array, cell) for name, array in counted.items()},
+        {name: _sums(array, cells[source_window.source]) for name, array in counted.items()},
         BandMoments.of(tile.image, tile.valid),
     )
 

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation
+from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.files import StrPath
@@ -30,6 +31,7 @@ from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.house_scores import calibrate_scores
+from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
@@ -42,7 +44,7 @@ from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer
 from geofcn.training.tiles import SourceWindow, TileCache
 from geofcn.training.trainer import Trainer
-from geofcn.training.validation import Damping, make_validator, validation_windows
+from geofcn.training.validation import Damping, make_validator, validation_extents
 
 # The survey of the scenes, kept in the run's folder for the next training on them.
 SURVEY = "survey.npz"
@@ -97,10 +99,11 @@ def train(
     output : path
         The run's folder.
     and_ : sequence of (path, path)
-        Further scenes and their labels.
+        Further scenes and their labels; of another ground resolution, they are seen at that of the
+        first.
     from_ : path, optional
-        A model to start from instead of random weights: the new one has its net, its normalisation
-        and its bands.
+        A model to start from instead of random weights: the new one has its net, its normalisation,
+        its bands and the ground resolution of its training.
     recipe : {"default", "exercise", "teach"}, optional
         Where the other options start from; default: "teach" with `from_`, else "default".
     net : {"lite", "unet", "fcnn", "fcnn2"}, optional
@@ -171,6 +174,7 @@ def train(
     if parent is not None:
         opened = [replace(pair, scene=parent.select_bands(pair.scene)) for pair in opened]
     _refuse_unlike(opened)
+    _compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
     validation = opened[len(sources) :] or sources
     settings = _with_scale(settings, sources[0], stride is None)
@@ -226,8 +230,8 @@ def train(
     tiles.forget()
     give_back_freed_memory()  # before the overlay takes its own
     if settings.normalise != "image":
-        windows = validation_windows(validation_tiles, selection.held_out)
-        run.calibrate_scores(lambda kept: calibrate_scores(kept, windows, target.type))
+        extents = validation_extents(validation_tiles, selection.held_out)
+        run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type))
     run.plot(state)
     write_overlay(sources[0], run.folder, progress)
     run.finish()
@@ -291,7 +295,10 @@ def _fingerprint(
         "geofcn": __version__,
         "torch": torch.__version__,
         "device": device.type,
-        "sources": [_identity(source) for source in sources],
+        "sources": [
+            _identity(source) + ([layout.zoom] if layout.zoom != 1 else [])
+            for source, layout in zip(sources, tile_layouts(sources, recipe), strict=True)
+        ],
         "recipe": recipe.to_json(),
         "parent": parent and [model_digest(parent), parent.metadata.threshold],
     }
@@ -315,7 +322,8 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
     key = json.dumps(
         [
             [_identity(source) for source in tiles.sources],
-            [recipe.tile, recipe.stride, recipe.normalise == "image"],
+            [astuple(layout) for layout in tile_layouts(tiles.sources, recipe)],
+            recipe.normalise == "image",
         ],
         default=str,
     )
@@ -384,6 +392,32 @@ def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
                 f"{first.path} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
                 "kind."
             )
+
+
+def _compare_resolutions(
+    sources: Sequence[LabelledScene], recipe: Recipe, parent: Model | None
+) -> None:
+    """Say which scenes have another ground resolution than the first, or than the parent's.
+
+    Raise UsageError for one that the recipe cannot make up for; a mean image, which is made of
+    pixels, for none.
+    """
+    wanted, whose = ground_resolution(sources[0].scene.grid), sources[0].scene.name
+    if parent is not None:
+        wanted, whose = parent.metadata.resolution, "the training of the model to start from"
+    for source in sources:
+        resolution = ground_resolution(source.scene.grid)
+        if not (wanted and resolution) or is_same(wanted, resolution):
+            continue
+        found = f"{source.scene.path}: it has {resolution:.3g} m per pixel, {whose} {wanted:.3g} m"
+        if recipe.normalise == "image":
+            raise UsageError(
+                f"{found}; a mean image needs scenes of one resolution: resample one of them, or "
+                "train by --recipe default."
+            )
+        if is_far(wanted, resolution):
+            raise UsageError(f"{found}; resample it to less than {FARTHEST} times of that.")
+        log.info("%s; it is seen at that.", found)
 
 
 def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:

@@ -15,13 +15,13 @@ from geofcn.core.windows import Window, blocks, training_windows
 from geofcn.io.labels import LabelledScene
 from geofcn.models.model import Model
 from geofcn.models.predictor import Predictor
-from geofcn.recipes import Recipe
+from geofcn.recipes import NET_RESOLUTION, Recipe
 from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 
-# Windows that are predicted one by one for scores and overlay, pixels a side.
+# Windows that are predicted one by one for scores and overlay, pixels a side, see Model.side.
 VALIDATION_WINDOW = 1024
-# Of a house, in pixels of the net: 150 square metres at geofcn.recipes.NET_RESOLUTION.
-HOUSE_PIXELS = 300
+# Of a house, in square metres on the ground.
+HOUSE_AREA = 150
 # Houses that move the threshold of a model half way to the one that is best for them.
 HALF_WAY = 20
 
@@ -111,10 +111,12 @@ def score_windows(
 ) -> Validator:
     """Make a validator that predicts windows as parts of their whole scenes.
 
+    A scene of another resolution than the training's first is shown to the net as in inference.
+
     Parameters
     ----------
     windows : sequence of (LabelledScene, Window)
-        To score on.
+        To score on, of any size; they start on multiples of the net's stride.
     damping : Damping, optional
         Of the threshold; default: it is the one found.
 
@@ -127,18 +129,21 @@ def score_windows(
 
     def validate_model(model: Model) -> ValidationScores:
         curves: dict[str, ScoreCurve] = {}
-        predictor = Predictor(model, merge=False)
-        for source, window in windows:
-            truth, known = houses_and_known(source.labels.read(window))
-            if not known.any():  # most of a scene that is labelled in a corner
-                continue
-            prediction = predictor.window(source.scene, window)
+        for source, extent in windows:
+            predictor = Predictor(model.at_resolution_of(source.scene), merge=False)
             curve = curves.setdefault(source.scene.path, ScoreCurve())
-            curve.add(prediction.probability, truth, known & prediction.valid)
+            for window in blocks(extent, predictor.model.side(VALIDATION_WINDOW)):
+                truth, known = houses_and_known(source.labels.read(window))
+                if not known.any():  # most of a scene that is labelled in a corner
+                    continue
+                prediction = predictor.window(source.scene, window)
+                curve.add(prediction.probability, truth, known & prediction.valid)
         threshold, counts = best_threshold(list(curves.values()))
         total = sum(curves.values(), ScoreCurve())
         if damping is not None:
-            houses = total.houses.sum() / model.metadata.scale**2 / HOUSE_PIXELS
+            # The parent's pixels, or such as its net would be given, stand for the scenes'.
+            pixel = model.metadata.resolution or NET_RESOLUTION["unet"] / model.metadata.scale
+            houses = total.houses.sum() * pixel**2 / HOUSE_AREA
             threshold = damping.settle(threshold, float(houses))
             counts = total.at(math.ceil(threshold * total.STEPS))
         return ValidationScores(
@@ -174,24 +179,20 @@ def make_validator(
             for window in _padded_tiles(extent, recipe.tile)
         ]
         return score_tiles(lambda: map(tiles.read, padded))
-    return score_windows(validation_windows(tiles, held_out), damping)
+    return score_windows(validation_extents(tiles, held_out), damping)
 
 
-def validation_windows(
+def validation_extents(
     tiles: TileCache, held_out: Sequence[SourceWindow]
 ) -> list[tuple[LabelledScene, Window]]:
-    """The windows to score on, of VALIDATION_WINDOW pixels a side at the most.
+    """What is scored: the windows held out, or the whole scenes where there are none.
 
     Parameters
     ----------
     tiles, held_out
         As `make_validator` takes them.
     """
-    return [
-        (tiles.sources[number], window)
-        for number, extent in _extents(tiles, held_out)
-        for window in blocks(extent, VALIDATION_WINDOW)
-    ]
+    return [(tiles.sources[number], extent) for number, extent in _extents(tiles, held_out)]
 
 
 def _extents(tiles: TileCache, held_out: Sequence[SourceWindow]) -> list[SourceWindow]:

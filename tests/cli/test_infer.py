@@ -1,8 +1,11 @@
 """geofcn infer"""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import Resampling
 from rasterio.features import rasterize
 from rio_cogeo.cogeo import cog_validate
 
@@ -195,3 +198,54 @@ def test_options_that_would_do_nothing_are_refused(geofcn_command, trained, tmp_
     result = geofcn_command("infer", *given, "--co", "FOO=BAR", code=2)
     assert "--co FOO" in result.stderr
     assert not (tmp_path / "m.tif").exists()
+
+
+def shrink(scene: Path, path: Path, pixel: float) -> None:
+    """Write a scene with pixels of `pixel` map units, means of those it has."""
+    with rasterio.open(scene) as source:
+        factor = source.transform.a / pixel
+        shape = round(source.height * factor), round(source.width * factor)
+        image = source.read(out_shape=(source.count, *shape), resampling=Resampling.average)
+        transform = source.transform * rasterio.Affine.scale(1 / factor)
+        profile = source.profile | {"height": shape[0], "width": shape[1], "transform": transform}
+    with rasterio.open(path, "w", **profile) as reduced:
+        reduced.write(image)
+
+
+def test_a_scene_of_another_resolution_is_shown_to_the_net_as_in_training(
+    geofcn_command, trained, outputs, tmp_path
+):
+    scene, mask = tmp_path / "scene.tif", tmp_path / "mask.tif"
+    shrink(trained / "scene.tif", scene, 0.3)
+    model = trained / "run" / "best-f1.safetensors"
+    options = ["--model", model, "--verify", 4, "--overwrite"]
+    result = geofcn_command("infer", scene, mask, *options, "-v")
+    assert "the net sees 11/8 of them as one, 0.413 m (0.4 m in training)" in result.output
+    assert ": 0 differ" in result.output
+    with rasterio.open(scene) as source, rasterio.open(mask) as output:
+        assert (output.crs, output.transform) == (source.crs, source.transform)
+        assert output.shape == source.shape
+        assert output.tags()["GEOFCN_SCALE"] == "11/8"
+    assert cog_validate(mask, strict=True)[0]
+    with rasterio.open(outputs / "mask.tif") as native:
+        assert "GEOFCN_SCALE" not in native.tags()
+    f1, expected = (
+        geofcn.evaluate(file, trained / "labels.gpkg").pixels.f1
+        for file in (mask, outputs / "mask.tif")
+    )
+    assert expected > 0.4 and f1 > expected - 0.05
+    before = mask.read_bytes()
+    geofcn_command("infer", scene, mask, *options, "--tile", 1)
+    assert mask.read_bytes() == before
+
+
+def test_a_scene_of_a_far_resolution_is_refused(geofcn_command, trained, tmp_path):
+    shrink(trained / "scene.tif", tmp_path / "far.tif", 2)
+    model = trained / "run" / "best-f1.safetensors"
+    for verb in (
+        ["infer", tmp_path / "far.tif", tmp_path / "m.tif"],
+        ["info", tmp_path / "far.tif"],
+    ):
+        result = geofcn_command(*verb, "--model", model, code=1)
+        assert "far.tif: it has 2 m per pixel, the model was trained at 0.2 m" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["far.tif"]

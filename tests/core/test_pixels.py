@@ -10,7 +10,6 @@ from geofcn.core.pixels import (
     BLANK,
     HOUSE,
     Normalisation,
-    block_sum,
     classify,
     classify_quantised,
     houses_and_known,
@@ -19,6 +18,7 @@ from geofcn.core.pixels import (
     pad_to,
     quantise,
 )
+from geofcn.core.resampling import Ratio
 
 ALL_VALID = np.ones((4, 4), bool)
 
@@ -76,15 +76,6 @@ def test_the_rule_is_more_than_half_of_the_values(zeros, bits):
     assert tile_is_kept(image, valid) == (blank <= 8)
 
 
-def test_block_sums_by_hand():
-    image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
-    assert (block_sum(image, 2, np.uint16) == [[[10, 18], [42, 50]]]).all()
-    assert (block_sum(image, 4, np.uint16) == 120).all()
-    assert (block_sum(image, 1, np.float32) == image).all()
-    bright = np.full((3, 16, 16), 255, np.uint8)
-    assert (block_sum(bright, 16, np.uint16) == 256 * 255).all(), "as far as uint16 goes"
-
-
 @given(
     size=st.sampled_from([1, 2, 4, 5, 8, 10]), seed=st.integers(0, 99),
     period=st.sampled_from([1, 3]),
@@ -101,7 +92,30 @@ def test_block_means_are_those_of_the_normalised_image(size, seed, period, dtype
     normalisation = Normalisation(mean, np.array([3, 70], np.float32))
     pixels = normalisation.apply(image, valid, row, col)
     expected = pixels.reshape(2, 3, size, 2, size).mean(axis=(2, 4))
-    means = normalisation.block_means(image, valid, size, row, col)
+    means = normalisation.area_means(image, valid, Ratio(size), row, col)
+    assert means.dtype == np.float32
+    np.testing.assert_allclose(means, expected, atol=2e-5 * 255 / 3, rtol=1e-5)
+
+
+@given(
+    ratio=st.sampled_from([Ratio(3, 2), Ratio(7, 4), Ratio(1, 2), Ratio(5, 8), Ratio(17, 8)]),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
+    blank=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_area_means_are_those_of_the_image_in_smaller_pixels(ratio, dtype, blank, seed):
+    """Each pixel as q x q pixels, and a net pixel the mean of p x p of these."""
+    random = np.random.default_rng(seed)
+    image = random.integers(0, 255, (2, 3 * ratio.p, 2 * ratio.p)).astype(dtype)
+    valid = random.random(image.shape[1:]) < (0.7 if blank else 2)
+    if dtype == "float32":
+        image[:, ~valid] = np.nan
+    mean = random.uniform(50, 150, (2, 1, 1)).astype(np.float32)
+    normalisation = Normalisation(mean, np.array([3, 70], np.float32))
+    fine = np.kron(normalisation.apply(image, valid, 0, 0), np.ones((ratio.q, ratio.q)))
+    rows, cols = (side // ratio.p for side in fine.shape[1:])
+    expected = fine.reshape(2, rows, ratio.p, cols, ratio.p).mean(axis=(2, 4))
+    means = normalisation.area_means(image, valid, ratio)
     assert means.dtype == np.float32
     np.testing.assert_allclose(means, expected, atol=2e-5 * 255 / 3, rtol=1e-5)
 

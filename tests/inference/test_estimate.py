@@ -20,11 +20,11 @@ def scene(write_raster):
 
 
 def test_an_estimate_names_the_model_and_counts_its_windows(scene, make_model):
-    metadata = {"threshold": 0.3, "scenes": ("a.tif", "b.tif"), "resolution": 0.25}
+    metadata = {"threshold": 0.3, "scenes": ("a.tif", "b.tif"), "resolution": 0.2}
     model = make_model("fcnn2", **metadata)
     estimate = estimate_inference(scene, model)
     assert (estimate.net, estimate.scale, estimate.threshold) == ("fcnn2", 1, 0.3)
-    assert (estimate.trained_on, estimate.trained_at_m) == (["a.tif", "b.tif"], 0.25)
+    assert (estimate.trained_on, estimate.trained_at_m) == (["a.tif", "b.tif"], 0.2)
     assert (estimate.stride, estimate.halo) == (model.geometry.stride, model.geometry.halo)
     side = compute_window_side(model, "cpu")
     assert side == 512
@@ -32,6 +32,13 @@ def test_an_estimate_names_the_model_and_counts_its_windows(scene, make_model):
     assert estimate.compute_windows == 2 * 3
     # The upper row of them is blank as a whole.
     assert estimate.compute_windows_blank == 3
+
+
+def test_the_scale_and_the_windows_are_those_for_the_scenes_resolution(scene, make_model):
+    estimate = estimate_inference(scene, make_model("fcnn2", scale=2, resolution=0.15))
+    assert (estimate.scale, estimate.stride, estimate.halo) == (1.5, 3, 15)
+    assert estimate.compute_window == 768
+    assert estimate_inference(scene, make_model("fcnn2", scale=2, resolution=0.2)).scale == 2
 
 
 def test_bytes_are_those_of_the_file_and_of_a_mask_that_packs_well(scene, make_model):

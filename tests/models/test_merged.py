@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from geofcn.core.resampling import Ratio
+from geofcn.models.kernels import block_mean
 from geofcn.models.merged import (
     GROUP,
     Merged,
@@ -13,7 +15,7 @@ from geofcn.models.merged import (
     group_cells,
     has_linear_tail,
 )
-from geofcn.models.nets import Scaled, class_difference, make_net
+from geofcn.models.nets import Scaled, answer_from_means, class_difference, make_net
 
 
 @pytest.mark.parametrize("shape", [(24, 32), (26, 34), (28, 22)])
@@ -27,7 +29,7 @@ def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale, sha
     merged = Merged(net, 2)
     x = torch.randn(1, 2, *(side * scale for side in shape))
     with torch.inference_mode():
-        expected, difference = class_difference(net(x)), merged(x)
+        expected, difference = class_difference(net(x)), merged(block_mean(x, scale))
     assert difference.shape == expected.shape
     inside = (
         ...,
@@ -38,13 +40,17 @@ def test_a_merged_net_is_the_plain_one_but_for_its_border(name, mode, scale, sha
     torch.testing.assert_close(difference[inside], expected[inside], rtol=1e-4, atol=1e-4)
 
 
-def test_a_merged_net_takes_pixels_or_their_block_means():
-    net = make_net("fcnn2", 1, 2).eval()
-    merged = Merged(net, 1)
-    image = torch.randn(1, 1, 32, 48)
-    means = F.avg_pool2d(image, 2)
+@pytest.mark.parametrize("ratio", [Ratio(3), Ratio(7, 4), Ratio(3, 8)])
+def test_a_merged_net_enlarges_its_answer_by_the_ratio_asked_for(ratio):
+    net = make_net("fcnn2", 2, 4).eval()
+    merged = Merged(net, 2, ratio)
+    means = torch.randn(1, 2, 48, 64)
     with torch.inference_mode():
-        torch.testing.assert_close(merged(image), merged.from_means(means), rtol=1e-4, atol=1e-5)
+        expected = class_difference(answer_from_means(net, ratio)(means))
+        difference = merged(means)
+    assert difference.shape == (1, 1, ratio.to_scene(48), ratio.to_scene(64))
+    inside = (..., *[slice(merged.border, -merged.border)] * 2)
+    torch.testing.assert_close(difference[inside], expected[inside], rtol=1e-4, atol=1e-4)
 
 
 def test_merging_leaves_the_net_as_it_was():

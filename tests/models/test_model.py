@@ -9,6 +9,8 @@ import torch
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
+from geofcn.core.pixels import Normalisation
+from geofcn.core.resampling import Ratio
 from geofcn.errors import ModelError
 from geofcn.io.scene import open_scene
 from geofcn.models.model import net_geometry, to_batch
@@ -174,17 +176,80 @@ def test_another_pixel_type_is_refused(make_model, write_raster):
         make_model().select_bands(scene)
 
 
-def test_another_ground_resolution_is_pointed_out(make_model, write_raster, caplog):
-    scene = open_scene(write_raster("a.tif", np.ones((3, 4, 4), np.uint8)))
-    with caplog.at_level(logging.WARNING, "geofcn"):
-        make_model(resolution=0.25).select_bands(scene)
+# --- scenes of another ground resolution ---
+
+
+def scene_of(write_raster, pixel: float, **profile):
+    """A small scene of `pixel` metres per pixel."""
+    grid = {"transform": from_origin(5e5, 5e6, pixel, pixel), **profile}
+    return open_scene(write_raster(f"{pixel}.tif", np.ones((3, 4, 4), np.uint8), **grid))
+
+
+@pytest.mark.parametrize(
+    ("pixel", "ratio", "geometry"),
+    [
+        (0.2, Ratio(2), Geometry(4, 16)),
+        (0.209, Ratio(2), Geometry(4, 16)),
+        (0.4, Ratio(1), Geometry(2, 10)),
+        (0.25, Ratio(13, 8), Geometry(13, 26)),
+        (1.5, Ratio(1, 4), Geometry(1, 3)),
+        (0.03, Ratio(13), Geometry(26, 130)),
+    ],
+)
+def test_a_net_sees_the_ground_resolution_of_the_training(
+    make_model, write_raster, pixel, ratio, geometry
+):
+    model = make_model("fcnn2", 3, 2, resolution=0.2)
+    resampled = model.at_resolution_of(scene_of(write_raster, pixel))
+    assert (resampled.ratio, resampled.geometry) == (ratio, geometry)
+    assert (resampled.resampled is None) == (ratio == Ratio(2))
+    assert resampled.at_resolution_of(scene_of(write_raster, 0.2)).ratio == Ratio(2)
+
+
+def test_what_the_net_sees_is_said_once(make_model, write_raster, caplog):
+    with caplog.at_level(logging.INFO, "geofcn"):
+        make_model("fcnn2", 3, 4, resolution=0.1).select_bands(scene_of(write_raster, 0.1))
         assert caplog.messages == []
-        make_model(resolution=0.5).select_bands(scene)
-    assert "0.2 m per pixel" in caplog.text and "0.5 m" in caplog.text
-    coarse = open_scene(
-        write_raster("b.tif", np.ones((3, 4, 4), np.uint8), transform=from_origin(5e5, 5e6, 1, 1))
-    )
-    caplog.clear()
+        make_model("fcnn2", 3, 4, resolution=0.1).select_bands(scene_of(write_raster, 0.3))
+    (message,) = caplog.messages
+    assert message.startswith("0.3.tif has 0.3 m per pixel: the net sees 11/8 of them as one")
+    assert message.endswith("0.413 m (0.4 m in training).")
+
+
+@pytest.mark.parametrize("pixel", [0.024, 1.7])
+def test_a_ground_resolution_beyond_reason_is_refused(make_model, write_raster, pixel):
+    scene = scene_of(write_raster, pixel)
+    with pytest.raises(ModelError, match=rf"{pixel}\.tif: it has .* m per pixel.*at 0\.2 m"):
+        make_model(resolution=0.2).select_bands(scene)
+
+
+def test_an_unknown_resolution_leaves_the_scale_as_it_is(make_model, write_raster, caplog):
+    placeless = scene_of(write_raster, 5, crs=None)
+    with caplog.at_level(logging.INFO, "geofcn"):
+        for model in (make_model(scale=2), make_model(scale=2, resolution=0.2)):
+            model.select_bands(placeless)
+            assert model.at_resolution_of(placeless).ratio == Ratio(2)
+        assert make_model().at_resolution_of(scene_of(write_raster, 9)).ratio == Ratio(1)
+    assert caplog.messages == []
+
+
+def test_a_mean_image_fits_the_pixels_of_its_training_alone(make_model, write_raster, caplog):
+    """It is subtracted pixel by pixel: the net keeps its scale, and a warning says so."""
+    image = Normalisation(np.zeros((3, 8, 8), np.float32), np.ones(3, np.float32))
     with caplog.at_level(logging.WARNING, "geofcn"):
-        make_model(resolution=0.2).select_bands(coarse)
-    assert "expect poor results" in caplog.text
+        make_model(resolution=0.25, normalisation=image).select_bands(scene_of(write_raster, 0.2))
+        assert caplog.messages == []
+        model, coarse = make_model(resolution=0.5, normalisation=image), scene_of(write_raster, 5)
+        model.select_bands(coarse)
+    assert model.at_resolution_of(coarse).ratio == Ratio(1)
+    assert "5 m per pixel" in caplog.text and "0.5 m: expect poor results" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("resampled", "side"), [(None, 256), (Ratio(5), 260), (Ratio(7, 4), 112), (Ratio(1, 4), 16)]
+)
+def test_windows_hold_no_more_net_pixels_than_at_the_trainings_resolution(
+    make_model, resampled, side
+):
+    model = replace(make_model("fcnn2", 3, 4), resampled=resampled)
+    assert model.side(256) == side

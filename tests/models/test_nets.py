@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from geofcn.core.resampling import Ratio
 from geofcn.errors import ModelError
 from geofcn.models.nets import (
     FCNN,
@@ -144,8 +145,8 @@ def test_the_answer_from_means_is_that_of_the_image(scale):
     image = torch.randn(1, 2, 8 * scale, 4 * scale)
     means = image.reshape(1, 2, 8, scale, 4, scale).mean(dim=(3, 5))
     with torch.no_grad():
-        torch.testing.assert_close(answer_from_means(net)(means), net(image))
-        expected = upsample_logits(without_scaling(net)(means), scale)
+        torch.testing.assert_close(answer_from_means(net, Ratio(scale))(means), net(image))
+        expected = upsample_logits(without_scaling(net)(means), Ratio(scale))
         torch.testing.assert_close(net(image), expected)
 
 
@@ -157,8 +158,21 @@ def test_the_net_without_its_scaling_is_the_same_object():
 
 def test_upsampled_logits_by_hand():
     logits = torch.tensor([[[[0.0, 4.0]]]])
-    assert upsample_logits(logits, 1) is logits
-    assert upsample_logits(logits, 2)[0, 0].tolist() == [[0, 1, 3, 4]] * 2
+    assert upsample_logits(logits, Ratio(1)) is logits
+    assert upsample_logits(logits, Ratio(2))[0, 0].tolist() == [[0, 1, 3, 4]] * 2
+    assert upsample_logits(logits, Ratio(1, 2)).tolist() == [[[[2]]]]
+
+
+@pytest.mark.parametrize("ratio", [Ratio(3), Ratio(16), Ratio(3, 2), Ratio(15, 8), Ratio(5, 8)])
+def test_upsampled_logits_are_those_of_torch(ratio):
+    logits = torch.randn(1, 2, 3 * ratio.q, 5 * ratio.q, dtype=torch.float64)
+    size = 3 * ratio.p, 5 * ratio.p
+    expected = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(upsample_logits(logits, ratio), expected, atol=1e-6, rtol=0)
+    channels_last = logits.float().to(memory_format=torch.channels_last)
+    torch.testing.assert_close(
+        upsample_logits(channels_last, ratio), expected.float(), atol=1e-5, rtol=0
+    )
 
 
 def test_the_sigmoid_of_the_difference_is_the_softmax():

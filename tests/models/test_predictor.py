@@ -1,14 +1,18 @@
 """geofcn.models.predictor: windows give what one pass over the whole scene gives."""
 
 import itertools
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofcn.core.pixels import Normalisation
+from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, blocks, round_up
 from geofcn.io.scene import open_scene
 from geofcn.models import nets
@@ -80,6 +84,46 @@ def test_windows_give_what_one_pass_over_the_whole_scene_gives(
     assert (known == valid).all()
     assert (probability[~valid] == 0).all()
     np.testing.assert_allclose(probability, whole, atol=1e-5, rtol=0)
+
+
+@settings(max_examples=30)
+@given(
+    net=st.sampled_from(["fcnn", "fcnn2", "unet"]),
+    ratio=st.builds(Ratio.near, st.floats(1 / 8, 6)),
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    size=st.integers(1, 40),
+    dtype=st.sampled_from(["uint8", "float32"]),
+    blank=st.sampled_from([0, 0.3]),
+    merge=st.booleans(),
+    seed=st.integers(0, 5),
+)
+def test_windows_of_another_resolution_give_what_one_pass_gives(
+    make_model, write_raster, net, ratio, height, width, size, dtype, blank, merge, seed
+):
+    random = np.random.default_rng(seed)
+    normalisation = normalisation_for(random, dtype, 1)
+    native = make_model(net, 2, 2, dtype=dtype, normalisation=normalisation, seed=seed)
+    model = replace(native, resampled=ratio)
+    # A unet on eighths of a pixel is slow.
+    height, width = (min(side, math.ceil(60 * ratio.number)) for side in (height, width))
+    scene, image, valid = random_scene(write_raster, random, (height, width), dtype, blank)
+    size = round_up(size, model.geometry.stride)
+    probability, known = by_windows(Predictor(model, merge, part=8), scene, size)
+    assert (known == valid).all()
+    np.testing.assert_allclose(probability, model.predict(image, valid), atol=1e-5, rtol=0)
+
+
+def test_a_net_sees_area_means_and_its_logits_are_enlarged(make_model):
+    """One pass by hand: each pixel as q x q, means of p x p of these, the net, bilinear."""
+    model = replace(make_model("fcnn2", 1, 4), resampled=Ratio(3, 2))
+    image = np.random.default_rng(0).integers(0, 255, (1, 12, 24)).astype(np.uint8)
+    fine = torch.from_numpy(np.kron((image - np.float32(100)) / 50, np.ones((2, 2), np.float32)))
+    with torch.inference_mode():
+        logits = nets.without_scaling(model.net)(functional.avg_pool2d(fine[None], 3))
+        logits = functional.interpolate(logits, size=(12, 24), mode="bilinear")
+    expected = torch.softmax(logits, dim=1)[0, 1]
+    np.testing.assert_allclose(model.predict(image), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1, 8])
@@ -190,12 +234,24 @@ def test_a_pass_stays_on_the_device_of_its_input(make_model, net):
     means = torch.empty(1, 3, 64, 64, device="meta")
     with torch.inference_mode():
         if predictor.merged is None:
-            difference = nets.class_difference(nets.answer_from_means(predictor.net)(means))
+            difference = nets.class_difference(
+                nets.answer_from_means(predictor.net, predictor.model.ratio)(means)
+            )
         else:
-            difference = predictor.merged.to("meta").from_means(means)
+            difference = predictor.merged.to("meta")(means)
             read, whole = Window(0, 0, 128, 128), Window(0, 0, 128, 256)
             predictor._redo_edges(difference, means, predictor.merged.border, read, whole)
     assert difference.device.type == "meta" and difference.shape == (1, 1, 128, 128)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("ratio", [Ratio(1, 8), Ratio(7, 4), Ratio(15, 8), Ratio(29, 8), Ratio(63)])
+def test_compute_windows_of_another_resolution_are_bounded(make_model, device, ratio):
+    model = replace(make_model("unet", 3, 8), resampled=ratio)
+    side = compute_window_side(model, device)
+    assert side % model.geometry.stride == 0
+    assert side <= 4096 + model.geometry.stride, "pixels of the scene"
+    assert ratio.to_net(side) <= 2048 + model.geometry.stride, "and of the net"
 
 
 def test_a_predictor_on_a_device_of_its_own_leaves_the_models_net_alone(make_model):

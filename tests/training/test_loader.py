@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,33 @@ def test_moved_tiles_are_parts_of_the_scene_as_it_lies(large):
     assert all(tile.tobytes() in parts for tile in moved)
     as_they_are = {image[:, *window.slices].tobytes() for _, window in batches.windows}
     assert sum(tile.tobytes() in as_they_are for tile in moved) < len(moved) / 4
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_tiles_of_a_scene_of_smaller_pixels_are_seen_at_the_resolution_of_the_first(
+    numbered, write_raster, factor
+):
+    """The same scene with each pixel as `factor` x `factor` smaller ones: the same tiles."""
+    grid = {"transform": numbered.scene.transform * Affine.scale(1 / factor)}
+    scene, whole = numbered.scene, numbered.scene.window
+    image, labels = scene.read(whole)[0], numbered.labels.read(whole)
+    fine = open_labelled_scene(
+        write_raster("f.tif", image.repeat(factor, 1).repeat(factor, 2), **grid),
+        write_raster("fl.tif", labels.repeat(factor, 0).repeat(factor, 1), **grid),
+    )
+    windows = [
+        SourceWindow(0, Window(8, 0, 8, 8)),
+        SourceWindow(1, Window(8 * factor, 0, 8 * factor, 8 * factor)),
+    ]
+    batches = BatchLoader(TileCache([numbered, fine]), windows, PLAIN, SHUFFLED)
+    (batch,) = batches.epoch(1)
+    for array in vars(batch).values():
+        assert (array[0] == array[1]).all()
+    assert batch.houses.sum() == 2
+    moves = BatchLoader(batches.tiles, windows[1:], PLAIN, replace(SHUFFLED, augment="moves"))
+    every = BatchLoader(batches.tiles, windows[1:], PLAIN, replace(VARIED, scale=1))
+    for moving in (moves, every):
+        assert [batch.images.shape for batch in moving.epoch(1)] == [(1, 3, 8, 8)]
 
 
 # --- epochs that go on, threads, memory ---

@@ -288,6 +288,43 @@ def test_what_cannot_work_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def with_pixels_of(pixel: float, paths) -> list:
+    """The pair of rasters, moved to pixels of `pixel` metres."""
+    for path in paths:
+        with rasterio.open(path, "r+") as raster:
+            raster.transform = rasterio.Affine(pixel, 0, 500_000, 0, -pixel, 5_000_000)
+    return list(paths)
+
+
+def test_scenes_of_different_resolutions_are_trained_on_and_resumed_bit_for_bit(
+    village, tmp_path, stop_training
+):
+    pairs = [village(64), with_pixels_of(0.3, village(96, 1, "coarse"))]
+    finer = with_pixels_of(0.1, village(128, 2, "finer"))
+    options = {**QUICK, "and_": [pairs[1]], "validate": finer, "batch": 4}
+    expected, killed = tmp_path / "a", tmp_path / "b"
+    history = train(*pairs[0], expected, **options).epochs
+    assert all(np.isfinite(row.f1) for row in history)
+    model = load_model(expected / "last.safetensors")
+    assert model.metadata.resolution == pytest.approx(0.2, rel=1e-3)
+    stop_training(3, *pairs[0], killed, **options)
+    resume(killed)
+    assert equal(weights_in(expected / "last.safetensors"), weights_in(killed / "last.safetensors"))
+    assert (expected / "history.csv").read_bytes() == (killed / "history.csv").read_bytes()
+
+
+def test_resolutions_that_cannot_be_made_up_for_are_refused(village, tmp_path):
+    first, other = village(64), with_pixels_of(0.3, village(64, 1, "other"))
+    refusal = r"other\.tif: it has 0\.3 m per pixel, village\.tif 0\.2 m; a mean image"
+    for further in ({"and_": [other]}, {"validate": other}):
+        with pytest.raises(UsageError, match=refusal):
+            train(*first, tmp_path / "run", recipe="exercise", **further, **QUICK)
+    far = with_pixels_of(1.7, other)
+    with pytest.raises(UsageError, match=r"1\.7 m per pixel, .*; resample it to less than 8"):
+        train(*first, tmp_path / "run", and_=[far], **QUICK)
+    assert not (tmp_path / "run").exists()
+
+
 def test_scenes_of_another_kind_are_not_mixed(village, write_raster, tmp_path):
     scene, labels = village()
     deep = write_raster("deep.tif", np.ones((3, 64, 64), np.uint16))

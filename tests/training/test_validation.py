@@ -19,7 +19,7 @@ from geofcn.training import validation
 from geofcn.training.tiles import SourceWindow, TileCache, TrainingTile
 from geofcn.training.train import train
 from geofcn.training.validation import (
-    HOUSE_PIXELS,
+    HOUSE_AREA,
     Damping,
     make_validator,
     score_tiles,
@@ -113,7 +113,8 @@ def test_a_damped_threshold_is_what_is_scored(make_model, write_raster):
     predicted = scored.confusion.tp + scored.confusion.fp
     assert predicted == pytest.approx((probability >= start).sum(), abs=30)
     found = score_windows(windows)(model).threshold
-    houses = (source.labels.read(source.scene.window) == 1).sum() / HOUSE_PIXELS
+    pixel = model.metadata.resolution or 0.7
+    houses = (source.labels.read(source.scene.window) == 1).sum() * pixel**2 / HOUSE_AREA
     damped = score_windows(windows, Damping(start, half_way=float(houses)))(model)
     assert damped.threshold == pytest.approx((start + found) / 2)
 
