@@ -27,20 +27,20 @@ class CreationOption(click.ParamType):
 
 
 class Threshold(click.ParamType):
-    """A probability from 0 to 1, or the word for one that is found from the scene."""
+    """A probability from 0 to 1, or the word for one that is found from the scene or the model."""
 
-    name = "P|scene"
+    name = "P|scene|model"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float | str:
         """What was typed as a value, or a usage error."""
-        if value == defaults.SCENE_THRESHOLD:
-            return defaults.SCENE_THRESHOLD
+        if value in (defaults.SCENE_THRESHOLD, defaults.MODEL_THRESHOLD):
+            return str(value)
         try:
             number = float(value)
         except ValueError:
             number = math.nan
         if not 0 <= number <= 1:
-            self.fail(f"{value!r} is neither a threshold from 0 to 1 nor `scene`.")
+            self.fail(f"{value!r} is neither a threshold from 0 to 1 nor `scene` or `model`.")
         return number
 
 
@@ -84,9 +84,10 @@ def _refuse_idle(polygons: str | None) -> None:
 @click.option(
     "--threshold",
     type=Threshold(),
-    metavar="P|scene",
-    help="A pixel is a house where its probability reaches P. scene: the P with the best F1 to be "
-    "expected of this scene, be its houses many or few.  [default: the model's]",
+    metavar="P|scene|model",
+    help="A pixel is a house where its probability reaches P. scene: the P that suits this scene's "
+    "share of houses; model: the one that suited the training's.  [default: scene; model where the "
+    "model was not calibrated]",
 )
 @click.option(
     "--tile",

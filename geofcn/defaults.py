@@ -9,8 +9,8 @@ BEST_F1 = "best-f1.safetensors"
 MODEL = f"{RUN}/{BEST_F1}"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PROBABILITY_DTYPES = ("uint8", "float32")
-# The threshold of an inference that is found from the scene's own probabilities.
-SCENE_THRESHOLD = "scene"
+# The threshold of an inference that is found from the scene's own probabilities, and the model's.
+SCENE_THRESHOLD, MODEL_THRESHOLD = "scene", "model"
 # Pixels a task of an inference takes on along a row, at the least.
 TILE = 1024
 # The least intersection over union at which two polygons are the same house.

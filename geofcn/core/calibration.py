@@ -60,6 +60,17 @@ class Calibration:
         shift = _log_odds(share) - _log_odds(self.share)
         return _probability(self.slope * LOG_ODDS + self.offset + shift)
 
+    def towards(self, share: float, part: float) -> float:
+        """A share that lies `part` of the way, in log odds, from that of the fit to `share`.
+
+        Examples
+        --------
+        >>> round(Calibration(1.0, 0.0, 0.1).towards(0.5, part=0.5), 3)
+        0.25
+        """
+        start = _log_odds(self.share)
+        return float(_probability(np.array(start + part * (_log_odds(share) - start))))
+
 
 def fit_calibration(curve: ScoreCurve) -> Calibration | None:
     """The calibration of the probabilities of labelled pixels.

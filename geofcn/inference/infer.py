@@ -88,9 +88,10 @@ def infer(
         uint8: 0-254 for 0-1, 255 blank; float32: NaN blank.
     polygons : path, optional
         Vector file to write, see `geofcn.polygonize`.
-    threshold : float or "scene", optional
-        A pixel is a house where its probability reaches it; default: the model's. "scene": the one
-        with the best F1 to be expected of this scene, see `geofcn.core.calibration`.
+    threshold : float, "scene" or "model", optional
+        A pixel is a house where its probability reaches it. "scene": the one that suits the share
+        of houses of this scene, see `geofcn.inference.threshold`; "model": the model's own.
+        Default: the scene's, or the model's where it was not calibrated.
     tile : int
         Pixels of the scene a task takes on along a row, at the least; it changes no pixel.
     device : {"auto", "cpu", "cuda", "mps"}
@@ -202,13 +203,7 @@ def _make_job(
 ) -> Job:
     """The job that the options ask for: model loaded, scene opened, device chosen."""
     loaded = load_model(model)
-    calibration = None
-    if threshold is None:
-        threshold = loaded.metadata.threshold
-    elif isinstance(threshold, str):
-        calibration, threshold = _calibration(threshold, model, loaded), loaded.metadata.threshold
-    elif not 0 <= threshold <= 1:
-        raise UsageError(f"threshold {threshold}: give a probability from 0 to 1, or scene.")
+    number, calibration = _settled(threshold, model, loaded)
     if dtype not in (None, *defaults.PROBABILITY_DTYPES):
         raise UsageError(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
@@ -217,19 +212,32 @@ def _make_job(
     resampled = loaded.at_resolution_of(fitting)
     device = pick_device(device).type
     window = compute_window_side(resampled, device)
-    return Job(fitting, resampled, threshold, dtype, scored, window, device, calibration)
+    return Job(fitting, resampled, number, dtype, scored, window, device, calibration)
 
 
-def _calibration(threshold: str, path: StrPath, model: Model) -> Calibration:
-    """What the threshold "scene" is found by; UsageError for another word, or where it is not."""
-    if threshold != defaults.SCENE_THRESHOLD:
-        raise UsageError(f"threshold {threshold}: give a probability from 0 to 1, or scene.")
-    if model.metadata.calibration is None:
-        raise UsageError(
-            f"{path}: its probabilities were not calibrated when it was trained, so no threshold "
-            "can be found for a scene; give a number, or train again by the default recipe."
-        )
-    return model.metadata.calibration
+def _settled(
+    threshold: float | str | None, path: StrPath, model: Model
+) -> tuple[float, Calibration | None]:
+    """The threshold, and what one for the scene is found by where that is wanted.
+
+    Raises UsageError for what is no threshold.
+    """
+    own, calibration = model.metadata.threshold, model.metadata.calibration
+    if threshold is None:
+        return own, calibration
+    if threshold == defaults.MODEL_THRESHOLD:
+        return own, None
+    if threshold == defaults.SCENE_THRESHOLD:
+        if calibration is None:
+            raise UsageError(
+                f"{path}: its probabilities were not calibrated when it was trained, so no "
+                "threshold can be found for a scene; give a number, or train again by the default "
+                "recipe."
+            )
+        return own, calibration
+    if isinstance(threshold, str) or not 0 <= threshold <= 1:
+        raise UsageError(f"threshold {threshold}: give a probability from 0 to 1, scene or model.")
+    return threshold, None
 
 
 def _warn(scene: Scene) -> None:

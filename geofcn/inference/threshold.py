@@ -14,6 +14,11 @@ from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards
 from geofcn.progress import Progress
 
+# How much of the way to the expected share, in log odds, the threshold follows: neither that share
+# nor the calibration is certain on a scene that looks otherwise than the training's. By all of it
+# some scenes got worse; by less, the dense ones gained less.
+TRUST = 0.75
+
 
 @dataclass(frozen=True)
 class SceneThreshold:
@@ -54,6 +59,9 @@ def find_threshold(
 ) -> SceneThreshold:
     """The threshold that fits a scene; see `geofcn.core.calibration`.
 
+    Never above the model's own. Where few houses are expected, that may be because the net sees
+    some badly: on places left out of a training, a higher threshold lost more than it won.
+
     Parameters
     ----------
     bands : iterable of dict
@@ -73,7 +81,8 @@ def find_threshold(
         for row in arrays["quantised"]:
             histogram += np.bincount(row, minlength=BLANK + 1)[:BLANK]
     share = expected_share(histogram, calibration)
-    return SceneThreshold(share, scene_threshold(histogram, calibration, share), models)
+    best = scene_threshold(histogram, calibration, calibration.towards(share, TRUST))
+    return SceneThreshold(share, min(models, best), models)
 
 
 def classified_bands(job: Job, shards: Shards, progress: Progress) -> Generator[Arrays]:

@@ -11,6 +11,7 @@ from rio_cogeo.cogeo import cog_validate
 
 import geofcn
 from geofcn.core.calibration import expected_share, scene_threshold
+from geofcn.inference.threshold import TRUST
 from geofcn.models.model_file import save_model
 
 
@@ -121,9 +122,10 @@ def test_the_threshold_of_the_scene(geofcn_command, trained, tmp_path, tile):
     with rasterio.open(tmp_path / "p.tif") as raster, rasterio.open(tmp_path / "mask.tif") as mask:
         steps, classes, tags = raster.read(1), mask.read(1), mask.tags()
     histogram = np.bincount(steps[steps != 255], minlength=255)
-    calibration = geofcn.load_model(path).metadata.calibration
-    share = expected_share(histogram, calibration)
-    threshold = scene_threshold(histogram, calibration, share)
+    about = geofcn.load_model(path).metadata
+    share = expected_share(histogram, about.calibration)
+    trusted = about.calibration.towards(share, TRUST)
+    threshold = min(about.threshold, scene_threshold(histogram, about.calibration, trusted))
     assert tags["GEOFCN_THRESHOLD"] == f"{threshold:.6g}"
     assert tags["GEOFCN_EXPECTED_SHARE"] == f"{share:.6g}"
     assert np.array_equal(classes, np.where(steps == 255, 255, steps / 254 >= threshold))

@@ -7,7 +7,7 @@ from geofcn.core.calibration import Calibration, expected_share, scene_threshold
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Shards
-from geofcn.inference.threshold import SceneThreshold, classified_bands, find_threshold
+from geofcn.inference.threshold import TRUST, SceneThreshold, classified_bands, find_threshold
 from geofcn.io.scene import open_scene
 from geofcn.progress import silent
 
@@ -31,7 +31,12 @@ def test_it_is_that_of_the_histogram_however_the_scene_is_cut(quantised, rows):
     found = find_threshold(bands, CALIBRATION, 0.75)
     histogram = np.bincount(quantised[quantised != BLANK], minlength=BLANK)
     share = expected_share(histogram, CALIBRATION)
-    assert found == SceneThreshold(share, scene_threshold(histogram, CALIBRATION, share), 0.75)
+    trusted = CALIBRATION.towards(share, TRUST)
+    best = scene_threshold(histogram, CALIBRATION, trusted)
+    assert found == SceneThreshold(share, best, 0.75)
+    assert abs(trusted - CALIBRATION.share) < abs(share - CALIBRATION.share)
+    lower = find_threshold(bands, CALIBRATION, best - 0.1)
+    assert lower.threshold == best - 0.1, "never above the model's"
 
 
 def test_a_scene_that_is_blank_as_a_whole_has_the_share_of_the_training():

@@ -36,6 +36,12 @@ def test_a_tile_is_as_wide_on_the_ground_as_in_the_first_scene(at, pixel, tile, 
     assert layout.zoom == pytest.approx(1 if tile == 32 else 0.2 / pixel, rel=1e-3)
 
 
+def test_a_recipe_may_name_the_resolution_of_its_tiles(at):
+    layouts = tile_layouts([at(0.4), at(0.2)], replace(RECIPE, resolution=0.2))
+    assert [(layout.tile, layout.stride) for layout in layouts] == [(16, 8), (32, 16)]
+    assert [layout.zoom for layout in layouts] == pytest.approx([0.5, 1], rel=1e-3)
+
+
 def test_a_scene_of_unknown_resolution_has_tiles_as_the_recipe_says(at):
     assert tile_layouts([at(0.2), at(1, crs=None)], RECIPE)[1] == TileLayout(32, 16)
     assert tile_layouts([at(1, crs=None), at(0.2)], RECIPE)[1] == TileLayout(32, 16)

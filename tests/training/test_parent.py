@@ -101,7 +101,11 @@ def test_a_held_out_part_moves_the_threshold_a_little(village, saved_parent, tmp
 
 def test_a_model_of_mean_images_is_taught_with_tiles_of_their_size(village, saved_parent, tmp_path):
     mean = np.random.default_rng(0).uniform(50, 90, (3, 16, 16)).astype(np.float32)
-    path = saved_parent("fcnn2", normalisation=Normalisation(mean, np.ones(3, np.float32)))
+    images = Normalisation(mean, np.ones(3, np.float32))
+    path = saved_parent("fcnn2", normalisation=images)
+    with pytest.raises(UsageError, match="a mean image needs scenes of one resolution"):
+        train(*village(), tmp_path / "run", from_=path, epochs=1, device="cpu")
+    path = saved_parent("fcnn2", normalisation=images, resolution=0.2)
     run = train(*village(), tmp_path / "run", from_=path, epochs=1, device="cpu")
     about = load_model(run.model)
     assert (about.normalisation.mean == mean).all()
