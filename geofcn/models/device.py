@@ -40,6 +40,14 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def compute_in_full_precision() -> None:
+    """Let CUDA convolve in float32, not in TF32, whose 10 bits leave probabilities .002 apart.
+
+    An answer would depend on the device, and on its window by more than rounding.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+
+
 @contextmanager
 def one_torch_thread() -> Generator[None]:
     """Let torch compute each pass in one thread, that of its caller, while the context is open.

@@ -7,17 +7,22 @@ hence no pooling over the whole image, and no layer depends on its window.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from geofcn.core.windows import round_up
 from geofcn.models.kernels import conv_relu6
 from geofcn.models.layers import CLASSES, BatchNormAnySize, DoubleConv, he_normal
 
 # Of EfficientNet's batch normalisation.
 EPSILON = 1e-3
+# Numbers between the layers of a strip, see by_strips.
+STRIP = 2**21
 # Channels after the first convolution.
 STEM = 32
 # Of each block: channels out, expansion, side of the kernel, stride (Liu and Tan, "Higher accuracy
@@ -30,6 +35,43 @@ BLOCKS = (
     (112, 6, 5, 1), (112, 6, 5, 1), (112, 6, 5, 1),
     (192, 6, 5, 2), (192, 6, 5, 1), (192, 6, 5, 1), (192, 6, 5, 1),
 )  # fmt: skip
+
+
+def by_strips(
+    compute: Callable[[slice], Tensor], x: Tensor, channels: int, margin: int, enlargement: Fraction
+) -> Tensor:
+    """What layers make of an image, for a strip of its rows at a time where nothing is learnt.
+
+    What is between the layers is many times as large as what goes in and comes out: of a strip it
+    stays in the processor's cache.
+
+    Parameters
+    ----------
+    compute : callable
+        From a slice of the image's rows to what the layers make of them.
+    x : (batch, ..., rows, columns) tensor
+        The image.
+    channels : int
+        Between the layers, for each of its pixels.
+    margin : int
+        Rows that the layers look further, and whose strides it is a multiple of. A strip is
+        computed with them, and what comes of the zeros beyond is left out; at the image's edges
+        the zeros are right.
+    enlargement : Fraction
+        Rows that go out to one that comes in.
+    """
+    if torch.is_grad_enabled():
+        return compute(slice(0, x.shape[2]))
+    batch, _, rows, cols = x.shape
+    least = 4 * max(margin, enlargement.denominator)
+    step = max(least, STRIP // (batch * channels * cols) // least * least)
+    parts = []
+    for top in range(0, rows, step):
+        bottom = min(top + step, rows)
+        first, last = max(top - margin, 0), min(bottom + margin, rows)
+        inside = slice(*(math.ceil((row - first) * enlargement) for row in (top, bottom)))
+        parts.append(compute(slice(first, last))[:, :, inside])
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
 class ConvNorm(nn.Sequential):
@@ -82,9 +124,21 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, columns) to (batch, out, rows / stride, columns / stride)."""
-        inner = x if self.expand is None else self.expand.activated(x)
-        out = self.project(self.depthwise.activated(inner))
+        conv = self.depthwise[0]
+        assert isinstance(conv, nn.Conv2d)
+        stride, margin = conv.stride[0], round_up(conv.padding[0], conv.stride[0])
+        out = by_strips(
+            lambda rows: self._inner(x[:, :, rows]),
+            x,
+            conv.in_channels,
+            margin,
+            Fraction(1, stride),
+        )
         return x + out if self.is_residual else out
+
+    def _inner(self, x: Tensor) -> Tensor:
+        inner = x if self.expand is None else self.expand.activated(x)
+        return self.project(self.depthwise.activated(inner))
 
 
 class Up(nn.Module):
@@ -103,6 +157,18 @@ class Up(nn.Module):
 
     def forward(self, below: Tensor, passed: Tensor) -> Tensor:
         """(batch, below, rows, columns) and (batch, passed, 2 rows, 2 columns) to the latter's."""
+        channels = 4 * (passed.shape[1] + self.enlarge.out_channels)  # of 2 x 2 pixels
+        return by_strips(
+            lambda rows: self._join(
+                below[:, :, rows], passed[:, :, 2 * rows.start : 2 * rows.stop]
+            ),
+            below,
+            channels,
+            1,  # two convolutions look two rows further, which are one of `below`
+            Fraction(2),
+        )
+
+    def _join(self, below: Tensor, passed: Tensor) -> Tensor:
         return self.join(torch.cat([passed, self.enlarge(below)], dim=1))
 
 
@@ -122,6 +188,8 @@ class Lite(nn.Module):
         Of the encoder.
     widths : sequence of int
         Channels on the way up.
+    divisor : int
+        Of all channels: there are so many times fewer.
     """
 
     def __init__(
@@ -130,12 +198,17 @@ class Lite(nn.Module):
         upsample: str = "nearest",
         blocks: int = 11,
         widths: tuple[int, ...] = (64, 40, 24),
+        divisor: int = 1,
     ):
         super().__init__()
-        self.stem = ConvNorm(bands, STEM, 3, stride=2)
-        channels = [STEM, *(out for out, *_ in BLOCKS)]
+        channels = [STEM // divisor, *(out // divisor for out, *_ in BLOCKS)]
+        widths = tuple(width // divisor for width in widths)
+        self.stem = ConvNorm(bands, channels[0], 3, stride=2)
         self.blocks = nn.ModuleList(
-            MBConv(before, *block) for before, block in zip(channels, BLOCKS[:blocks], strict=False)
+            MBConv(before, out, *block)
+            for (before, out), (_, *block) in zip(
+                itertools.pairwise(channels), BLOCKS[:blocks], strict=False
+            )
         )
         # The last block of each resolution is passed on.
         strides = [stride for *_, stride in BLOCKS[:blocks]]
@@ -147,6 +220,11 @@ class Lite(nn.Module):
         )
         self.last = nn.Conv2d(widths[-1], CLASSES, 1)
         he_normal(self)
+
+    @classmethod
+    def sketch(cls, bands: int) -> Lite:
+        """The same layers with an eighth of the channels."""
+        return cls(bands, divisor=8)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """The weights of the way down."""

@@ -21,7 +21,7 @@ from geofcn.core.resampling import FARTHEST, Ratio, area_sum, is_far
 from geofcn.core.windows import round_up
 from geofcn.errors import ModelError
 from geofcn.io.scene import Scene
-from geofcn.models.nets import answer_from_means, make_net
+from geofcn.models.nets import answer_from_means, make_sketch
 from geofcn.models.receptive_field import Geometry, probe
 
 # Colour interpretations that say nothing of what a band holds.
@@ -319,7 +319,8 @@ def net_geometry(net: str, bands: int, scale: int, upsample: str) -> Geometry:
     """Total stride and halo of a registered net, probed once in a process.
 
     See `geofcn.models.receptive_field.probe`; the arguments are those of
-    `geofcn.models.nets.make_net`. The random state of the process stays as it is.
+    `geofcn.models.nets.make_net`. The random state of the process stays as it is. What is probed is
+    the net without its scale, and with few channels where it has many: that looks as far, sooner.
 
     Examples
     --------
@@ -327,4 +328,5 @@ def net_geometry(net: str, bands: int, scale: int, upsample: str) -> Geometry:
     Geometry(stride=4, halo=16)
     """
     with torch.random.fork_rng(devices=[]):
-        return probe(make_net(net, bands, scale, upsample), bands)
+        geometry = probe(make_sketch(net, bands, upsample), bands)
+    return geometry if scale == 1 else geometry.resampled(Ratio(scale))

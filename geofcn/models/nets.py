@@ -241,3 +241,18 @@ def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -
         raise ModelError(f"net {name}: there is none; choose one of {', '.join(REGISTRY)}.")
     net = REGISTRY[name](bands=bands, upsample=upsample)
     return net if scale == 1 else Scaled(net, scale)
+
+
+def make_sketch(name: str, bands: int, upsample: str = "nearest") -> nn.Module:
+    """A net that looks as far as one of the registry at scale 1, and commutes with its shifts.
+
+    It has the same layers, but fewer channels where many take long to probe.
+
+    Parameters
+    ----------
+    name, bands, upsample
+        As for `make_net`.
+    """
+    if name == "lite":
+        return Lite.sketch(bands)
+    return make_net(name, bands, upsample=upsample)

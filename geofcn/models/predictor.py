@@ -12,6 +12,7 @@ import torch
 from geofcn.core.pixels import pad_to
 from geofcn.core.windows import Window, round_up, tile_at
 from geofcn.io.scene import Scene
+from geofcn.models.device import compute_in_full_precision
 from geofcn.models.merged import Merged, fold_batch_norm, has_linear_tail
 from geofcn.models.model import Model, to_batch
 from geofcn.models.nets import answer_from_means, class_difference
@@ -69,6 +70,7 @@ class Predictor:
         self, model: Model, merge: bool = True, device: str | None = None, part: int = PART
     ):
         keep_freed_memory()
+        compute_in_full_precision()
         self.model = model
         self.part = round_up(part, model.geometry.stride)
         net = fold_batch_norm(model.net) if merge else model.net

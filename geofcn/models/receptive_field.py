@@ -10,7 +10,7 @@ import copy
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -36,6 +36,8 @@ class Geometry:
         where it was probed.
     halo : int
         Pixels to read around an aligned window; a multiple of `stride`.
+    reach : int
+        Pixels that the net looks further than a window; at most the halo, which it is where 0.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Geometry:
 
     stride: int
     halo: int
+    reach: int = field(default=0, repr=False, compare=False)
 
     def resampled(self, ratio: Ratio) -> Geometry:
         """That of a net which is shown a scene by a ratio, in pixels of that scene.
@@ -52,7 +55,7 @@ class Geometry:
         Bilinear enlargement of the logits looks one net pixel further than the net.
         """
         stride = math.lcm(self.stride, ratio.q)
-        halo = round_up(self.halo + 1, stride)
+        halo = round_up((self.reach or self.halo) + 1, stride)
         return Geometry(ratio.to_scene(stride), ratio.to_scene(halo))
 
 
@@ -91,8 +94,8 @@ def probe(net: nn.Module, bands: int) -> Geometry:
             parameter.normal_(generator=generator)
     across = _least_side(net, bands)
     rows, cols = (_probe_axis(partial(_run_along, net, bands, axis, across)) for axis in (0, 1))
-    stride = max(rows.stride, cols.stride)
-    return Geometry(stride, round_up(max(rows.halo, cols.halo), stride))
+    stride, reach = max(rows.stride, cols.stride), max(rows.reach, cols.reach)
+    return Geometry(stride, round_up(reach, stride), reach)
 
 
 def _least_side(net: nn.Module, bands: int) -> int:
@@ -123,7 +126,7 @@ def _probe_axis(run: Callable[[Tensor], Tensor]) -> Geometry:
     for stride in (2**n for n in range(MAX_STRIDE.bit_length())):
         halo = round_up(reach, stride)
         if reach < MAX_REACH and _commutes(run, stride, halo):
-            return Geometry(stride, halo)
+            return Geometry(stride, halo, reach)
     raise ModelError(
         "this net cannot be tiled exactly: it looks further than 1,000 pixels, a layer depends on "
         f"the whole window, or its stride is no power of 2 up to {MAX_STRIDE}; use layers of "

@@ -5,7 +5,7 @@ import torch
 
 from geofcn.defaults import DEVICES
 from geofcn.errors import UsageError
-from geofcn.models.device import one_torch_thread, pick_device
+from geofcn.models.device import compute_in_full_precision, one_torch_thread, pick_device
 
 
 def test_devices(monkeypatch):
@@ -18,6 +18,12 @@ def test_devices(monkeypatch):
             pick_device(missing)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == torch.device("cuda")
+
+
+def test_a_gpu_convolves_in_float32(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    compute_in_full_precision()
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("name", DEVICES)

@@ -1,10 +1,13 @@
 """geofcn.models.lite: a U-Net on EfficientNet-Lite0's first blocks."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from geofcn.models.lite import BLOCKS, ConvNorm, Lite, MBConv, Up
+from geofcn.models import lite
+from geofcn.models.lite import BLOCKS, ConvNorm, Lite, MBConv, Up, by_strips
 from geofcn.models.merged import fold_batch_norm
 
 
@@ -61,6 +64,33 @@ def test_a_block_without_expansion_begins_with_its_depthwise():
     block = MBConv(8, 4, 1, 3, 1)
     assert block.expand is None
     assert block.depthwise[0].groups == 8
+
+
+@pytest.mark.parametrize("strip", [1, 2**10, 2**13])
+def test_strips_give_the_same_however_many_rows_they_have(strip, monkeypatch):
+    torch.manual_seed(4)
+    net, x = shaken(Lite()), torch.randn(2, 3, 112, 32)
+    with torch.inference_mode():
+        whole = net(x)
+    with torch.enable_grad():
+        torch.testing.assert_close(net(x), whole, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(lite, "STRIP", strip)
+    with torch.inference_mode():
+        torch.testing.assert_close(net(x), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_a_strip_is_computed_with_its_margin_and_cut_to_its_rows(monkeypatch):
+    monkeypatch.setattr(lite, "STRIP", 1)
+    x, asked = torch.arange(20.0).reshape(1, 1, 20, 1), []
+
+    def take(rows):
+        asked.append((rows.start, rows.stop))
+        return x[:, :, rows][:, :, ::2]
+
+    with torch.inference_mode():
+        out = by_strips(take, x, 1, 2, Fraction(1, 2))
+    assert asked == [(0, 10), (6, 18), (14, 20)]
+    assert out.flatten().tolist() == list(range(0, 20, 2))
 
 
 def test_activations_end_at_six():

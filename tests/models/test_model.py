@@ -190,10 +190,10 @@ def scene_of(write_raster, pixel: float, **profile):
     [
         (0.2, Ratio(2), Geometry(4, 16)),
         (0.209, Ratio(2), Geometry(4, 16)),
-        (0.4, Ratio(1), Geometry(2, 10)),
-        (0.25, Ratio(13, 8), Geometry(13, 26)),
-        (1.5, Ratio(1, 4), Geometry(1, 3)),
-        (0.03, Ratio(13), Geometry(26, 130)),
+        (0.4, Ratio(1), Geometry(2, 8)),
+        (0.25, Ratio(13, 8), Geometry(13, 13)),
+        (1.5, Ratio(1, 4), Geometry(1, 2)),
+        (0.03, Ratio(13), Geometry(26, 104)),
     ],
 )
 def test_a_net_sees_the_ground_resolution_of_the_training(
