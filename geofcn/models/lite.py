@@ -126,7 +126,7 @@ class MBConv(nn.Module):
         """(batch, channels, rows, columns) to (batch, out, rows / stride, columns / stride)."""
         conv = self.depthwise[0]
         assert isinstance(conv, nn.Conv2d)
-        stride, margin = conv.stride[0], round_up(conv.padding[0], conv.stride[0])
+        stride, margin = conv.stride[0], round_up(conv.kernel_size[0] // 2, conv.stride[0])
         out = by_strips(
             lambda rows: self._inner(x[:, :, rows]),
             x,
