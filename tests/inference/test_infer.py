@@ -82,9 +82,9 @@ def coarse(shape: tuple[int, int], size: int, values: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def make_case(tmp_path, write_raster, make_model):
-    """make_case(case) -> (scene path, model path) in a folder of their own."""
+    """make_case(case, calibration=None) -> (scene path, model path) of their own."""
 
-    def make(case: Case) -> tuple[Path, Path]:
+    def make(case: Case, calibration: Calibration | None = None) -> tuple[Path, Path]:
         random = np.random.default_rng(case.seed)
         patches = coarse(case.shape, 9, random.integers(0, 120, MANY)).astype(np.uint8)
         image = random.integers(1, 256, (3, *case.shape), np.uint8) + patches
@@ -103,7 +103,7 @@ def make_case(tmp_path, write_raster, make_model):
         normalisation = Normalisation(mean, np.array([50, 60, 70], np.float32))
         made = make_model(
             case.net, 3, case.scale, upsample=case.upsample, normalisation=normalisation,
-            seed=case.seed, calibration=CALIBRATION,
+            seed=case.seed, calibration=calibration,
         )  # fmt: skip
         path = tmp_path / f"model-{number}.safetensors"
         save_model(made, path)
@@ -316,7 +316,7 @@ PLAIN = Case((97, 83), "fcnn2", 1, "nearest", "nodata", 7, 3)
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_the_threshold_of_a_scene_is_the_same_however_it_is_computed(make_case, run, dtype):
-    scene, path = make_case(PLAIN)
+    scene, path = make_case(PLAIN, CALIBRATION)
     expected = run(scene, path, dtype, threads=1, tile=1, threshold="scene")
     probability, mask = pixels(expected["probability.tif"]), pixels(expected["mask.tif"])
     steps = probability
@@ -334,7 +334,7 @@ def test_the_threshold_of_a_scene_is_the_same_however_it_is_computed(make_case, 
 
 
 def test_a_found_threshold_is_told_and_verified(make_case, tmp_path):
-    scene, path = make_case(Case((330, 300), "fcnn", 2, "bilinear", "nodata", 1, 9))
+    scene, path = make_case(Case((330, 300), "fcnn", 2, "bilinear", "nodata", 1, 9), CALIBRATION)
     options = {
         "model": path, "threshold": "scene", "polygons": tmp_path / "h.geojson", "min_area": 0,
     }  # fmt: skip
@@ -351,7 +351,7 @@ def test_a_found_threshold_is_told_and_verified(make_case, tmp_path):
 
 
 def test_shards_damaged_between_the_two_passes_are_made_anew(make_case, tmp_path, run, monkeypatch):
-    scene, path = make_case(PLAIN)
+    scene, path = make_case(PLAIN, CALIBRATION)
     open_outputs = Outputs.open
 
     def damaging(outputs, job, co):
@@ -374,6 +374,14 @@ def test_what_is_no_threshold_is_refused(make_case, tmp_path, word):
     scene, path = make_case(PLAIN)
     with pytest.raises(UsageError, match=f"threshold {word}: give a probability from 0 to 1, or"):
         infer(scene, tmp_path / "mask.tif", model=path, threshold=word)
+
+
+def test_the_threshold_is_by_default_the_scenes_where_the_model_is_calibrated(make_case, run):
+    scene, calibrated = make_case(PLAIN, CALIBRATION)
+    assert run(scene, calibrated) == run(scene, calibrated, threshold="scene")
+    assert run(scene, calibrated) != run(scene, calibrated, threshold="model")
+    scene, plain = make_case(PLAIN)
+    assert run(scene, plain) == run(scene, plain, threshold="model")
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

@@ -77,10 +77,11 @@ class Workplace:
 
     def infer(self, *more, **request) -> Answer:
         mask, probability, houses = (self.out / name for name in OUTPUTS)
+        threshold = () if "--threshold" in more else ("--threshold", "model")
         return self.fork_server.run(
             "infer", self.scene, mask, "--model", self.model, "--probability", probability,
             "--polygons", houses, "--outline", "raw", "--min-area", 0,
-            "--tile", 2 * COMPUTE, *more, **request,
+            "--tile", 2 * COMPUTE, *threshold, *more, **request,
         )  # fmt: skip
 
     def clear(self) -> None:
