@@ -22,9 +22,9 @@ def test_with_a_model(geofcn_command, trained):
     facts = json.loads(
         geofcn_command("info", trained / "scene.tif", "--model", model, "--json").stdout
     )
-    assert facts["net"] == "unet"
+    assert facts["net"] == "lite"
     assert facts["scale"] == 2
-    assert facts["stride"] == 16
+    assert facts["stride"] == 32
 
 
 def test_table(geofcn_command, trained):

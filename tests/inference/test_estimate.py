@@ -36,7 +36,7 @@ def test_an_estimate_names_the_model_and_counts_its_windows(scene, make_model):
 
 def test_the_scale_and_the_windows_are_those_for_the_scenes_resolution(scene, make_model):
     estimate = estimate_inference(scene, make_model("fcnn2", scale=2, resolution=0.15))
-    assert (estimate.scale, estimate.stride, estimate.halo) == (1.5, 3, 15)
+    assert (estimate.scale, estimate.stride, estimate.halo) == (1.5, 3, 12)
     assert estimate.compute_window == 768
     assert estimate_inference(scene, make_model("fcnn2", scale=2, resolution=0.2)).scale == 2
 

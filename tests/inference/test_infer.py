@@ -372,7 +372,9 @@ def test_shards_damaged_between_the_two_passes_are_made_anew(make_case, tmp_path
 @pytest.mark.parametrize("word", ["scenes", "0.5", 1.5])
 def test_what_is_no_threshold_is_refused(make_case, tmp_path, word):
     scene, path = make_case(PLAIN)
-    with pytest.raises(UsageError, match=f"threshold {word}: give a probability from 0 to 1, or"):
+    with pytest.raises(
+        UsageError, match=f"threshold {word}: give a probability from 0 to 1, scene or"
+    ):
         infer(scene, tmp_path / "mask.tif", model=path, threshold=word)
 
 

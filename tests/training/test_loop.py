@@ -61,7 +61,8 @@ def test_patience_ends_a_training_that_gets_no_better(village, tmp_path, monkeyp
         )
 
     monkeypatch.setattr(train_module, "make_validator", lambda *_: validate_model)
-    history = train(*village(), tmp_path / "run", **{**QUICK, "epochs": 6}, patience=3).epochs
+    options = {**QUICK, "epochs": 6, "validate": village(seed=1, name="other")}
+    history = train(*village(), tmp_path / "run", **options, patience=3).epochs
     assert [row.epoch for row in history] == [1, 2, 3, 4, 5]
     best = load_model(tmp_path / "run" / "best-f1.safetensors").metadata
     assert best.scores["epoch"] == 2

@@ -61,7 +61,7 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     exercise = recipe == "exercise"
     assert metadata.net == metadata.recipe["net"]
     assert metadata.colours == ("red", "green", "blue")
-    assert metadata.scale == metadata.recipe["scale"] == (1 if exercise else 4)
+    assert metadata.scale == metadata.recipe["scale"] == (1 if exercise else 2)
     settled = {"scale": metadata.scale, "stride": 16 if exercise else 32}
     asked = make_recipe(recipe, {"tile": 32, "epochs": 2})
     assert metadata.recipe == {**asked.to_json(), **settled}
