@@ -8,7 +8,7 @@ export PATH="$PWD/.venv/bin:$PATH"
 
 out=sample-run
 geofcn sample "$out" --overwrite
-geofcn train "$out/scene.tif" "$out/labels.tif" -o "$out/run" --epochs 24 --overwrite
+geofcn train "$out/scene.tif" "$out/labels.tif" -o "$out/run" --net unet --epochs 80 --overwrite
 geofcn infer "$out/scene.tif" "$out/mask.tif" --model "$out/run/best-f1.safetensors" \
     --probability "$out/probability.tif" --overwrite
 geofcn polygonize "$out/mask.tif" "$out/houses.gpkg" --probability "$out/probability.tif" \

@@ -137,13 +137,13 @@ def test_killed_at_every_sync_and_every_rename(workplace):
 
 
 def test_killed_at_random_moments(workplace):
-    workplace.infer()
+    answer = workplace.infer()
     expected = workplace.outputs()
     draw = random.Random(7)
     windows, shards = set(), set()
     for _ in range(20):
         workplace.clear()
-        delay = draw.uniform(0, 0.4)
+        delay = draw.uniform(0, answer.seconds)
         killed = workplace.infer(signal=signal.SIGKILL, among=["window"], event=1, delay=delay)
         windows.add(killed.events["window"])
         shards.add(workplace.shards())
