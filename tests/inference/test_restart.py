@@ -144,7 +144,7 @@ def test_killed_at_random_moments(workplace):
     expected = workplace.outputs()
     draw = random.Random(7)
     windows, shards = set(), set()
-    for _ in range(20):
+    for _ in range(12):
         workplace.clear()
         delay = draw.uniform(0, seconds)
         killed = workplace.infer(signal=signal.SIGKILL, among=["window"], event=1, delay=delay)
