@@ -25,15 +25,17 @@ EPSILON = 1e-3
 STRIP = 2**21
 # Channels after the first convolution.
 STEM = 32
-# Of each block: channels out, expansion, side of the kernel, stride (Liu and Tan, "Higher accuracy
-# on vision models with EfficientNet-Lite", 2020; as EfficientNet-B0's, Tan and Le, ICML 2019).
+# Channels on the way up.
+WIDTHS = (64, 40, 24)
+# Of each block on the way down: channels out, expansion, side of the kernel, stride (Liu and Tan,
+# "Higher accuracy on vision models with EfficientNet-Lite", 2020; as EfficientNet-B0's, Tan and Le,
+# ICML 2019).
 BLOCKS = (
     (16, 1, 3, 1),
     (24, 6, 3, 2), (24, 6, 3, 1),
     (40, 6, 5, 2), (40, 6, 5, 1),
     (80, 6, 3, 2), (80, 6, 3, 1), (80, 6, 3, 1),
     (112, 6, 5, 1), (112, 6, 5, 1), (112, 6, 5, 1),
-    (192, 6, 5, 2), (192, 6, 5, 1), (192, 6, 5, 1), (192, 6, 5, 1),
 )  # fmt: skip
 
 
@@ -184,39 +186,26 @@ class Lite(nn.Module):
         Bands of the image.
     upsample : str
         Not used; nets of the registry are made with the same arguments.
-    blocks : int
-        Of the encoder.
-    widths : sequence of int
-        Channels on the way up.
     divisor : int
         Of all channels: there are so many times fewer.
     """
 
-    def __init__(
-        self,
-        bands: int = 3,
-        upsample: str = "nearest",
-        blocks: int = 11,
-        widths: tuple[int, ...] = (64, 40, 24),
-        divisor: int = 1,
-    ):
+    def __init__(self, bands: int = 3, upsample: str = "nearest", divisor: int = 1):
         super().__init__()
         channels = [STEM // divisor, *(out // divisor for out, *_ in BLOCKS)]
-        widths = tuple(width // divisor for width in widths)
+        widths = [width // divisor for width in WIDTHS]
         self.stem = ConvNorm(bands, channels[0], 3, stride=2)
         self.blocks = nn.ModuleList(
             MBConv(before, out, *block)
-            for (before, out), (_, *block) in zip(
-                itertools.pairwise(channels), BLOCKS[:blocks], strict=False
-            )
+            for (before, out), (_, *block) in zip(itertools.pairwise(channels), BLOCKS, strict=True)
         )
         # The last block of each resolution is passed on.
-        strides = [stride for *_, stride in BLOCKS[:blocks]]
+        strides = [stride for *_, stride in BLOCKS]
         self.passed = tuple(n - 1 for n, stride in enumerate(strides) if stride == 2)
         passed = [channels[number + 1] for number in reversed(self.passed)]
-        steps = itertools.pairwise([channels[blocks], *widths])
+        steps = itertools.pairwise([channels[-1], *widths])
         self.up = nn.ModuleList(
-            Up(below, side, out) for (below, out), side in zip(steps, passed, strict=False)
+            Up(below, side, out) for (below, out), side in zip(steps, passed, strict=True)
         )
         self.last = nn.Conv2d(widths[-1], CLASSES, 1)
         he_normal(self)

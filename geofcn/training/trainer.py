@@ -177,7 +177,8 @@ class Trainer:
         self.recipe = recipe
         self.steps = 0
         self.optimizer = make_optimizer(net, recipe)
-        self._start = [weights.detach().clone() for weights in net.parameters()]
+        decaying = net.parameters() if recipe.decay_to_start else ()
+        self._start = [weights.detach().clone() for weights in decaying]
         # The loss is taken where the net sees the scene: in front of the last enlargement.
         self._core = without_scaling(net)
         self._device = next(net.parameters()).device
