@@ -574,12 +574,12 @@ def cluster():
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_a_cluster_gives_the_bytes_of_threads(make_case, run, cluster, dtype):
-    scene, path = make_case(PLAIN)
+    scene, path = make_case(PLAIN, CALIBRATION)
     expected = run(scene, path, dtype)
     assert run(scene, path, dtype, scheduler=cluster.scheduler_address, tile=32) == expected
     assert run(scene, path, dtype, scheduler=cluster.scheduler_address, stop_at=None) == expected
-    expected = run(scene, path, dtype, threshold="scene")
-    options = {"threshold": "scene", "scheduler": cluster.scheduler_address, "tile": 32}
+    expected = run(scene, path, dtype, threshold="model")
+    options = {"threshold": "model", "scheduler": cluster.scheduler_address, "tile": 32}
     assert run(scene, path, dtype, **options) == expected
 
 
