@@ -129,6 +129,7 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.simplify
 @options.min_area
 @options.fill_holes
+@options.bands
 @options.nodata
 @options.allow_no_crs
 @options.overwrite

@@ -20,6 +20,7 @@ from geofcn_cli import options
     metavar="FILE",
     help="Say also what this model is, and what inference with it takes: time, memory, disk.",
 )
+@options.bands
 @options.nodata
 @options.as_json
 @options.verb

@@ -27,7 +27,28 @@ PATH = click.Path(path_type=str)
 # BrokenPipeError: whoever reads what is printed has read enough.
 LEFT_TO_CLICK = (click.ClickException, click.exceptions.Exit, BrokenPipeError)
 
+
+class Bands(click.ParamType):
+    """Numbers with commas."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """What was typed as a value, or a usage error."""
+        numbers = value.split(",")
+        if not all(number.strip().isdecimal() for number in numbers):
+            self.fail(f"{value!r} is no list of band numbers, as in 1,2,3.")
+        return tuple(map(int, numbers))
+
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what exists.")
+bands = click.option(
+    "--bands",
+    type=Bands(),
+    metavar="N,N,...",
+    help="Numbers of the bands that the net looks at, in order, even of one called alpha.  "
+    "[default: the model's; all but alpha]",
+)
 nodata = click.option(
     "--nodata",
     type=float,

@@ -241,6 +241,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
     help="Go on with the unfinished training in RUN, as it was started; give nothing else.",
 )
 @options.device
+@options.bands
 @options.nodata
 @options.overwrite
 @options.verb

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from geofcn.core.windows import Window
 
+# Two grids are one when no corner of the one is further from the other's than this, in pixels.
+SAME = 1e-3
+
 if TYPE_CHECKING:
     from affine import Affine
     from rasterio.crs import CRS
@@ -44,3 +47,26 @@ class Grid:
     def window(self) -> Window:
         """All of its pixels."""
         return Window(0, 0, self.height, self.width)
+
+    def is_at(self, other: Grid) -> bool:
+        """Whether another grid has the same pixels, to SAME of one, whatever the CRS say.
+
+        Programs write the same transform with other last digits.
+
+        Examples
+        --------
+        >>> from affine import Affine
+        >>> grid = Grid(2, 3, None, Affine(0.5, 0, 100, 0, -0.5, 200))
+        >>> grid.is_at(Grid(2, 3, None, Affine(0.5, 0, 100 + 1e-9, 0, -0.5, 200)))
+        True
+        >>> grid.is_at(Grid(2, 3, None, Affine(0.5, 0, 100.1, 0, -0.5, 200)))
+        False
+        """
+        to_other = ~other.transform * self.transform
+        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
+        distances = (
+            abs(there - here)
+            for corner in corners
+            for there, here in zip(to_other * corner, corner, strict=True)
+        )
+        return self.window == other.window and max(distances) <= SAME

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -64,6 +64,7 @@ def infer(
     simplify: float | None = None,
     min_area: float | None = None,
     fill_holes: float | None = None,
+    bands: Sequence[int] | None = None,
     nodata: float | None = None,
     allow_no_crs: bool = False,
     overwrite: bool = False,
@@ -112,6 +113,9 @@ def infer(
     min_area, fill_holes : float, optional
         Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
         4, but 0 without a CRS; and 0.
+    bands : sequence of int, optional
+        1-based numbers of the scene's bands that the net looks at, in the order of the training's.
+        Default: those that the model was trained on, by their colours or numbers.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
     allow_no_crs : bool
@@ -139,7 +143,7 @@ def infer(
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
     dtype = None if probability is None else probability_dtype
-    job = _make_job(scene, model, threshold, dtype, polygons is not None, nodata, device)
+    job = _make_job(scene, model, threshold, dtype, polygons is not None, bands, nodata, device)
     if compute_window is not None:
         if compute_window < 1:
             raise UsageError(f"compute_window {compute_window}: give a number of pixels from 1 up.")
@@ -166,12 +170,12 @@ def infer(
     predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
     found: SceneThreshold | None = None
     if job.calibration is not None:
-        with predicted as bands:
-            found = find_threshold(bands, job.calibration, job.threshold)
+        with predicted as arrays:
+            found = find_threshold(arrays, job.calibration, job.threshold)
         job = found.settle(job)
         predicted = closing(classified_bands(job, shards, progress))
-    with outputs.open(job, co or {}) as writer, predicted as bands:
-        count = writer.write(bands, shards, cleaning)
+    with outputs.open(job, co or {}) as writer, predicted as arrays:
+        count = writer.write(arrays, shards, cleaning)
     shards.remove()
     seconds = time.monotonic() - start
     verification = None
@@ -198,6 +202,7 @@ def _make_job(
     threshold: float | str | None,
     dtype: str | None,
     scored: bool,
+    bands: Sequence[int] | None,
     nodata: float | None,
     device: str,
 ) -> Job:
@@ -208,7 +213,7 @@ def _make_job(
         raise UsageError(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
         )
-    fitting = loaded.select_bands(open_scene(absolute(scene), nodata))
+    fitting = loaded.select_bands(open_scene(absolute(scene), nodata, bands))
     resampled = loaded.at_resolution_of(fitting)
     device = pick_device(device).type
     window = compute_window_side(resampled, device)

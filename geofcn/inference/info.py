@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,13 @@ class SceneInfo:
         return [(name.replace("_", " "), _text(value)) for name, value in self.to_dict().items()]
 
 
-def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None = None) -> SceneInfo:
+def info(
+    scene: StrPath,
+    *,
+    model: StrPath | None = None,
+    bands: Sequence[int] | None = None,
+    nodata: float | None = None,
+) -> SceneInfo:
     """Say what a scene is, and with a model what inference on it will take.
 
     Parameters
@@ -101,6 +108,8 @@ def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None =
         A raster: a file, a URL or a GDAL path.
     model : path, optional
         A model of `geofcn.train`.
+    bands : sequence of int, optional
+        1-based numbers of the bands to look at; default: all but alpha, or the model's.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
 
@@ -114,7 +123,7 @@ def info(scene: StrPath, *, model: StrPath | None = None, nodata: float | None =
     SceneError, ModelError
         Where one of them cannot be read, or they do not go together.
     """
-    opened = open_scene(scene, nodata)
+    opened = open_scene(scene, nodata, bands)
     # Before the estimate, whose bound of memory counts what this leaves in GDAL's cache.
     blank_share = _blank_share(opened)
     inference = None

@@ -80,7 +80,7 @@ class Job:
         return {
             "geofcn": __version__,
             "torch": torch.__version__,
-            "scene": [self.scene.path, *self.scene.identity, *self.scene.bands],
+            "scene": [self.scene.path, *self.scene.identity, self.scene.reading],
             "nodata": repr(self.scene.nodata),
             "model": model_digest(self.model),
             "net": [
@@ -104,6 +104,8 @@ class Job:
             tags["GEOFCN_EXPECTED_SHARE"] = f"{self.share:.6g}"
         if self.model.resampled is not None:
             tags["GEOFCN_SCALE"] = str(self.model.resampled)
+        if self.scene.named:
+            tags["GEOFCN_BANDS"] = ",".join(map(str, self.scene.bands))
         if self.scene.nodata is not None:
             tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
         return tags

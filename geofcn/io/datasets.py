@@ -18,19 +18,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 
 from geofcn.core.grid import Grid
-from geofcn.errors import SceneError
+from geofcn.io.drivers import DRIVERS, driver_of, refuse_disguised, refuse_disguised_sources
 from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.io.projections import check_projections
 from geofcn.runtime import cores
 
 # Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
 # a few can compute, and each block is decoded once where they share GDAL's cache of it.
 MAX_OPEN = 8
 THREADS_PER_CACHE = 4
+
+# What GDAL's errors come as: rasterio does not wrap all of them.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 # A file's size and time of change; empty for what is no local file.
 Stamp = tuple[int, ...]
@@ -69,7 +74,7 @@ class DatasetCache:
         RasterioError
             Where it cannot be opened.
         SceneError
-            For a VRT whose name does not say so.
+            For what is something else than its name says.
         """
         key = path, stamp(path), grid
         if key not in self.open:
@@ -135,14 +140,20 @@ def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.Dat
 
     Raises
     ------
-    RasterioError
-        Where it cannot be opened, or be read within the block.
+    RasterioError, CPLE_BaseError
+        Where it cannot be opened, or be read within the block; see GDAL_ERRORS.
     SceneError
-        For a VRT whose name does not say so.
+        For what is something else than its name says, or where PROJ's data are unusable.
     """
+    check_projections()
     cache = _cache()
     with cache.lock, rasterio.Env(**RASTER_OPTIONS):
         yield cache.dataset(path, grid)
+
+
+def reason_of(error: BaseException) -> str:
+    """What GDAL says of an error, in one line."""
+    return " ".join(str(error.__cause__ or error).split())
 
 
 def close_handles(path: Path | None = None) -> None:
@@ -177,14 +188,18 @@ def stamp(path: str) -> Stamp:
 
 
 def _open(path: str) -> rasterio.DatasetReader:
-    """Open with the one driver the name allows: a VRT under another name could read any file."""
-    suffix = Path(path).suffix.lower()
-    driver = {".tif": "GTiff", ".tiff": "GTiff", ".vrt": "VRT"}.get(suffix)
+    """Open with the one driver that the name says, see `geofcn.io.drivers`."""
+    driver = driver_of(path)
+    refuse_disguised(path)
+    if driver is None:
+        raise RasterioIOError(f"its name ends in none of {', '.join(DRIVERS)}")
     with warnings.catch_warnings():
         # That a raster has no place on the ground is seen from its `crs` and said where it matters.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = rasterio.open(path, driver=driver)
-    if dataset.driver == "VRT" and suffix != ".vrt":
+    try:
+        refuse_disguised_sources(dataset)
+    except Exception:
         dataset.close()
-        raise SceneError(f"{path}: this is a VRT under another name; rename it to end in .vrt.")
+        raise
     return dataset

@@ -24,7 +24,7 @@ from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import Stamp, stamp
 from geofcn.io.files import StrPath
-from geofcn.io.scene import Scene, aligned, names_apart, open_scene
+from geofcn.io.scene import Scene, aligned, names_apart, open_raster, open_scene
 from geofcn.io.vector_reader import AREAL, is_raster_path, no_crs, read_vectors
 
 # A grid is the same as the scene's when no corner is further off than this, in pixels.
@@ -183,6 +183,7 @@ def open_labelled_scene(
     labels: StrPath,
     nodata: float | None = None,
     area: StrPath | None = None,
+    bands: Sequence[int] | None = None,
 ) -> LabelledScene:
     """Open a scene and the labels that belong to it.
 
@@ -196,6 +197,8 @@ def open_labelled_scene(
         A pixel of the scene with this value in every band is blank.
     area : path, optional
         A vector file of polygons outside of which the labels count for nothing.
+    bands : sequence of int, optional
+        Numbers of the scene's bands to look at.
 
     Raises
     ------
@@ -204,7 +207,7 @@ def open_labelled_scene(
     LabelsError
         Where labels or area do not fit it.
     """
-    opened = open_scene(scene, nodata)
+    opened = open_scene(scene, nodata, bands)
     source = LabelledScene(opened, open_labels(labels, opened))
     if area is None:
         return source
@@ -218,6 +221,7 @@ def open_labelled_scenes(
     pairs: Sequence[tuple[StrPath, StrPath]],
     nodata: float | None = None,
     area: StrPath | None = None,
+    bands: Sequence[int] | None = None,
 ) -> list[LabelledScene]:
     """Open scenes, each with its labels, and with the part of an area that lies on it.
 
@@ -230,6 +234,8 @@ def open_labelled_scenes(
     area : path, optional
         A vector file of polygons, outside of which the labels of a scene that it touches count for
         nothing. A scene that it does not touch counts as a whole, with a warning in the log.
+    bands : sequence of int, optional
+        Numbers of the bands to look at, the same in all scenes.
 
     Raises
     ------
@@ -238,7 +244,7 @@ def open_labelled_scenes(
     LabelsError
         Where labels do not fit their scene, or the area touches none of the scenes.
     """
-    sources = [open_labelled_scene(*pair, nodata) for pair in pairs]
+    sources = [open_labelled_scene(*pair, nodata, bands=bands) for pair in pairs]
     if area is None:
         return sources
     name = os.fspath(area)
@@ -317,7 +323,7 @@ def _beside(labels: VectorLabels, scene: str) -> LabelsError:
 
 def _open_raster(path: str) -> Scene:
     try:
-        return open_scene(path)
+        return open_raster(path)
     except SceneError as error:
         raise LabelsError(str(error)) from error
 

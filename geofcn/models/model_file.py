@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,9 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     return replace(
         metadata,
         colours=tuple(metadata.colours),
+        bands=tuple(metadata.bands),
+        scales=tuple(map(float, metadata.scales)),
+        offsets=tuple(map(float, metadata.offsets)),
         scenes=tuple(metadata.scenes),
         parent=_parent(header.get("parent")),
         **fitted,
@@ -144,12 +147,17 @@ def _parent(facts: dict[str, Any] | None) -> Parent | None:
 
 def _faulty_field(metadata: ModelMetadata) -> str | None:
     """The first field that holds what it cannot; the values come from a file."""
+    bands = len(metadata.colours) if _is_texts(metadata.colours) else 0
     sound = {
         "net": isinstance(metadata.net, str) and metadata.net in REGISTRY,
         "scale": type(metadata.scale) is int and metadata.scale in SCALES,
         "upsample": metadata.upsample in UPSAMPLES,
         "colours": _is_texts(metadata.colours) and metadata.colours,
         "dtype": isinstance(metadata.dtype, str) and metadata.dtype in DTYPES,
+        "bands": _is_for_each(metadata.bands, bands, _is_band),
+        "scales": _is_for_each(metadata.scales, bands, _is_number) and 0 not in metadata.scales,
+        "offsets": _is_for_each(metadata.offsets, bands, _is_number)
+        and len(metadata.offsets) == len(metadata.scales),
         "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
         **{name: _is_calibration(getattr(metadata, name), name) for name in CALIBRATIONS},
         "recipe": isinstance(metadata.recipe, dict),
@@ -165,6 +173,17 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_for_each(value: object, bands: int, is_sound: Callable[[object], bool]) -> bool:
+    """Whether a value is a list of what is sound, empty or with one for each band."""
+    return (
+        isinstance(value, list | tuple) and len(value) in (0, bands) and all(map(is_sound, value))
+    )
+
+
+def _is_band(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def _is_parent(value: object) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from geofcn.core.windows import row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
-from geofcn.io.scene import Scene, open_mask, open_scene, read_tags
+from geofcn.io.scene import Scene, open_mask, open_raster, read_tags
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
@@ -107,10 +107,10 @@ def polygonize(
 
 
 def _open_probability(path: StrPath, mask: Scene) -> Scene:
-    scene = open_scene(path)
+    scene = open_raster(path)
     if len(scene.bands) > 1:
         raise SceneError(f"{path}: it has {len(scene.bands)} bands; give a probability raster.")
-    if scene.window != mask.window or scene.transform != mask.transform:
+    if not scene.grid.is_at(mask.grid):
         raise SceneError(f"{path}: it is not on the mask's grid; give the one of the same run.")
     if scene.dtype != "uint8":
         raise SceneError(

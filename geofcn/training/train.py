@@ -17,7 +17,7 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
-from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.io.files import StrPath
 from geofcn.io.labels import LabelledScene, open_labelled_scenes
 from geofcn.io.scene import absolute, names_apart
@@ -79,6 +79,7 @@ def train(
     seed: int | None = None,
     log_tensorboard: bool = False,
     device: str = "auto",
+    bands: Sequence[int] | None = None,
     nodata: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -138,6 +139,9 @@ def train(
         Write loss and scores as TensorBoard events, too.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the net is computed; auto: the first of cuda, mps and cpu that is there.
+    bands : sequence of int, optional
+        1-based numbers of the bands that the net looks at, the same in all scenes; default: all but
+        alpha. The model keeps them.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the rasters declare.
     overwrite : bool
@@ -170,10 +174,8 @@ def train(
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
     pairs = [(scene, labels), *and_, *([validate] if validate else [])]
-    opened = open_labelled_scenes(pairs, nodata, area)
-    if parent is not None:
-        opened = [replace(pair, scene=parent.select_bands(pair.scene)) for pair in opened]
-    _refuse_unlike(opened)
+    opened = open_labelled_scenes(pairs, nodata, area, bands)
+    opened = _seen_alike(opened, parent)
     _compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
     validation = opened[len(sources) :] or sources
@@ -187,6 +189,7 @@ def train(
         "from_": from_ and absolute(from_),
         "recipe": recipe,
         "device": device,
+        "bands": bands and list(bands),
         "nodata": nodata,
         "log_tensorboard": log_tensorboard,
         **options,
@@ -310,7 +313,7 @@ def _identity(source: LabelledScene) -> list[object]:
     scene = source.scene
     return [
         absolute(scene.path),
-        scene.bands,
+        scene.reading,
         scene.identity,
         repr(scene.nodata),
         source.labels.identity,
@@ -381,17 +384,28 @@ def _starting_net(
     return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
-    """Raise UsageError unless all scenes have the same bands, in the same order, of one type."""
+def _seen_alike(sources: Sequence[LabelledScene], parent: Model | None) -> list[LabelledScene]:
+    """All scenes with the same bands, and values in the encoding of the parent's, or of the first.
+
+    Raises UsageError for a scene with other bands, in another order, or of a type that cannot be
+    brought to that of the first; ModelError for one that does not fit the parent.
+    """
+    if parent is not None:
+        return [replace(source, scene=parent.select_bands(source.scene)) for source in sources]
     first = sources[0].scene
-    for source in sources[1:]:
+    seen = []
+    for source in sources:
         scene = source.scene
-        if (scene.dtype, scene.colours) != (first.dtype, first.colours):
+        if scene.colours != first.colours:
             raise UsageError(
-                f"{scene.path}: its bands are {', '.join(scene.colours)} ({scene.dtype}), those of "
-                f"{first.path} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
-                "kind."
+                f"{scene.path}: its bands are {', '.join(scene.colours)}, those of {first.path} "
+                f"{', '.join(first.colours)}; train on scenes of one kind."
             )
+        try:
+            seen.append(replace(source, scene=scene.seen_as(first.encoding, first.path)))
+        except SceneError as error:
+            raise UsageError(str(error)) from error
+    return seen
 
 
 def _compare_resolutions(
@@ -456,12 +470,16 @@ def _metadata(
     sources: Sequence[LabelledScene], recipe: Recipe, parent: Model | None
 ) -> ModelMetadata:
     scene = sources[0].scene
+    encoding = scene.encoding
     metadata = ModelMetadata(
         net=recipe.net,
         scale=recipe.scale,
         upsample=recipe.upsample,
         colours=scene.colours,
-        dtype=scene.dtype,
+        dtype=encoding.dtype,
+        bands=scene.bands if scene.named else (),
+        scales=encoding.scales,
+        offsets=encoding.offsets,
         recipe=recipe.to_json(),
         scenes=_names(sources),
         crs=scene.crs.to_wkt() if scene.crs else None,
@@ -470,4 +488,13 @@ def _metadata(
     if parent is None:
         return metadata
     # Its net goes on seeing as many metres of the ground.
-    return replace(metadata, parent=described(parent), resolution=parent.metadata.resolution)
+    about = parent.metadata
+    return replace(
+        metadata,
+        dtype=about.dtype,
+        bands=metadata.bands or about.bands,
+        scales=about.scales,
+        offsets=about.offsets,
+        parent=described(parent),
+        resolution=about.resolution,
+    )
