@@ -302,16 +302,18 @@ class Scene:
             with shared_dataset(self.path, self.grid if self.resampled else None) as dataset:
                 yield dataset
         except GDAL_ERRORS as error:
+            reason = reason_of(error)
             raise SceneError(
-                f"{self.path}: cannot read {window}: {reason_of(error)}; {self._way_out()}"
+                f"{self.path}: cannot read {window}: {reason}; {self._way_out(reason)}"
             ) from error
 
-    def _way_out(self) -> str:
+    def _way_out(self, reason: str) -> str:
+        """What to do about an error of reading, by the file that GDAL names for it."""
         if self.driver in COLLECTIONS:
             return "the file named there is missing or damaged, so copy or make it again."
-        mask = Path(f"{self.path}.msk")
-        if mask.exists():
-            return f"it, or its mask {mask.name}, is damaged or of another size; make it again."
+        mask = f"{self.name}.msk"
+        if mask in reason:
+            return f"{mask} is damaged or the mask of another raster, so remove or make it again."
         return "the file is damaged or cut short, so copy or make it again."
 
 

@@ -15,6 +15,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import blocks
 from geofcn.errors import OutputError
 from geofcn.io.files import StrPath
+from geofcn.io.projections import check_projections
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter, check_raster_target
 from geofcn.io.vector_writer import FeatureBatch, check_vector_target, write_polygons
 from geofcn.progress import Progress, silent
@@ -80,6 +81,7 @@ def sample(
     UsageError
         For a size that is too small.
     """
+    check_projections()
     scene = SyntheticScene(size, seed)
     target = _make_folder(Path(folder))
     result = SampleResult(
