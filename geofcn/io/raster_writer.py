@@ -114,7 +114,7 @@ class RasterWriter:
     def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
         self.folder = files.partial_folder(path)
-        self._grid, self._band, self._tags = grid, band, tags or {}
+        self._grid, self._band, self._tags = grid, band, dict(tags or {})
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
         self._thread = ThreadPoolExecutor(1)

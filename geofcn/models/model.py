@@ -267,7 +267,10 @@ class Model:
         ModelError
             When bands are missing or the pixels have another type.
         """
-        fitting = scene if scene.named else scene.with_bands(self._bands_in(scene))
+        fitting = scene
+        if not scene.named:
+            fitting = scene.with_bands(self._bands_in(scene))
+            _refuse_masks(fitting)
         wanted = self.metadata.colours
         if len(fitting.bands) != len(wanted):
             raise ModelError(
@@ -330,6 +333,16 @@ class Model:
                 scene.path,
                 resolution,
                 trained,
+            )
+
+
+def _refuse_masks(scene: Scene) -> None:
+    """Raise ModelError where a band that a model takes for colours is a mask in a scene."""
+    for band, colour in zip(scene.bands, scene.colours, strict=True):
+        if colour == "alpha" and band not in scene.false_masks:
+            raise ModelError(
+                f"{scene.path}: its band {band} is a mask; in the model's training a band called "
+                "alpha held something else: name the bands that are like those by --bands."
             )
 
 

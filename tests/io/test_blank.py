@@ -115,7 +115,7 @@ def near_infrared(write_raster, dtype="uint8"):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_near_infrared_called_alpha_is_no_mask_and_that_is_said(write_raster, caplog, dtype):
-    image, path = near_infrared(write_raster, dtype)
+    _, path = near_infrared(write_raster, dtype)
     scene = open_scene(path)
     assert scene.bands == (1, 2, 3) and not scene.declares_blank
     assert scene.read(scene.window)[1].all()

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import RasterioIOError
-from rasterio.transform import from_origin
+from rasterio.transform import Affine, from_origin
 
 from geofcn import errors
 from geofcn.core.grid import Grid
@@ -80,6 +80,77 @@ def test_pixels_of_any_type_come_back_also_from_arrays_in_another_order(tmp_path
         writer.write(Window(5, 0, 5, 7), image[::-1])
     with rasterio.open(tmp_path / "a.tif") as file:
         assert (file.read(1) == np.vstack([image, image[::-1]])).all()
+
+
+@pytest.mark.parametrize("make", [mask_writer, lambda path, grid: RasterWriter(path, grid, BYTE)])
+@pytest.mark.parametrize(
+    "crs",
+    [
+        CRS.from_epsg(2056),
+        CRS.from_epsg(25832).to_wkt(version="WKT1_ESRI"),
+        CRS.from_epsg(4326).to_wkt(version="WKT1_ESRI"),  # "==" to no other, for its axes
+        "+proj=laea +lat_0=46 +lon_0=11 +ellps=bessel +towgs84=577,90,463 +units=m",
+        "EPSG:25832+5783",
+        None,
+    ],
+)
+@pytest.mark.parametrize("transform", [TRANSFORM, Affine(0.1, 0.2, 7, 0.3, -0.1, 46)])
+def test_a_place_on_the_ground_survives(tmp_path, make, crs, transform):
+    crs = crs and CRS.from_user_input(crs)
+    write_bands(make(tmp_path / "a.tif", Grid(4, 4, crs, transform)), random_mask(4, 4))
+    assert names(tmp_path) == ["a.tif"]
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.transform.almost_equals(transform)
+        assert (file.crs is None) is (crs is None)
+
+
+@pytest.mark.parametrize("make", [mask_writer, lambda path, grid: RasterWriter(path, grid, BYTE)])
+def test_a_crs_that_no_geotiff_holds_is_refused_before_any_work(tmp_path, make):
+    rotated = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18"
+    grid = Grid(4, 4, CRS.from_user_input(rotated), TRANSFORM)
+    with pytest.raises(OutputError, match=r"a\.tif: a GeoTIFF cannot hold its CRS.*gdalwarp"):
+        make(tmp_path / "a.tif", grid)
+    assert names(tmp_path) == []
+
+
+SAID = {
+    "CRS": {"crs": CRS.from_epsg(3857)},
+    "transform": {"transform": from_origin(500_001, 5_000_000, 0.2, 0.2)},
+    "nodata value": {"nodata": 7},
+    "description": {"descriptions": ("barn",)},
+    "scale": {"scales": (0.5,)},
+}
+
+
+@pytest.mark.parametrize("what", [*SAID, "tags"])
+def test_a_file_that_says_something_else_of_itself_is_never_published(tmp_path, monkeypatch, what):
+    finish = RasterWriter._finish
+
+    def change(self):
+        finished = finish(self)
+        with rasterio.open(finished, "r+") as file:
+            if what == "tags":
+                file.update_tags(AUTHOR="you")
+            for name, value in SAID.get(what, {}).items():
+                setattr(file, name, value)
+        return finished
+
+    monkeypatch.setattr(RasterWriter, "_finish", change)
+    with pytest.raises(OutputError, match=rf"m\.tif: writing failed \(its {what} read back wrong"):
+        write_bands(
+            RasterWriter(tmp_path / "m.tif", utm_grid(20, 20), BYTE, {"AUTHOR": "me"}),
+            random_mask(20, 20),
+        )
+    assert names(tmp_path) == []
+
+
+def test_tags_are_those_of_the_beginning(tmp_path):
+    tags = {"AUTHOR": "me"}
+    with RasterWriter(tmp_path / "m.tif", utm_grid(4, 4), BYTE, tags) as writer:
+        tags["AUTHOR"] = "you"
+        writer.write(Window(0, 0, 4, 4), random_mask(4, 4))
+    with rasterio.open(tmp_path / "m.tif") as file:
+        assert file.tags()["AUTHOR"] == "me"
 
 
 # --- what must not be written ---

@@ -184,6 +184,17 @@ def test_bands_that_the_user_named_are_taken_as_they_are(make_model, write_raste
         make_model().select_bands(open_scene(path, bands=(1, 2)))
 
 
+def test_a_mask_is_not_shown_to_a_model_of_near_infrared_called_alpha(make_model, write_raster):
+    image = np.random.default_rng(0).integers(0, 255, (4, 30, 30)).astype(np.uint8)
+    rgba = [*RGB, ColorInterp.alpha]
+    model = make_model(bands=4, colours=("red", "green", "blue", "alpha"))
+    infrared = open_scene(write_raster("nir.tif", image, colours=rgba))
+    assert model.select_bands(infrared).bands == (1, 2, 3, 4)
+    image[3] = 255
+    with pytest.raises(ModelError, match=r"rgba\.tif: its band 4 is a mask"):
+        model.select_bands(open_scene(write_raster("rgba.tif", image, colours=rgba)))
+
+
 def test_bands_without_colours_are_found_by_the_numbers_that_were_named(make_model, write_raster):
     scene = open_scene(write_raster("many.tif", np.ones((5, 4, 4), np.uint8)))
     model = make_model(colours=("undefined",) * 3)
