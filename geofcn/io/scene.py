@@ -23,7 +23,7 @@ from rasterio.transform import Affine
 from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
-from geofcn.io.datasets import Stamp, shared_dataset, stamp
+from geofcn.io.datasets import identity, refuse_changed, shared_dataset
 from geofcn.io.files import StrPath, is_missing, no_such_file
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class Scene:
     resampled : bool
         The file lies on another grid, and is brought onto this one as it is read (nearest
         neighbour).
-    identity : tuple of int
-        Changes when the file is replaced; empty for what is no local file.
+    identity : str
+        Changes when one of its files does, see `geofcn.io.datasets.identity`; empty where nobody
+        knows, as of a URL.
     scale : float
         What a value stands for is that many times the value.
     """
@@ -82,7 +83,7 @@ class Scene:
     declared: float | None = None
     masked: bool = False
     resampled: bool = False
-    identity: Stamp = field(default=(), repr=False)
+    identity: str = field(default="", repr=False)
     scale: float = 1.0
 
     @property
@@ -157,6 +158,16 @@ class Scene:
         with self._reading(self.window) as dataset:
             return dataset.read(self.bands, out_shape=(len(self.bands), *shape))
 
+    def refuse_changed(self) -> None:
+        """Check that the file, and all that is read with it, is what it was when it was opened.
+
+        Raises
+        ------
+        SceneError
+            Where it has changed since: what was made of it may be half old, half new.
+        """
+        refuse_changed(self.path, self.identity)
+
     def to_dask(self, size: int) -> da.Array:
         """The scene as a dask array in `size` x `size` chunks, blank pixels as 0.
 
@@ -182,7 +193,8 @@ class Scene:
     def _reading(self, window: Window) -> Iterator[rasterio.DatasetReader]:
         """The dataset, on this scene's grid; what goes wrong with it is told of `window`."""
         try:
-            with shared_dataset(self.path, self.grid if self.resampled else None) as dataset:
+            grid = self.grid if self.resampled else None
+            with shared_dataset(self.path, self.identity, grid) as dataset:
                 yield dataset
         except RasterioError as error:
             reason = error.__cause__ or error
@@ -235,8 +247,9 @@ def open_scene(path: StrPath, nodata: float | None = None) -> Scene:
     """
     name = os.fspath(path)
     try:
-        with shared_dataset(name) as dataset:
-            return _scene_of(name, dataset, nodata)
+        found = identity(name)
+        with shared_dataset(name, found) as dataset:
+            return replace(_scene_of(name, dataset, nodata), identity=found)
     except RasterioError as error:
         raise SceneError(_why_not_open(name, error)) from error
 
@@ -258,7 +271,6 @@ def _scene_of(path: str, dataset: rasterio.DatasetReader, nodata: float | None) 
         nodata=nodata,
         declared=dataset.nodata,
         masked=len(bands) < len(colours) or mask_flags != {MaskFlags.all_valid},
-        identity=stamp(path),
         scale=dataset.scales[0],
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, OutputError, UsageError
 from geofcn.io.files import StrPath
-from geofcn.io.labels import LabelledScene, open_labelled_scenes
+from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.scene import absolute, names_apart
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model, ModelMetadata, net_geometry
@@ -226,12 +227,13 @@ def train(
         tiles, selection.windows, selection.normalisation, settings, selection.held_out
     )
     with open_event_writer(run.folder if log_tensorboard else None, len(state.losses)) as events:
-        TrainingLoop(trainer, model, batches, validator, state, run, events).fit(progress)
+        loop = TrainingLoop(trainer, model, batches, validator, state, run, events, opened)
+        loop.fit(progress)
     tiles.forget()
     give_back_freed_memory()  # before the overlay takes its own
     if settings.normalise != "image":
         extents = validation_extents(validation_tiles, selection.held_out)
-        run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type))
+        run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type), opened)
     run.plot(state)
     write_overlay(sources[0], run.folder, progress)
     run.finish()
@@ -306,14 +308,14 @@ def _fingerprint(
 
 
 def _identity(source: LabelledScene) -> list[object]:
-    """What changes when a scene or its labels do."""
+    """What changes when a scene or its labels do; another one each time where nobody knows."""
     scene = source.scene
     return [
         absolute(scene.path),
         scene.bands,
-        scene.identity,
+        scene.identity or uuid.uuid4().hex,
         repr(scene.nodata),
-        source.labels.identity,
+        source.labels.identity or uuid.uuid4().hex,
     ]
 
 
@@ -330,6 +332,7 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
     statistics = load_survey(folder / SURVEY, key)
     if statistics is None:
         statistics = survey(tiles, recipe, progress)
+        refuse_changed(tiles.sources)
         save_survey(folder / SURVEY, key, statistics)
     return statistics
 
