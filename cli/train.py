@@ -243,7 +243,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @options.device
 @options.nodata
 @options.overwrite
-@options.verb
+@options.lasting_verb
 def train(
     progress: Progress,
     scene: str | None,

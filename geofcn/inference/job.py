@@ -84,9 +84,7 @@ class Job:
         return {
             "geofcn": __version__,
             "torch": torch.__version__,
-            "scene": [
-                self.scene.path, self.scene.identity or uuid.uuid4().hex, *self.scene.bands
-            ],
+            "scene": [self.scene.path, self.scene.identity or uuid.uuid4().hex, *self.scene.bands],
             "nodata": repr(self.scene.nodata),
             "model": model_digest(self.model),
             "net": [

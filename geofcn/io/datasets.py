@@ -52,9 +52,7 @@ class DatasetCache:
         self.lock = threading.RLock()
         self.open: OrderedDict[tuple[str, str, Grid | None], rasterio.DatasetReader] = OrderedDict()
 
-    def dataset(
-        self, path: str, identity: str, grid: Grid | None = None
-    ) -> rasterio.DatasetReader:
+    def dataset(self, path: str, identity: str, grid: Grid | None = None) -> rasterio.DatasetReader:
         """The open dataset of a raster; the caller holds the lock.
 
         Parameters
@@ -238,7 +236,7 @@ def _open_unchanged(path: str, identity: str) -> rasterio.DatasetReader:
 
 def _refuse_other_state(path: str, identity: str) -> None:
     """Raise SceneError where the file itself has changed: so much can be asked at every window."""
-    name = os.path.abspath(path)
+    name = str(Path(path).absolute())
     before = _seen[path, identity].get(name)
     if before:
         _compare(path, {name: before}, {name: state(Path(name))})
@@ -248,7 +246,7 @@ def _compare(path: str, before: Mapping[str, State], now: Mapping[str, State]) -
     """Raise SceneError where one of a dataset's files is not as before."""
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
-            which = "it" if name == os.path.abspath(path) else f"its file {name}"
+            which = "it" if name == str(Path(path).absolute()) else f"its file {name}"
             raise SceneError(
                 f"{path}: {which} has changed while it was read; leave it alone, and run the same "
                 "command again."

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -89,10 +88,10 @@ def local_file(name: str) -> Path | None:
     >>> local_file("/vsicurl/https://example.org/scene.tif") is None
     True
     """
-    inner = Path(os.path.abspath(ARCHIVES.sub("", name).replace("{", "").replace("}", "")))
     if not ARCHIVES.match(name):
-        inner = Path(os.path.abspath(name))
-        return inner if inner.exists() else None
+        path = Path(name).absolute()
+        return path if path.exists() else None
+    inner = Path(ARCHIVES.sub("", name).replace("{", "").replace("}", "")).absolute()
     return next((path for path in (inner, *inner.parents) if path.is_file()), None)
 
 
@@ -173,7 +172,7 @@ class _Folders:
         """Names of a folder by their lower case, without locks, which readers leave as well."""
         if folder not in self._names:
             try:
-                names = [name for name in os.listdir(folder) if not name.endswith(".lock")]
+                names = [path.name for path in folder.iterdir() if path.suffix != ".lock"]
             except OSError:
                 names = []
             self._names[folder] = {name.lower(): name for name in names}

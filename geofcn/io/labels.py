@@ -195,6 +195,18 @@ class LabelledScene:
     labels: Labels
 
 
+def refuse_changed(sources: Iterable[LabelledScene]) -> None:
+    """Check that scenes and raster labels are what they were when they were opened.
+
+    Raises
+    ------
+    SceneError
+        For one that has changed since, see `Scene.refuse_changed`.
+    """
+    for source in sources:
+        source.scene.refuse_changed()
+        source.labels.refuse_changed()
+
 
 def open_labelled_scene(
     scene: StrPath,

@@ -6,7 +6,7 @@ that a folder that cannot be written is found at once.
 
 from __future__ import annotations
 
-import shutil
+import os
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -46,7 +46,8 @@ def check_raster_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
     OutputError
         Where it must not or cannot.
     """
-    return files.check_target(path, ENDINGS, overwrite, *sources)
+    others = [Path(f"{os.fspath(path)}{ending}") for ending in STALE_ENDINGS]
+    return files.check_target(path, ENDINGS, overwrite, *sources, others=others)
 
 
 @dataclass(frozen=True)
@@ -110,20 +111,23 @@ class RasterWriter:
 
     def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
-        self.folder = files.partial_folder(path)
+        self.folder = files.partial_beside(path)
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
         self._thread = ThreadPoolExecutor(1)
         self._completing: Future[Path] | None = None
         self._left = Event()
         try:
-            files.make_partial_folder(path)
+            self.folder.mkdir(mode=0o700)
             self._dataset = self._create_files(grid, band, tags)
         except (RasterioError, OSError) as error:
             self._discard()
             raise OutputError(
                 f"{path}: it cannot be written in {path.parent} ({error}); choose another folder."
             ) from error
+        except BaseException:  # GDAL has errors that rasterio does not count among its own
+            self._discard()
+            raise
 
     def write(self, window: Window, array: np.ndarray) -> None:
         """Write pixels to a window.
@@ -253,9 +257,9 @@ class RasterWriter:
                     raise OSError(f"{window} read back wrong")
 
     def _discard(self) -> None:
-        with suppress(RasterioError, OSError):
+        with suppress(Exception):
             self._close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        files.discard(self.folder)
 
 
 def _describe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from math import isnan
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """A training's folder, made if need be.
+    """A training's folder, made if need be; whoever trains holds its lock, see `geofcn.io.locks`.
 
     Parameters
     ----------
@@ -66,9 +67,7 @@ class Run:
             raise OutputError(f"{folder}: this is a file; give the name of a folder.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise OutputError(
                 f"{folder}: it cannot be written ({error}); give another -o."

@@ -93,7 +93,9 @@ def test_an_alpha_band_of_its_own_is_not_doubled(write_raster, cache):
 def test_a_raster_without_crs_is_taken_to_be_in_the_grids(write_raster, cache):
     path = str(write_raster("a.tif", ramp(1, 4, 4), crs=None))
     grid = Grid(4, 4, UTM, from_origin(500_000.2, 5_000_000, 0.2, 0.2))
-    assert (cache.dataset(path, identity(path), grid).read(1)[:, :3] == ramp(1, 4, 4)[0, :, 1:]).all()
+    assert (
+        cache.dataset(path, identity(path), grid).read(1)[:, :3] == ramp(1, 4, 4)[0, :, 1:]
+    ).all()
 
 
 # --- one reader at a time ---
