@@ -188,7 +188,7 @@ class OutputWriter:
                 if window.bottom == scene.height:
                     writer.complete()
             yield from _houses_of(arrays)
-        # All shards stand, of one state of the scene: what gets its name from here on is this job's.
+        # All shards stand, of one state of the scene: what gets a name from here on is this job's.
         scene.refuse_changed()
         shards.claim(self.outputs.paths)
 

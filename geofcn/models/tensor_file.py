@@ -54,11 +54,10 @@ def write_tensors(
 
 def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
     """CRC-32 of all that a file holds, hexadecimal."""
-    facts = [
-        [name, str(tensors[name].dtype), list(tensors[name].shape)] for name in sorted(tensors)
-    ]
-    found = zlib.crc32(json.dumps([sorted(metadata.items()), facts]).encode())
+    found = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
     for name in sorted(tensors):
-        content = tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        found = zlib.crc32(content.numpy(), found)
+        tensor = tensors[name].detach().cpu().contiguous()
+        found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), found)
+        # As bytes: a foreign file may hold types that numpy does not know.
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
     return f"{found:08x}"
