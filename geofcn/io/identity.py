@@ -71,12 +71,13 @@ def files_behind(names: Iterable[str]) -> Files:
             continue
         if str(path) in files:
             continue
-        files[str(path)] = state(path)
+        if found := state(path):
+            files[str(path)] = found
         if path.suffix.lower() == ".vrt":
             waiting += _sources(path)
         for other in folders.beside(path):
-            if found := state(other):
-                files[str(other)] = found
+            if beside := state(other):
+                files[str(other)] = beside
     return files
 
 

@@ -199,9 +199,7 @@ def test_of_a_folder_all_is_removed_that_was_not_finished(tmp_path):
 # --- names of several outputs ---
 
 
-@pytest.mark.parametrize(
-    "other", ["a.tif", "x/../a.tif", "link/a.tif", "A.TIF", "link/x/../a.TIF"]
-)
+@pytest.mark.parametrize("other", ["a.tif", "x/../a.tif", "link/a.tif", "A.TIF", "link/x/../a.TIF"])
 def test_two_outputs_of_one_name_are_refused_however_it_is_written(tmp_path, other):
     (tmp_path / "x").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
