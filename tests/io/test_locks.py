@@ -230,3 +230,32 @@ def test_a_folder_that_is_not_there_or_takes_no_file_is_one_sentence(tmp_path, m
     monkeypatch.setattr(locks.os, "open", full)
     with pytest.raises(OutputError, match=r"nothing can be written in .*"), locked(tmp_path / "a"):
         pass
+
+
+# --- the verbs ---
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "output"),
+    [
+        ("infer", "scene.tif {}/m.tif --model run/best-f1.safetensors", "m.tif"),
+        (
+            "infer",
+            "scene.tif {}/m.tif --model run/best-f1.safetensors --polygons {}/h.shp",
+            "h.shp",
+        ),
+        ("polygonize", "labels.tif {}/h.gpkg", "h.gpkg"),
+        ("evaluate", "labels.tif labels.gpkg --matches {}/x.fgb", "x.fgb"),
+        ("sample", "{} --size 512", "labels.gpkg"),
+        ("train", "scene.tif labels.tif -o {}", ""),
+    ],
+)
+def test_every_verb_waits_for_nobody(
+    trained, geofcn_command, tmp_path, monkeypatch, verb, arguments, output
+):
+    monkeypatch.chdir(trained)
+    with locked(tmp_path / output):
+        result = geofcn_command(verb, *arguments.format(tmp_path, tmp_path).split(), code=1)
+    (line,) = (line for line in result.stderr.splitlines() if line.startswith("Error: "))
+    assert f"{tmp_path / output}: another geofcn (process {os.getpid()} on " in line
+    assert names(tmp_path) == []
