@@ -133,7 +133,7 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.nodata
 @options.allow_no_crs
 @options.overwrite
-@options.verb
+@options.lasting_verb
 def infer(
     progress: Progress, scene: str, mask: str, co: tuple[tuple[str, str], ...], **given: Any
 ) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from click.core import ParameterSource
 
 from geofcn.defaults import DEVICES
 from geofcn.errors import GeofcnError, UsageError
+from geofcn.io import files
 from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
 from geofcn.progress import Progress, ProgressBar, silent
 
@@ -109,10 +112,50 @@ def is_given(name: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
+class Stopped(KeyboardInterrupt):
+    """A signal to end, as Ctrl-C is one."""
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let signals that would end the process at once leave nothing unfinished behind."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    names = ("SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # What a shell or nohup has set otherwise stays so; only the main thread can hear signals.
+    heard = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(stopped: KeyboardInterrupt, how: str) -> NoReturn:
+    """End at once: what is under way in worker threads is not waited for."""
+    number = stopped.args[0] if isinstance(stopped, Stopped) else signal.SIGINT
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    files.discard_unfinished()
+    click.echo(f"Stopped; {how}.", err=True)
+    sys.stderr.flush()
+    os._exit(128 + number)
+
+
+def verb(
+    function: Callable[..., None], stopped: str = "what was not finished is removed"
+) -> Callable[..., None]:
     """Give a command -v, -q and --debug, a progress bar, and errors of one sentence.
 
-    The wrapped function gets `progress` as its first argument.
+    The wrapped function gets `progress` as its first argument. `stopped` is said after Ctrl-C.
     """
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
@@ -123,18 +166,19 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         _set_up_messages(verbose or debug, quiet)
         progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
-            function(progress, *args, **options)
+            with _signals_raise():
+                function(progress, *args, **options)
         except Exception as error:
             if debug or isinstance(error, LEFT_TO_CLICK):
                 raise
             fail(error)
-        except KeyboardInterrupt:
-            click.echo("Stopped; run the same command again to go on.", err=True)
-            # What is under way in worker threads is not waited for.
-            sys.stderr.flush()
-            os._exit(130)
+        except KeyboardInterrupt as error:
+            _end(error, stopped)
 
     return command
+
+
+lasting_verb = functools.partial(verb, stopped="run the same command again to go on")
 
 
 def fail(error: Exception) -> NoReturn:

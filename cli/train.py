@@ -247,7 +247,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @options.bands
 @options.nodata
 @options.overwrite
-@options.verb
+@options.lasting_verb
 def train(
     progress: Progress,
     scene: str | None,

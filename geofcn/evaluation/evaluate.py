@@ -32,7 +32,15 @@ from geofcn.evaluation.object_scores import MATCHES_COLUMNS, match_features, sco
 from geofcn.evaluation.result import Evaluation, PixelScores
 from geofcn.executors import ThreadExecutor
 from geofcn.io.files import StrPath
-from geofcn.io.labels import NoLabels, RasterLabels, WindowLabels, open_labels
+from geofcn.io.labels import (
+    LabelledScene,
+    NoLabels,
+    RasterLabels,
+    WindowLabels,
+    open_labels,
+    refuse_changed,
+)
+from geofcn.io.locks import locked
 from geofcn.io.scene import Scene, open_mask
 from geofcn.io.vector_reader import is_raster_path, read_vectors
 from geofcn.io.vector_writer import check_vector_target, write_polygons
@@ -93,19 +101,20 @@ def evaluate(
     if not min_area >= 0:
         raise UsageError(f"min_area {min_area}: give a number from 0 up.")
     sources = os.fspath(prediction), os.fspath(labels)
-    target = None if matches is None else check_vector_target(matches, overwrite, *sources)
-    pixels = None
-    if any(map(is_raster_path, sources)):
-        pixels, sides, crs = _compare_on_raster(*sources, progress)
-    else:
-        sides, crs = open_both(*sources)
-    objects, outcomes = score_objects(sides, Ground(crs), iou, min_area)
-    if target is not None:
-        features = match_features(outcomes)
-        write_polygons(
-            target, features, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
-        )
-    return Evaluation(pixels, objects)
+    with locked(matches):
+        target = None if matches is None else check_vector_target(matches, overwrite, *sources)
+        pixels = None
+        if any(map(is_raster_path, sources)):
+            pixels, sides, crs = _compare_on_raster(*sources, progress)
+        else:
+            sides, crs = open_both(*sources)
+        objects, outcomes = score_objects(sides, Ground(crs), iou, min_area)
+        if target is not None:
+            features = match_features(outcomes)
+            write_polygons(
+                target, features, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
+            )
+        return Evaluation(pixels, objects)
 
 
 def _compare_on_raster(
@@ -127,6 +136,7 @@ def _compare_on_raster(
             predicted_houses.add(window, houses[0], counted)
             true_houses.add(window, houses[1], counted)
             bar.advance(window.pixels)
+    refuse_changed([LabelledScene(reference, truth)])
     if total == Confusion():
         raise LabelsError(f"{labels}: no labelled pixel lies on {prediction}; check both CRS.")
     sides = predicted_houses.finish(), true_houses.finish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -153,6 +154,7 @@ def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
 
 def _bytes_to_read(scene: Scene) -> int:
     """The file's size, or that of all pixels where it is not a local file."""
-    if scene.identity:
-        return int(scene.identity[0])
+    path = Path(scene.path)
+    if path.is_file():
+        return path.stat().st_size
     return scene.window.pixels * len(scene.bands) * np.dtype(scene.dtype).itemsize

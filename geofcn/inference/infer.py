@@ -34,6 +34,7 @@ from geofcn.inference.threshold import SceneThreshold, classified_bands, find_th
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options
 from geofcn.io.files import StrPath
+from geofcn.io.locks import locked
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model import Model
@@ -148,52 +149,54 @@ def infer(
         if compute_window < 1:
             raise UsageError(f"compute_window {compute_window}: give a number of pixels from 1 up.")
         job = replace(job, window=round_up(compute_window, job.model.geometry.stride))
-    outputs = Outputs.check(
-        job,
-        mask,
-        probability,
-        polygons,
-        model=model,
-        overwrite=overwrite,
-        allow_no_crs=allow_no_crs,
-    )
-    _warn(job.scene)
-    refuse_unknown_options(co or {})
-    if tile < 1:
-        raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
-    if verify < 0:
-        raise UsageError(f"verify {verify}: give a number of windows from 0 up.")
-    shards = Shards(outputs.work_folder, job.fingerprint())
-    if shards.restarted:
-        log.warning("%s: left by another job; its work is deleted.", shards.folder)
-    predicted: AbstractContextManager[Iterable[Arrays]]
-    predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
-    found: SceneThreshold | None = None
-    if job.calibration is not None:
-        with predicted as arrays:
-            found = find_threshold(arrays, job.calibration, job.threshold)
-        job = found.settle(job)
-        predicted = closing(classified_bands(job, shards, progress))
-    with outputs.open(job, co or {}) as writer, predicted as arrays:
-        count = writer.write(arrays, shards, cleaning)
-    shards.remove()
-    seconds = time.monotonic() - start
-    verification = None
-    if verify:
-        with one_torch_thread():
-            verification = verify_mask(
-                outputs.mask, job.scene, job.predictor, job.threshold, verify, progress
-            )
-    return InferenceResult(
-        outputs.mask,
-        outputs.probability,
-        outputs.polygons,
-        job.scene.window.pixels,
-        count,
-        seconds,
-        verification,
-        found,
-    )
+    with locked(mask, probability, polygons):
+        outputs = Outputs.check(
+            job,
+            mask,
+            probability,
+            polygons,
+            model=model,
+            overwrite=overwrite,
+            allow_no_crs=allow_no_crs,
+        )
+        _warn(job.scene)
+        refuse_unknown_options(co or {})
+        if tile < 1:
+            raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
+        if verify < 0:
+            raise UsageError(f"verify {verify}: give a number of windows from 0 up.")
+        shards = Shards(outputs.work_folder, job.fingerprint())
+        if shards.restarted:
+            whose = "another job" if job.scene.identity else "a job of what may have changed since"
+            log.warning("%s: left by %s; its work is deleted.", shards.folder, whose)
+        predicted: AbstractContextManager[Iterable[Arrays]]
+        predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
+        found: SceneThreshold | None = None
+        if job.calibration is not None:
+            with predicted as arrays:
+                found = find_threshold(arrays, job.calibration, job.threshold)
+            job = found.settle(job)
+            predicted = closing(classified_bands(job, shards, progress))
+        with outputs.open(job, co or {}) as writer, predicted as arrays:
+            count = writer.write(arrays, shards, cleaning)
+        shards.remove()
+        seconds = time.monotonic() - start
+        verification = None
+        if verify:
+            with one_torch_thread():
+                verification = verify_mask(
+                    outputs.mask, job.scene, job.predictor, job.threshold, verify, progress
+                )
+        return InferenceResult(
+            outputs.mask,
+            outputs.probability,
+            outputs.polygons,
+            job.scene.window.pixels,
+            count,
+            seconds,
+            verification,
+            found,
+        )
 
 
 def _make_job(

@@ -7,6 +7,7 @@ work is cut.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,11 +77,18 @@ class Job:
         return Predictor(self.model, device=self.device)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that decides a byte of a shard, as plain JSON types."""
+        """Everything that decides a byte of a shard, as plain JSON types.
+
+        It is another one each time where nobody knows whether the scene has changed.
+        """
         return {
             "geofcn": __version__,
             "torch": torch.__version__,
-            "scene": [self.scene.path, *self.scene.identity, self.scene.reading],
+            "scene": [
+                self.scene.path,
+                self.scene.identity or uuid.uuid4().hex,
+                self.scene.reading,
+            ],
             "nodata": repr(self.scene.nodata),
             "model": model_digest(self.model),
             "net": [

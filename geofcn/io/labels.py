@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Protocol
@@ -22,8 +22,8 @@ from rasterio.warp import transform_bounds
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
 from geofcn.core.windows import Window, sample_windows
 from geofcn.errors import LabelsError, SceneError
-from geofcn.io.datasets import Stamp, stamp
 from geofcn.io.files import StrPath
+from geofcn.io.identity import digest, files_behind
 from geofcn.io.scene import Scene, aligned, names_apart, open_raster, open_scene
 from geofcn.io.vector_reader import AREAL, is_raster_path, no_crs, read_vectors
 
@@ -51,8 +51,12 @@ class Labels(WindowLabels, Protocol):
         ...
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What changes when one of their files is replaced."""
+    def identity(self) -> str:
+        """What changes when one of their files does; empty where nobody knows."""
+        ...
+
+    def refuse_changed(self) -> None:
+        """Raise SceneError where what is read window by window is not what it was any more."""
         ...
 
 
@@ -82,9 +86,13 @@ class RasterLabels:
         return self.scene.path
 
     @property
-    def identity(self) -> Stamp:
-        """What changes when the file is replaced."""
+    def identity(self) -> str:
+        """What changes when one of the raster's files does."""
         return self.scene.identity
+
+    def refuse_changed(self) -> None:
+        """See Scene.refuse_changed."""
+        self.scene.refuse_changed()
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8.
@@ -114,14 +122,18 @@ class VectorLabels:
         Of the scene.
     transform : Affine
         Of the scene: pixel corners (column, row) to CRS coordinates.
-    identity : tuple of int
-        Changes when the file is replaced, whose polygons are read anew then.
+    identity : str
+        Changes when one of the files does, whose polygons are read anew then; empty where nobody
+        knows.
     """
 
     path: str
     crs: CRS | None
     transform: Affine
-    identity: Stamp
+    identity: str
+
+    def refuse_changed(self) -> None:
+        """Nothing: all polygons are of the state that they were read in."""
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8."""
@@ -159,9 +171,14 @@ class MaskedLabels:
         return self.labels.path
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What changes when one of the files is replaced."""
-        return self.labels.identity, self.area.path, self.area.identity
+    def identity(self) -> str:
+        """What changes when one of the files does."""
+        parts = self.labels.identity, self.area.path, self.area.identity
+        return " ".join(parts) if all(parts) else ""
+
+    def refuse_changed(self) -> None:
+        """See Labels."""
+        self.labels.refuse_changed()
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8, 255 outside."""
@@ -176,6 +193,19 @@ class LabelledScene:
 
     scene: Scene
     labels: Labels
+
+
+def refuse_changed(sources: Iterable[LabelledScene]) -> None:
+    """Check that scenes and raster labels are what they were when they were opened.
+
+    Raises
+    ------
+    SceneError
+        For one that has changed since, see `Scene.refuse_changed`.
+    """
+    for source in sources:
+        source.scene.refuse_changed()
+        source.labels.refuse_changed()
 
 
 def open_labelled_scene(
@@ -297,11 +327,11 @@ def open_labels(path: StrPath, scene: Scene) -> Labels:
 def _area_polygons(name: str, scene: Scene) -> VectorLabels:
     if is_raster_path(name):
         raise LabelsError(f"{name}: an area is given as polygons, not as a raster.")
-    return VectorLabels(name, scene.crs, scene.transform, stamp(name))
+    return VectorLabels(name, scene.crs, scene.transform, _identity(name))
 
 
 def _open_vectors(name: str, scene: Scene) -> VectorLabels:
-    labels = VectorLabels(name, scene.crs, scene.transform, stamp(name))
+    labels = VectorLabels(name, scene.crs, scene.transform, _identity(name))
     if not _touches(labels, scene):
         raise _beside(labels, scene.name)
     return labels
@@ -407,10 +437,16 @@ def _bounds(raster: Scene) -> tuple[float, float, float, float]:
     return min(left, right), min(bottom, top), max(left, right), max(bottom, top)
 
 
+def _identity(path: str) -> str:
+    return digest(files_behind([path]))
+
+
 @lru_cache(maxsize=8)
 def _polygons(labels: VectorLabels) -> tuple[np.ndarray, shapely.STRtree]:
     """All polygons of the file in the scene's pixel coordinates (column, row), with an index."""
     frame = read_vectors(labels.path)
+    if labels.identity and _identity(labels.path) != labels.identity:
+        raise LabelsError(f"{labels.path}: it has changed while it was read; leave it alone.")
     if frame.crs is not None and labels.crs is not None:
         frame = frame.to_crs(labels.crs.to_wkt())
     elif labels.crs is not None:

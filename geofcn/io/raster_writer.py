@@ -6,7 +6,7 @@ that a folder that cannot be written is found at once.
 
 from __future__ import annotations
 
-import shutil
+import os
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,8 @@ def check_raster_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
     OutputError
         Where it must not or cannot.
     """
-    return files.check_target(path, ENDINGS, overwrite, *sources)
+    others = [Path(f"{os.fspath(path)}{ending}") for ending in STALE_ENDINGS]
+    return files.check_target(path, ENDINGS, overwrite, *sources, others=others)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class RasterWriter:
 
     def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
-        self.folder = files.partial_folder(path)
+        self.folder = files.partial_beside(path)
         self._grid, self._band, self._tags = grid, band, dict(tags or {})
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
@@ -121,18 +122,17 @@ class RasterWriter:
         self._completing: Future[Path] | None = None
         self._left = Event()
         try:
-            files.make_partial_folder(path)
+            self.folder.mkdir(mode=0o700)
             self._refuse_unkept()
             self._dataset = self._create_files(grid, band, tags)
-        except OutputError:
+        except BaseException as error:
             self._discard()
+            if isinstance(error, FAILURES) and not isinstance(error, OutputError):
+                raise OutputError(
+                    f"{path}: it cannot be written in {path.parent} ({reason_of(error)}); choose "
+                    "another folder."
+                ) from error
             raise
-        except FAILURES as error:
-            self._discard()
-            raise OutputError(
-                f"{path}: it cannot be written in {path.parent} ({reason_of(error)}); choose "
-                "another folder."
-            ) from error
 
     def write(self, window: Window, array: np.ndarray) -> None:
         """Write pixels to a window.
@@ -280,7 +280,7 @@ class RasterWriter:
     def _discard(self) -> None:
         with suppress(*FAILURES):
             self._close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        files.discard(self.folder)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError, UsageError
 from geofcn.io.blank import alpha_bands, is_mask, is_nodata, masked_bands, unmasked
-from geofcn.io.datasets import GDAL_ERRORS, Stamp, reason_of, shared_dataset, stamp
+from geofcn.io.datasets import GDAL_ERRORS, identity, reason_of, refuse_changed, shared_dataset
 from geofcn.io.drivers import COLLECTIONS
 from geofcn.io.files import StrPath, is_missing, no_such_file
 
@@ -89,8 +89,9 @@ class Scene:
     resampled : bool
         The file lies on another grid, and is brought onto this one as it is read (nearest
         neighbour).
-    identity : tuple of int
-        Changes when the file is replaced; empty for what is no local file.
+    identity : str
+        Changes when one of its files does, see `geofcn.io.datasets.identity`; empty where nobody
+        knows, as of a URL.
     conversion : tuple of (float, float)
         By what the values are brought into another encoding as they are read, see `seen_as`.
     """
@@ -109,7 +110,7 @@ class Scene:
     declared: float | None = None
     masked: bool = False
     resampled: bool = False
-    identity: Stamp = field(default=(), repr=False)
+    identity: str = field(default="", repr=False)
     conversion: Conversion = ()
 
     @property
@@ -217,6 +218,16 @@ class Scene:
             stored = dataset.read(self._stored, out_shape=(len(self._stored), *shape))
         return self._expanded(stored)[0]
 
+    def refuse_changed(self) -> None:
+        """Check that the file, and all that is read with it, is what it was when it was opened.
+
+        Raises
+        ------
+        SceneError
+            Where it has changed since: what was made of it may be half old, half new.
+        """
+        refuse_changed(self.path, self.identity)
+
     def to_dask(self, size: int) -> da.Array:
         """The scene as a dask array in `size` x `size` chunks, blank pixels as 0.
 
@@ -299,7 +310,8 @@ class Scene:
     def _reading(self, window: Window) -> Iterator[rasterio.DatasetReader]:
         """The dataset, on this scene's grid; what goes wrong with it is told of `window`."""
         try:
-            with shared_dataset(self.path, self.grid if self.resampled else None) as dataset:
+            grid = self.grid if self.resampled else None
+            with shared_dataset(self.path, self.identity, grid) as dataset:
                 yield dataset
         except GDAL_ERRORS as error:
             reason = reason_of(error)
@@ -398,8 +410,9 @@ def open_raster(path: StrPath) -> Scene:
 def _opened(path: StrPath, scene_of: Callable[[rasterio.DatasetReader], Scene]) -> Scene:
     name = os.fspath(path)
     try:
-        with shared_dataset(name) as dataset:
-            return scene_of(dataset)
+        found = identity(name)
+        with shared_dataset(name, found) as dataset:
+            return replace(scene_of(dataset), identity=found)
     except GDAL_ERRORS as error:
         raise SceneError(_why_not_open(name, error)) from error
 
@@ -424,7 +437,6 @@ def _scene_of(
         false_masks=false_masks,
         palette=palette,
         declared=dataset.nodata,
-        identity=stamp(path),
     )
     return replace(scene, masked=_can_be_blank(scene, dataset))
 

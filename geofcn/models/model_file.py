@@ -99,6 +99,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         metadata, tensors = read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise _damaged(path, f"it is no safetensors file ({error})") from error
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     if "geofcn" not in metadata:
         raise ModelError(f"{path}: geofcn did not write this model; give one from `geofcn train`.")
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from safetensors.torch import save
 
 from geofcn.io.files import write_whole
 
+# Where a file's metadata has the checksum of all else.
+CHECKSUM = "crc32"
+
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     """Metadata and tensors of a file, on the CPU, by name.
@@ -19,11 +24,17 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     ------
     SafetensorError, OSError
         Where it is no such file, or cannot be read.
+    ValueError
+        Where its checksum, if it has one, is not that of what it holds.
     """
     with safe_open(path, framework="pt") as file:
         # Copies: the file's own tensors keep it mapped, and Windows replaces no file that is.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        return file.metadata() or {}, tensors
+        metadata = dict(file.metadata() or {})
+    checksum = metadata.pop(CHECKSUM, None)
+    if checksum not in (None, _checksum(metadata, tensors)):
+        raise ValueError("its checksum does not fit")
+    return metadata, tensors
 
 
 def write_tensors(
@@ -36,5 +47,17 @@ def write_tensors(
     OutputError
         Where it cannot be written.
     """
+    checked = {**metadata, CHECKSUM: _checksum(metadata, tensors)}
     # safetensors' own save_file would let nobody but its owner read the file.
-    write_whole(path, save(dict(tensors), dict(metadata)))
+    write_whole(path, save(dict(tensors), checked))
+
+
+def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """CRC-32 of all that a file holds, hexadecimal."""
+    found = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), found)
+        # As bytes: a foreign file may hold types that numpy does not know.
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
+    return f"{found:08x}"

@@ -11,6 +11,7 @@ import numpy as np
 from geofcn.core.windows import row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
+from geofcn.io.locks import locked
 from geofcn.io.scene import Scene, open_mask, open_raster, read_tags
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
@@ -85,25 +86,28 @@ def polygonize(
     scores = None if probability is None else _open_probability(probability, scene)
     calibration = None if scores is None else calibration_in(read_tags(scores))
     sources = [path for path in (mask, probability) if path is not None]
-    target = check_vector_target(polygons, overwrite, *sources)
-    refuse_no_crs(scene, allow_no_crs)
-    found = False
-    with progress("polygons", scene.window.pixels, "px") as bar:
+    with locked(polygons):
+        target = check_vector_target(polygons, overwrite, *sources)
+        refuse_no_crs(scene, allow_no_crs)
+        found = False
+        with progress("polygons", scene.window.pixels, "px") as bar:
 
-        def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-            nonlocal found
-            for window in row_bands(scene.height, scene.width, BAND_ROWS):
-                image, valid = scene.read(window)
-                houses = (image[0] != 0 if value is None else image[0] == value) & valid
-                found = found or bool(houses.any())
-                yield houses, None if scores is None else scores.read(window)[0][0]
-                bar.advance(window.pixels)
+            def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+                nonlocal found
+                for window in row_bands(scene.height, scene.width, BAND_ROWS):
+                    image, valid = scene.read(window)
+                    houses = (image[0] != 0 if value is None else image[0] == value) & valid
+                    found = found or bool(houses.any())
+                    yield houses, None if scores is None else scores.read(window)[0][0]
+                    bar.advance(window.pixels)
+                for raster in filter(None, (scene, scores)):
+                    raster.refuse_changed()
 
-        count = write_footprints(target, bands(), scene, cleaning, calibration)
-    if not found:
-        wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
-        log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
-    return PolygonizeResult(target, count, time.monotonic() - start)
+            count = write_footprints(target, bands(), scene, cleaning, calibration)
+        if not found:
+            wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
+            log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
+        return PolygonizeResult(target, count, time.monotonic() - start)
 
 
 def _open_probability(path: StrPath, mask: Scene) -> Scene:

@@ -6,6 +6,7 @@ import copy
 import csv
 import io
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from math import isnan
@@ -19,6 +20,7 @@ from geofcn.core.metrics import Confusion
 from geofcn.defaults import BEST_F1
 from geofcn.errors import OutputError, TrainingError
 from geofcn.io.files import write_whole
+from geofcn.io.labels import LabelledScene, refuse_changed
 from geofcn.models.model import Model
 from geofcn.models.model_file import load_model, save_model
 from geofcn.training import plots
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """A training's folder, made if need be.
+    """A training's folder, made if need be; whoever trains holds its lock, see `geofcn.io.locks`.
 
     Parameters
     ----------
@@ -67,9 +69,7 @@ class Run:
             raise OutputError(f"{folder}: this is a file; give the name of a folder.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise OutputError(
                 f"{folder}: it cannot be written ({error}); give another -o."
@@ -167,17 +167,29 @@ class Run:
                 save_model(scored, self.folder / f"best-{name}.safetensors")
         self._write_history(history)
 
-    def calibrate_scores(self, calibrate: Callable[[Model], ScoreCalibration | None]) -> None:
+    def calibrate_scores(
+        self,
+        calibrate: Callable[[Model], ScoreCalibration | None],
+        sources: Sequence[LabelledScene] = (),
+    ) -> None:
         """Add the calibration of its scores to every model that is kept.
 
         Parameters
         ----------
         calibrate : callable
             From a Model to the calibration.
+        sources : sequence of LabelledScene
+            What it reads, and what must not change meanwhile.
+
+        Raises
+        ------
+        SceneError
+            When a scene has changed.
         """
         for name in MODELS:
             model = load_model(self.folder / name)
             metadata = replace(model.metadata, score_calibration=calibrate(model))
+            refuse_changed(sources)
             save_model(replace(model, metadata=metadata), self.folder / name)
 
     def plot(self, state: TrainingState) -> None:

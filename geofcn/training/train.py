@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, SceneError, UsageError
 from geofcn.io.files import StrPath
-from geofcn.io.labels import LabelledScene, open_labelled_scenes
+from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
+from geofcn.io.locks import locked
 from geofcn.io.scene import absolute, names_apart
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model, ModelMetadata, net_geometry
@@ -195,49 +197,56 @@ def train(
     }
     fingerprint = _fingerprint([*sources, *validation], settings, target, parent)
     run = Run(Path(output), fingerprint, request)
-    checkpoint = run.unfinished(overwrite)
+    with locked(run.folder):
+        checkpoint = run.unfinished(overwrite)
 
-    tiles = TileCache(sources, settings.normalise == "image")
-    statistics = _survey(tiles, settings, run.folder, progress)
-    normalisation = parent.normalisation if parent else None
-    selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
-    log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
-    settings = _with_class_weights(settings, selection.house_share)
-    if settings.epochs == 0:
-        steps = ceil_div(len(selection.windows), settings.batch)
-        settings = replace(settings, epochs=epochs_for(settings, steps))
-        log.info("%d epochs", settings.epochs)
-    trainer = Trainer(_starting_net(sources, settings, target, parent), settings)
-    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, settings, parent))
-    state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
-    is_validated = bool(validate or selection.held_out)
-    state.scored_on = "validation" if is_validated else "training"
-    # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
-    state.keeps_last = not is_validated and bool(settings.averaging)
-    if checkpoint is None:
-        # Only now, when a training can start: an older run outlives a refusal.
-        run.empty()
-        # From here on the folder tells an unfinished run from a finished one.
-        run.save(trainer, state)
-    validation_tiles = tiles
-    if validation is not sources:
-        validation_tiles = TileCache(validation, settings.normalise == "image")
-    damping = _damping(parent, is_validated)
-    validator = make_validator(validation_tiles, selection.held_out, settings, damping)
-    batches = BatchLoader(
-        tiles, selection.windows, selection.normalisation, settings, selection.held_out
-    )
-    with open_event_writer(run.folder if log_tensorboard else None, len(state.losses)) as events:
-        TrainingLoop(trainer, model, batches, validator, state, run, events).fit(progress)
-    tiles.forget()
-    give_back_freed_memory()  # before the overlay takes its own
-    if settings.normalise != "image":
-        extents = validation_extents(validation_tiles, selection.held_out)
-        run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type))
-    run.plot(state)
-    write_overlay(sources[0], run.folder, progress)
-    run.finish()
-    return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+        tiles = TileCache(sources, settings.normalise == "image")
+        statistics = _survey(tiles, settings, run.folder, progress)
+        normalisation = parent.normalisation if parent else None
+        selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
+        log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
+        settings = _with_class_weights(settings, selection.house_share)
+        if settings.epochs == 0:
+            steps = ceil_div(len(selection.windows), settings.batch)
+            settings = replace(settings, epochs=epochs_for(settings, steps))
+            log.info("%d epochs", settings.epochs)
+        trainer = Trainer(_starting_net(sources, settings, target, parent), settings)
+        model = Model(
+            trainer.averaged, selection.normalisation, _metadata(sources, settings, parent)
+        )
+        state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+        is_validated = bool(validate or selection.held_out)
+        state.scored_on = "validation" if is_validated else "training"
+        # Averaged weights get no worse towards the end: what was learnt from has nothing to choose
+        # by.
+        state.keeps_last = not is_validated and bool(settings.averaging)
+        if checkpoint is None:
+            # Only now, when a training can start: an older run outlives a refusal.
+            run.empty()
+            # From here on the folder tells an unfinished run from a finished one.
+            run.save(trainer, state)
+        validation_tiles = tiles
+        if validation is not sources:
+            validation_tiles = TileCache(validation, settings.normalise == "image")
+        damping = _damping(parent, is_validated)
+        validator = make_validator(validation_tiles, selection.held_out, settings, damping)
+        batches = BatchLoader(
+            tiles, selection.windows, selection.normalisation, settings, selection.held_out
+        )
+        with open_event_writer(
+            run.folder if log_tensorboard else None, len(state.losses)
+        ) as events:
+            loop = TrainingLoop(trainer, model, batches, validator, state, run, events, opened)
+            loop.fit(progress)
+        tiles.forget()
+        give_back_freed_memory()  # before the overlay takes its own
+        if settings.normalise != "image":
+            extents = validation_extents(validation_tiles, selection.held_out)
+            run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type), opened)
+        run.plot(state)
+        write_overlay(sources[0], run.folder, progress)
+        run.finish()
+        return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
 
 
 def resume(
@@ -267,7 +276,8 @@ def resume(
     GeofcnError
         As `train` does.
     """
-    checkpoint = checkpoint_to_resume(Path(run), epochs)
+    with locked(run):
+        checkpoint = checkpoint_to_resume(Path(run), epochs)
     return train(output=run, progress=progress, **checkpoint.state["request"])
 
 
@@ -309,14 +319,14 @@ def _fingerprint(
 
 
 def _identity(source: LabelledScene) -> list[object]:
-    """What changes when a scene or its labels do."""
+    """What changes when a scene or its labels do; another one each time where nobody knows."""
     scene = source.scene
     return [
         absolute(scene.path),
         scene.reading,
-        scene.identity,
+        scene.identity or uuid.uuid4().hex,
         repr(scene.nodata),
-        source.labels.identity,
+        source.labels.identity or uuid.uuid4().hex,
     ]
 
 
@@ -333,6 +343,7 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
     statistics = load_survey(folder / SURVEY, key)
     if statistics is None:
         statistics = survey(tiles, recipe, progress)
+        refuse_changed(tiles.sources)
         save_survey(folder / SURVEY, key, statistics)
     return statistics
 

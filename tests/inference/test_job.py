@@ -130,3 +130,13 @@ def test_windows_are_joined_by_name_from_left_to_right():
     np.testing.assert_array_equal(joined["a"], [[0, 0, 0, 1]] * 2)
     np.testing.assert_array_equal(joined["b"], [[1, 1, 1, 0]] * 2)
     assert side_by_side([left]) is left
+
+
+def test_where_nobody_knows_whether_a_scene_has_changed_each_job_is_another(
+    make_model, write_raster
+):
+    scene = open_scene(write_raster("scene.tif", np.ones((3, 8, 8), np.uint8)))
+    job = Job(scene, make_model(), 0.5, None, False, 8)
+    assert job.fingerprint() == job.fingerprint()
+    job = replace(job, scene=replace(scene, identity=""))
+    assert job.fingerprint() != job.fingerprint()

@@ -17,6 +17,7 @@ from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
 from geofcn.io import cog_writer, files, raster_writer
 from geofcn.io.cog_writer import mask_writer
+from geofcn.io.locks import locked
 from geofcn.io.raster_writer import Band, RasterWriter, check_raster_target
 
 CRS_UTM = CRS.from_epsg(25832)
@@ -249,14 +250,47 @@ def test_an_older_output_stands_until_the_new_one_is_whole(tmp_path):
     assert path.read_bytes() == before and names(tmp_path) == ["m.tif"]
 
 
-def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
+def test_what_a_killed_run_left_is_no_hindrance_and_goes_with_the_next_lock(tmp_path):
     path = tmp_path / "m.tif"
     writer = mask_writer(path, utm_grid(20, 20))
     writer.write(Window(0, 0, 20, 20), random_mask(20, 20))
     del writer  # killed: the block is never left
     assert names(tmp_path) != []
-    write_bands(mask_writer(path, utm_grid(600, 600)), random_mask(600, 600))
+    with locked(path):
+        write_bands(mask_writer(path, utm_grid(600, 600)), random_mask(600, 600))
     assert names(tmp_path) == ["m.tif"]
+
+
+def test_no_error_whatever_its_class_leaves_anything_behind(tmp_path, monkeypatch):
+    """GDAL's own errors are none of rasterio's: a disk without inodes left the hidden folder."""
+
+    class ForeignError(Exception):
+        pass
+
+    def fail(*args, **options):
+        raise ForeignError
+
+    monkeypatch.setattr(rasterio, "open", fail)
+    with pytest.raises(ForeignError):
+        mask_writer(tmp_path / "m.tif", utm_grid(20, 20))
+    assert names(tmp_path) == []
+
+
+def test_a_link_where_old_versions_wrote_is_not_followed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "0.tif").write_bytes(b"mine")
+    (tmp_path / ".m.tif.partial").symlink_to(tmp_path / "precious")
+    write_bands(mask_writer(tmp_path / "m.tif", utm_grid(20, 20)), random_mask(20, 20))
+    assert (tmp_path / "precious" / "0.tif").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("ending", [".aux.xml", ".msk", ".ovr", ".msk.ovr"])
+def test_what_belongs_to_no_raster_yet_is_not_removed_unasked(tmp_path, ending):
+    beside = tmp_path / f"m.tif{ending}"
+    beside.write_bytes(b"mine")
+    with pytest.raises(OutputError, match=f"m.tif{ending}: it exists already .*--overwrite"):
+        check_raster_target(tmp_path / "m.tif", False)
+    assert check_raster_target(tmp_path / "m.tif", True) == tmp_path / "m.tif"
 
 
 @pytest.mark.parametrize("make", [mask_writer, lambda path, grid: RasterWriter(path, grid, BYTE)])
@@ -284,7 +318,7 @@ def test_a_file_completed_early_gets_its_name_when_the_block_is_left(tmp_path, m
         writer.write(Window(0, 0, 600, 600), mask)
         writer.complete()
         writer._completing.result()
-        assert names(tmp_path) == [".m.tif.partial"]
+        assert names(tmp_path) == [writer.folder.name]
         writer._complete = None  # it is not completed twice
     assert names(tmp_path) == ["m.tif"]
     with rasterio.open(tmp_path / "m.tif") as file:

@@ -54,6 +54,16 @@ def hide_posix() -> None:
     builtins.__import__ = importing
 
 
+def add_msvcrt() -> None:
+    """The one function of Windows' own module that geofcn uses, made of what there is."""
+    import fcntl
+
+    windows = types.ModuleType("msvcrt")
+    windows.LK_NBLCK = fcntl.LOCK_EX | fcntl.LOCK_NB
+    windows.locking = lambda handle, mode, count: fcntl.flock(handle, mode)
+    sys.modules["msvcrt"] = windows
+
+
 def refuse_odd_syncs() -> None:
     sync = os.fsync
 
@@ -98,6 +108,7 @@ def refuse_to_touch_open_files() -> None:
 
 
 def main() -> None:
+    add_msvcrt()
     hide_posix()
     refuse_odd_syncs()
     refuse_to_touch_open_files()

@@ -1,6 +1,7 @@
 import copy
 import csv
 import math
+import os
 
 import geopandas
 import matplotlib.image
@@ -13,7 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 import geofcn
-from geofcn.errors import LabelsError, ModelError, OutputError, UsageError
+from geofcn.errors import LabelsError, ModelError, OutputError, SceneError, UsageError
 from geofcn.io.labels import open_labelled_scene
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
@@ -396,3 +397,28 @@ def test_scenes_with_their_bands_in_another_order_are_not_mixed(village, write_r
         )
     with pytest.raises(UsageError, match="blue, green, red"):
         geofcn.train(scene, labels, tmp_path / "run", and_=[(swapped, labels)], tile=64, epochs=1)
+
+
+def test_labels_that_change_while_they_are_learnt_are_an_error(village, tmp_path, once_under_way):
+    scene, labels = village()
+    progress = once_under_way(lambda: os.utime(labels))
+    with pytest.raises(SceneError, match=r"-labels\.tif: it has changed while it was read"):
+        train(scene, labels, tmp_path / "run", net="fcnn", epochs=1, tile=32, progress=progress)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_second_training_in_one_folder_is_refused(village, tmp_path, once_under_way):
+    """One said it was done, and its models were the other's."""
+    scene, labels = village()
+    refused = []
+
+    def second():
+        try:
+            train(scene, labels, tmp_path / "run", net="fcnn", epochs=1, tile=32, overwrite=True)
+        except OutputError as error:
+            refused.append(str(error))
+
+    options = {"net": "fcnn", "epochs": 1, "tile": 32, "progress": once_under_way(second)}
+    train(scene, labels, tmp_path / "run", **options)
+    assert len(refused) == 1 and "run: another geofcn (process " in refused[0]
+    assert not (tmp_path / "run" / ".lock").exists()
