@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -19,6 +19,7 @@ from geofcn.defaults import DEVICES
 from geofcn.errors import GeofcnError, UsageError
 from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
 from geofcn.progress import Progress, ProgressBar, silent
+from geofcn_cli.stderr import without_noise
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -115,11 +116,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     The wrapped function gets `progress` as its first argument.
     """
 
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
-    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    @functools.wraps(function)
-    def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    def run(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
         _set_up_messages(verbose or debug, quiet)
         progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
@@ -133,6 +130,14 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             # What is under way in worker threads is not waited for.
             sys.stderr.flush()
             os._exit(130)
+
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
+        with nullcontext() if verbose or debug else without_noise():
+            run(*args, verbose=verbose, quiet=quiet, debug=debug, **options)
 
     return command
 
