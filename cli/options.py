@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -22,6 +22,7 @@ from geofcn.errors import GeofcnError, UsageError
 from geofcn.io import files
 from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
 from geofcn.progress import Progress, ProgressBar, silent
+from geofcn_cli.stderr import without_noise
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -158,11 +159,7 @@ def verb(
     The wrapped function gets `progress` as its first argument. `stopped` is said after Ctrl-C.
     """
 
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
-    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    @functools.wraps(function)
-    def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    def run(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
         _set_up_messages(verbose or debug, quiet)
         progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
@@ -174,6 +171,14 @@ def verb(
             fail(error)
         except KeyboardInterrupt as error:
             _end(error, stopped)
+
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
+        with nullcontext() if verbose or debug else without_noise():
+            run(*args, verbose=verbose, quiet=quiet, debug=debug, **options)
 
     return command
 

@@ -164,8 +164,9 @@ def shared_dataset(
 
 
 def reason_of(error: BaseException) -> str:
-    """What GDAL says of an error, in one line."""
-    return " ".join(str(error.__cause__ or error).split())
+    """What GDAL says of an error, in one line; without rasterio's advice to programmers."""
+    text, _, _ = str(error.__cause__ or error).partition("To debug: ")
+    return " ".join(text.split())
 
 
 def close_handles(path: Path | None = None) -> None:

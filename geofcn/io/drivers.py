@@ -8,7 +8,7 @@ here besides is checked by its name and its first bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -88,11 +88,10 @@ def refuse_disguised_sources(dataset: rasterio.DatasetReader) -> None:
     """
     if dataset.driver not in COLLECTIONS:
         return
-    path = dataset.files[0]
     for source in _sources(dataset.files):
         if driver_of(source) is None:
             raise SceneError(
-                f"{path}: it names {source}, which ends in none of {', '.join(DRIVERS)}; convert "
+                f"{dataset.name}: it names {source}, which ends in none of {', '.join(DRIVERS)}; convert "
                 "that with `gdal_translate`."
             )
         refuse_disguised(source)
@@ -101,11 +100,10 @@ def refuse_disguised_sources(dataset: rasterio.DatasetReader) -> None:
                 refuse_disguised_sources(inner)
 
 
-def _sources(files: Iterable[str]) -> list[str]:
-    """Of all files of a collection those that it is made of."""
-    first, *others = files
+def _sources(files: Sequence[str]) -> list[str]:
+    """Of all files of a collection, itself the first, those that it is made of."""
     sides = (*TIFF_SIDES, ".aux.xml")
-    return [name for name in others if name != first and not name.lower().endswith(sides)]
+    return [name for name in files[1:] if name != files[0] and not name.lower().endswith(sides)]
 
 
 def _refuse_pipe(path: str) -> None:
