@@ -1,7 +1,7 @@
 """The workers of a dask.distributed cluster: reached, compared with this process, given tasks.
 
-What tasks share is data of the cluster that this client holds: dask sends it to a worker that joins
-later, makes it anew where its worker died, and lets go of it when the client closes or is killed.
+What tasks share goes to every worker once, and to one that joins later. It stays there as long as
+the client that sent it lives: the scheduler takes it away when the client closes or is killed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-import ssl
+import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import cloudpickle
 import dask
 
 from geofcn import __version__
@@ -45,10 +47,10 @@ QUIET = {
         "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, **MALLOC_ENVIRONMENT,
     },
 }  # fmt: skip
-# Where dask's configuration names a client's certificates.
-TLS = "distributed.comm.tls.{ca-file, client.cert, client.key}"
 
 log = logging.getLogger(__name__)
+# Held by the task that unpacks a kit, while others of its process wait for that.
+_unpacking = Lock()
 
 
 def as_it_is(shared: Shared) -> tuple[Shared, str]:
@@ -99,10 +101,21 @@ class ClusterExecutor:
             gone.
         """
         self._refuse_other_versions()
-        run = partial(_on_worker, function, encode)
-        remarked = False
-        kit = self.client.submit(Kit, shared, prepare, __version__, pure=False)
+        name = f"geofcn-{uuid.uuid4()}"
+        self.client.register_plugin(_remover(name, self.client.id), name=name)
+        self.client.register_plugin(_kit(shared, prepare), name=name)
+        return self._stream(partial(_on_worker, function, encode, name), decode, name, items, ahead)
+
+    def _stream(
+        self,
+        run: Callable[[Item], tuple[str, Any]],
+        decode: Callable[[Any], Result],
+        name: str,
+        items: Iterable[Item],
+        ahead: int,
+    ) -> Generator[Result]:
         pending: deque[tuple[Item, distributed.Future[Any]]] = deque()
+        remarked = False
 
         def next_result() -> Result:
             nonlocal remarked
@@ -114,15 +127,21 @@ class ClusterExecutor:
 
         try:
             for item in items:
-                pending.append((item, self.client.submit(run, kit, item, pure=False)))
+                pending.append((item, self.client.submit(run, item, pure=False)))
                 if len(pending) >= ahead:
                     yield next_result()
             while pending:
                 yield next_result()
         finally:
-            # A scheduler that is gone holds nothing to be released.
+            # A scheduler that is gone holds nothing to be released, nor does a worker that has just
+            # died, and that the scheduler still takes for one of its own.
             if self.client.status == "running":
-                self.client.cancel([kit, *(future for _, future in pending)])
+                for _, future in pending:
+                    future.cancel()
+                with suppress(OSError):
+                    self.client.unregister_worker_plugin(name)
+                with suppress(OSError):
+                    self.client.unregister_scheduler_plugin(name)
 
     def _result(self, item: object, future: distributed.Future[Any]) -> tuple[str, Any]:
         """What a task returned; where workers or their scheduler are gone, its item is named."""
@@ -172,7 +191,8 @@ class ClusterExecutor:
             if isinstance(answer, Exception):  # it cannot even look for this module
                 answer = f"worker {address}", f"missing or an older one ({answer})"
             worker, version = answer
-            _refuse_other_version(worker, version, __version__)
+            if version != __version__:
+                raise WorkersError(f"{worker}: {_other_version(version, __version__)}")
 
 
 def _introduction(dask_worker: distributed.Worker) -> tuple[str, str]:
@@ -180,84 +200,89 @@ def _introduction(dask_worker: distributed.Worker) -> tuple[str, str]:
     return f"worker {dask_worker.address} on {socket.gethostname()}", __version__
 
 
-def _refuse_other_version(worker: str, version: str, expected: str) -> None:
-    if version != expected:
-        raise WorkersError(
-            f"{worker}: its geofcn is {version}, and {expected} is needed; install that on every "
-            "worker, and start it again."
-        )
+def _other_version(version: str, expected: str) -> str:
+    return (
+        f"its geofcn is {version}, and {expected} is needed; install that on every worker, and "
+        "start it again."
+    )
 
 
-class Kit:
-    """What all tasks of a stream share, as a worker holds it; its first task makes it ready.
+def _kit(
+    shared: Shared, prepare: Callable[[Shared], tuple[Shared, str]]
+) -> distributed.WorkerPlugin:
+    """A worker plugin that holds what all tasks of a stream share; the first one unpacks it.
 
-    Parameters
-    ----------
-    shared : object
-        What tasks share.
-    prepare : callable
-        Makes it ready, see `geofcn.executors.Executor.stream`.
-    version : str
-        Of the geofcn that sends it.
+    Its class is defined here so that it travels with it: a worker without geofcn can take it, too.
     """
+    from distributed import WorkerPlugin
 
-    def __init__(
-        self, shared: Shared, prepare: Callable[[Shared], tuple[Shared, str]], version: str
-    ) -> None:
-        self.shared, self.prepare, self.version = shared, prepare, version
-        self._lock = Lock()
-        self._ready: tuple[Shared, str] | None = None
+    class Kit(WorkerPlugin):
+        def __init__(self) -> None:
+            self.version = __version__
+            self.packed = cloudpickle.dumps((shared, prepare))
+            self.unpacked: tuple[Any, str] | None = None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # As it came: another worker makes it ready for itself.
-        return Kit, (self.shared, self.prepare, self.version)
+    return Kit()
 
-    def ready(self) -> tuple[Any, str]:
-        """What is shared, ready for this worker's tasks, and what the user should know of it."""
-        from distributed import get_worker
 
-        with self._lock:
-            if self._ready is None:
-                _refuse_other_version(*_introduction(get_worker()), self.version)
-                self._ready = self.prepare(self.shared)
-            return self._ready
+def _remover(name: str, owner: str) -> distributed.SchedulerPlugin:
+    """A scheduler plugin that takes a kit away from the workers when the client `owner` is gone."""
+    from distributed import SchedulerPlugin
+
+    class Remover(SchedulerPlugin):
+        def remove_client(self, scheduler: distributed.Scheduler, client: str) -> None:
+            if client == owner and name in scheduler.worker_plugins:
+                scheduler.loop.add_callback(scheduler.unregister_worker_plugin, None, name)
+                scheduler.loop.add_callback(scheduler.remove_plugin, name)
+
+    return Remover()
 
 
 def _on_worker(
-    function: Callable[[Any, Item], Result], encode: Callable[[Result], Any], kit: Kit, item: Item
+    function: Callable[[Any, Item], Result], encode: Callable[[Result], Any], name: str, item: Item
 ) -> tuple[str, Any]:
-    """One task, run on a worker: a remark on that, if any, and the result."""
+    """One task, run on a worker that holds the kit `name`: what to say of it, and the result."""
     from distributed import get_worker
 
-    worker, _ = _introduction(get_worker())
+    worker = get_worker()
+    introduced, version = _introduction(worker)
+    kit: Any = worker.plugins[name]
     try:
-        shared, remark = kit.ready()
-        return remark and f"{worker}: {remark}", encode(function(shared, item))
+        with _unpacking:
+            if kit.unpacked is None:
+                if version != kit.version:
+                    raise WorkersError(_other_version(version, kit.version))
+                shared, prepare = cloudpickle.loads(kit.packed)
+                kit.unpacked = prepare(shared)
+        shared, remark = kit.unpacked
+        return remark and f"{introduced}: {remark}", encode(function(shared, item))
     except GeofcnError as error:
-        raise type(error)(f"{worker}: {error}") from error
+        raise type(error)(f"{introduced}: {error}") from error
 
 
 def connect(scheduler: str) -> distributed.Client:
-    """A client of the scheduler at an address, by dask's own configuration.
+    """A client of the scheduler at an address; certificates are those of dask's configuration.
 
     Raises
     ------
     WorkersError
-        Where it does not answer, or the certificates for `tls://` are missing or wrong.
+        Where it does not answer, or does not take the certificates.
     """
     from distributed import Client
 
     try:
         return Client(scheduler, timeout=CONNECT_SECONDS)
-    except (TypeError, ssl.SSLError) as error:
-        if not scheduler.startswith("tls://"):
-            raise
-        raise WorkersError() from error
     # MemoryError: what another kind of server answers is taken for the length of a message.
-    except (OSError, TimeoutError, ValueError, MemoryError) as error:
+    # TypeError, RuntimeError: certificates are missing, or demanded by dask's configuration.
+    except (OSError, TimeoutError, ValueError, MemoryError, TypeError, RuntimeError) as error:
+        way_out = "start one with `dask scheduler` and give its address."
+        if scheduler.startswith("tls:"):
+            way_out = (
+                "start one with `dask scheduler --protocol tls`, and let dask's configuration name "
+                "its certificates here, too: distributed.comm.tls.ca-file, client.cert, client.key."
+            )
         raise WorkersError(
-            f"{scheduler}: no dask scheduler answers there ({error}); start one with "
-            "`dask scheduler` and give its address."
+            f"{scheduler}: no dask scheduler answers there ({error}); {way_out}"
         ) from error
 
 

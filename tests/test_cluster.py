@@ -9,6 +9,7 @@ import dask
 import psutil
 import pytest
 from distributed import LocalCluster
+from distributed.comm import CommClosedError
 
 from geofcn import cluster as cluster_module
 from geofcn.core.windows import Window
@@ -105,6 +106,14 @@ def test_a_worker_killed_in_the_middle_changes_no_result(executor, cluster):
             os.kill(victim, signal.SIGKILL)
         results.append(number)
     assert results == list(range(60))
+
+
+def test_a_worker_that_dies_at_the_very_end_is_no_error(executor, monkeypatch):
+    def closed(name: str) -> None:
+        raise CommClosedError("Stream is closed")  # as it is told of a worker that has just died
+
+    monkeypatch.setattr(executor.client, "unregister_worker_plugin", closed)
+    assert list(executor.stream(pow, 2, range(5))) == [1, 2, 4, 8, 16]
 
 
 def test_a_task_that_kills_its_workers_is_named(executor):
