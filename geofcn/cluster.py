@@ -212,17 +212,18 @@ def _kit(
 ) -> distributed.WorkerPlugin:
     """A worker plugin that holds what all tasks of a stream share; the first one unpacks it.
 
-    Its class is defined here so that it travels with it: a worker without geofcn can take it, too.
+    Nothing in it but what is packed is of this package: a worker without geofcn can take it, too.
     """
     from distributed import WorkerPlugin
 
     class Kit(WorkerPlugin):
-        def __init__(self) -> None:
-            self.version = __version__
-            self.packed = cloudpickle.dumps((shared, prepare))
-            self.unpacked: tuple[Any, str] | None = None
+        pass
 
-    return Kit()
+    kit: Any = Kit()
+    kit.version = __version__
+    kit.packed = cloudpickle.dumps((shared, prepare))
+    kit.unpacked = None
+    return kit
 
 
 def _remover(name: str, owner: str) -> distributed.SchedulerPlugin:
@@ -257,7 +258,9 @@ def _on_worker(
         shared, remark = kit.unpacked
         return remark and f"{introduced}: {remark}", encode(function(shared, item))
     except GeofcnError as error:
-        raise type(error)(f"{introduced}: {error}") from error
+        told = type(error)(f"{introduced}: {error}")
+    # Outside of the block, without its cause: exceptions of GDAL's cannot travel.
+    raise told
 
 
 def connect(scheduler: str) -> distributed.Client:
