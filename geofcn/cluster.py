@@ -13,7 +13,6 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,12 +102,12 @@ class ClusterExecutor:
         self._refuse_other_versions()
         name = f"geofcn-{uuid.uuid4()}"
         self.client.register_plugin(_remover(name, self.client.id), name=name)
-        self.client.register_plugin(_kit(shared, prepare), name=name)
-        return self._stream(partial(_on_worker, function, encode, name), decode, name, items, ahead)
+        self.client.register_plugin(_kit(function, encode, shared, prepare), name=name)
+        return self._stream(_errand(name), decode, name, items, ahead)
 
     def _stream(
         self,
-        run: Callable[[Item], tuple[str, Any]],
+        errand: Callable[[bytes], tuple[str, Any]],
         decode: Callable[[Any], Result],
         name: str,
         items: Iterable[Item],
@@ -127,7 +126,9 @@ class ClusterExecutor:
 
         try:
             for item in items:
-                pending.append((item, self.client.submit(run, item, pure=False)))
+                pending.append(
+                    (item, self.client.submit(errand, cloudpickle.dumps(item), pure=False))
+                )
                 if len(pending) >= ahead:
                     yield next_result()
             while pending:
@@ -163,7 +164,7 @@ class ClusterExecutor:
         except GeofcnError:
             raise
         except Exception:
-            # One that joined later, of another version, cannot unpack what it is sent.
+            # One that joined later has another geofcn, and finds nothing of what it is sent.
             self._refuse_other_versions()
             raise
 
@@ -207,12 +208,10 @@ def _other_version(version: str, expected: str) -> str:
     )
 
 
-def _kit(
-    shared: Shared, prepare: Callable[[Shared], tuple[Shared, str]]
-) -> distributed.WorkerPlugin:
+def _kit(*contents: object) -> distributed.WorkerPlugin:
     """A worker plugin that holds what all tasks of a stream share; the first one unpacks it.
 
-    Nothing in it but what is packed is of this package: a worker without geofcn can take it, too.
+    Nothing of it but what is packed is of this package: a worker of another geofcn can hold it.
     """
     from distributed import WorkerPlugin
 
@@ -221,7 +220,7 @@ def _kit(
 
     kit: Any = Kit()
     kit.version = __version__
-    kit.packed = cloudpickle.dumps((shared, prepare))
+    kit.packed = cloudpickle.dumps(contents)
     kit.unpacked = None
     return kit
 
@@ -239,9 +238,21 @@ def _remover(name: str, owner: str) -> distributed.SchedulerPlugin:
     return Remover()
 
 
-def _on_worker(
-    function: Callable[[Any, Item], Result], encode: Callable[[Result], Any], name: str, item: Item
-) -> tuple[str, Any]:
+def _errand(name: str) -> Callable[[bytes], tuple[str, Any]]:
+    """What a task is: `work`, which is looked for when it has arrived.
+
+    A worker that cannot even unpack its task would break off its connection, and not say why.
+    """
+
+    def errand(item: bytes) -> tuple[str, Any]:
+        from geofcn.cluster import work
+
+        return work(name, item)
+
+    return errand
+
+
+def work(name: str, item: bytes) -> tuple[str, Any]:
     """One task, run on a worker that holds the kit `name`: what to say of it, and the result."""
     from distributed import get_worker
 
@@ -253,10 +264,11 @@ def _on_worker(
             if kit.unpacked is None:
                 if version != kit.version:
                     raise WorkersError(_other_version(version, kit.version))
-                shared, prepare = cloudpickle.loads(kit.packed)
-                kit.unpacked = prepare(shared)
-        shared, remark = kit.unpacked
-        return remark and f"{introduced}: {remark}", encode(function(shared, item))
+                function, encode, shared, prepare = cloudpickle.loads(kit.packed)
+                kit.unpacked = function, encode, *prepare(shared)
+        function, encode, shared, remark = kit.unpacked
+        result = encode(function(shared, cloudpickle.loads(item)))
+        return remark and f"{introduced}: {remark}", result
     except GeofcnError as error:
         told = type(error)(f"{introduced}: {error}")
     # Outside of the block, without its cause: exceptions of GDAL's cannot travel.
