@@ -32,7 +32,7 @@ class Conditions:
     torch : str
         torch's release.
     scene : str
-        Hash of the scene's shape, type, place and length, and of some of its pixels.
+        Hash of what the scene's file declares, its length, and some of its pixels.
     processor : str
         How it computes, see `geofcn.models.device.processor`.
     """
@@ -118,7 +118,10 @@ def _content(scene: Scene) -> str:
     """Hash of what decides the pixels of a scene, and of a sample of them."""
     path = Path(scene.path)
     length = path.stat().st_size if path.is_file() else None
-    about = (scene.height, scene.width, scene.dtype, scene.bands, tuple(scene.transform), length)
+    about = (
+        scene.height, scene.width, tuple(scene.transform), scene.dtype, scene.bands,
+        scene.declared, scene.masked, length,
+    )  # fmt: skip
     digest = hashlib.sha256(repr(about).encode())
     for window in sample_windows(scene.height, scene.width, SIDE, WINDOWS):
         for array in scene.read(window):

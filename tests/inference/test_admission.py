@@ -1,8 +1,9 @@
-"""geofcn.inference.admission: a worker that would give other pixels is told from one that does not."""
+"""geofcn.inference.admission: workers that would give other pixels are told from the others."""
 
 import os
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,10 +68,8 @@ def test_another_scene_by_the_same_path_is_refused(job, write_raster, other):
 
 def test_a_scene_that_is_missing_is_refused_by_a_way_out(job):
     expected = conditions(job)
-    os.remove(job.scene.path)
-    with pytest.raises(
-        WorkersError, match=r"scene\.tif: there is no such file; .*mount its folder"
-    ):
+    Path(job.scene.path).unlink()
+    with pytest.raises(WorkersError, match=r"scene\.tif: there is no such file; .*mount"):
         admit(expected, arrive(job))
 
 
@@ -79,9 +78,7 @@ def test_another_torch_is_refused_and_another_build_of_it_is_not(job, monkeypatc
     monkeypatch.setattr(admission.torch, "__version__", f"{expected.torch}+cu999")
     assert admit(expected, arrive(job))[1] == ""
     monkeypatch.setattr(admission.torch, "__version__", "1.0.0+cpu")
-    with pytest.raises(
-        WorkersError, match=rf"^its torch is 1\.0\.0, and {expected.torch} is needed"
-    ):
+    with pytest.raises(WorkersError, match=rf"^its torch is 1\.0\.0, and {expected.torch} is"):
         admit(expected, arrive(job))
 
 

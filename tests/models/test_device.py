@@ -66,9 +66,7 @@ def test_the_type_of_a_gpu_is_its_name(monkeypatch):
     assert processor.__wrapped__("cuda") == "NVIDIA H100"
 
 
-@pytest.mark.parametrize(
-    "setting", [{}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}, {"ATEN_CPU_CAPABILITY": "default"}]
-)
+@pytest.mark.parametrize("setting", [{}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}])
 def test_the_type_of_a_cpu_tells_how_it_rounds(setting):
     code = "from geofcn.models.device import processor; print(processor('cpu'))"
     told = subprocess.run(
