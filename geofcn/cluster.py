@@ -156,14 +156,15 @@ class ClusterExecutor:
                 f"{item}: every worker that took it on died, perhaps for want of memory; the work "
                 "that is done is kept: run the same command with fewer workers."
             ) from error
-        except CancelledError as error:
-            raise WorkersError(
-                f"{item}: the dask scheduler is gone; the work that is done is kept: start another "
-                "and run the same command."
-            ) from error
         except GeofcnError:
             raise
-        except Exception:
+        except Exception as error:
+            # Told in several ways: the connection may end in the middle of any request.
+            if isinstance(error, CancelledError) or self.client.status != "running":
+                raise WorkersError(
+                    f"{item}: the dask scheduler is gone; the work that is done is kept: start "
+                    "another and run the same command."
+                ) from error
             # One that joined later has another geofcn, and finds nothing of what it is sent.
             self._refuse_other_versions()
             raise
@@ -285,6 +286,7 @@ def connect(scheduler: str) -> distributed.Client:
     """
     from distributed import Client
 
+    _hush()
     try:
         return Client(scheduler, timeout=CONNECT_SECONDS)
     # MemoryError: what another kind of server answers is taken for the length of a message.
@@ -311,6 +313,7 @@ def start_workers(count: int) -> distributed.Client:
     """
     from distributed import Client, LocalCluster
 
+    _hush()
     try:
         with dask.config.set(QUIET):
             cluster = LocalCluster(
@@ -328,6 +331,12 @@ def start_workers(count: int) -> distributed.Client:
         ) from error
     client.register_plugin(_interrupt_guard())
     return client
+
+
+def _hush() -> None:
+    """Leave it to geofcn to tell what goes wrong; once distributed is imported, which sets this."""
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _interrupt_guard() -> distributed.WorkerPlugin:

@@ -200,9 +200,6 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
     if not workers and not scheduler:
         yield ThreadExecutor()
         return
-    # What goes wrong is told in one sentence.
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     client = connect(scheduler) if scheduler else start_workers(workers or 1)
     log.warning("dask dashboard: %s", client.dashboard_link)
     with client:
