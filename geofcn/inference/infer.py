@@ -18,6 +18,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from geofcn import defaults
@@ -25,6 +26,7 @@ from geofcn.core.calibration import Calibration
 from geofcn.core.windows import round_up, row_bands
 from geofcn.errors import UsageError
 from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
+from geofcn.inference.admission import admit, conditions
 from geofcn.inference.job import Job, run_task, side_by_side, warm_up
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.result import InferenceResult
@@ -167,7 +169,9 @@ def infer(
             raise UsageError(f"verify {verify}: give a number of windows from 0 up.")
         shards = Shards(outputs.work_folder, job.fingerprint())
         if shards.restarted:
-            whose = "another job" if job.scene.identity else "a job of what may have changed since"
+            whose = "another job (or on another type of processor)"
+            if not job.scene.identity:
+                whose = "a job of what may have changed since"
             log.warning("%s: left by %s; its work is deleted.", shards.folder, whose)
         predicted: AbstractContextManager[Iterable[Arrays]]
         predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
@@ -299,8 +303,9 @@ def _predict_bands(
     missing = [number for number in range(len(bands)) if number not in finished]
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
     ahead = tasks_ahead(scene.width, job.window, width, executor.processes)
+    prepare = partial(admit, conditions(job)) if executor.elsewhere else warm_up
     results = executor.stream(
-        run_task, job, tasks, ahead, warm_up=warm_up, encode=pack, decode=unpack
+        run_task, job, tasks, ahead, prepare=prepare, encode=pack, decode=unpack
     )
     with closing(results), progress("inference", scene.window.pixels, "px") as bar:
         computed = groupby(zip(tasks, results, strict=True), key=lambda pair: pair[0].band)

@@ -24,7 +24,7 @@ from geofcn.defaults import SCENE_THRESHOLD
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import Arrays
 from geofcn.io.scene import Scene
-from geofcn.models.device import one_torch_thread
+from geofcn.models.device import one_torch_thread, processor
 from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
 from geofcn.models.predictor import Predictor
@@ -100,6 +100,7 @@ class Job:
             "arrays": [self.dtype, self.scored],
             "window": self.window,
             "device": self.device,
+            "processor": processor(self.device),
         }
 
     def tags(self) -> dict[str, str]:
@@ -132,9 +133,10 @@ def side_by_side(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-def warm_up(job: Job) -> Predictor:
-    """Make what all tasks of a process need, before two threads each make one."""
-    return job.predictor
+def warm_up(job: Job) -> tuple[Job, str]:
+    """Make what all tasks of a process need, before two threads each make one; no remark on it."""
+    _ = job.predictor
+    return job, ""
 
 
 def run_task(job: Job, task: Task) -> Arrays:
