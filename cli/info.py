@@ -26,4 +26,7 @@ from geofcn_cli import options
 def info(progress: Progress, scene: str, as_json: bool, **given: Any) -> None:
     """Say what SCENE is: size, bands, place, resolution, blank share, layout."""
     facts = geofcn.info(scene, **given)
-    click.echo(json.dumps(facts.to_dict()) if as_json else facts)
+    if as_json:
+        click.echo(json.dumps(facts.to_dict()))
+    else:
+        options.show(facts)

@@ -24,7 +24,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
 from geofcn.io.datasets import Stamp, shared_dataset, stamp
-from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.files import StrPath, is_missing, is_special, no_ordinary_file, no_such_file
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -234,6 +234,8 @@ def open_scene(path: StrPath, nodata: float | None = None) -> Scene:
         Where the path is no raster that geofcn can use.
     """
     name = os.fspath(path)
+    if is_special(name):
+        raise SceneError(no_ordinary_file(name))
     try:
         with shared_dataset(name) as dataset:
             return _scene_of(name, dataset, nodata)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
@@ -23,6 +24,7 @@ from geofcn.models.model_file import load_model, save_model
 from geofcn.training import plots
 from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.training.state import Epoch, TrainingState, best_of
+from geofcn.training.tensorboard import EVENTS
 from geofcn.training.trainer import Trainer
 
 MODELS = (BEST_F1, "best-accuracy.safetensors", "last.safetensors")
@@ -98,6 +100,11 @@ class Run:
         if checkpoint is not None and checkpoint.state.get("fingerprint") == self.fingerprint:
             log.warning("%s: an unfinished training goes on.", folder)
             return checkpoint
+        if checkpoint is not None and not overwrite and self._is_resumed(checkpoint):
+            raise OutputError(
+                f"{folder}: its unfinished training cannot go on: {self._what_changed(checkpoint)} "
+                "since; give scene and labels again, with --overwrite, to begin anew."
+            )
         if checkpoint is not None and not overwrite:
             raise OutputError(
                 f"{folder}: it holds an unfinished training with other options, or its files have "
@@ -112,6 +119,20 @@ class Run:
         """Remove the files of an older run: none of them must be taken for this run's."""
         for name in (*RUN_FILES, CHECKPOINT):
             (self.folder / name).unlink(missing_ok=True)
+        for events in (self.folder / EVENTS).glob("events.out.tfevents.*"):
+            events.unlink()
+
+    def _is_resumed(self, checkpoint: Checkpoint) -> bool:
+        """Whether this is what `--resume` asks for: the very options of the checkpoint."""
+        return checkpoint.state.get("request") == json.loads(json.dumps(self.request))
+
+    def _what_changed(self, checkpoint: Checkpoint) -> str:
+        """What has another fingerprint than when the training was begun."""
+        begun = checkpoint.state.get("fingerprint") or {}
+        for name in ("geofcn", "torch"):
+            if begun.get(name) != self.fingerprint.get(name):
+                return f"{name} {begun.get(name)} has become {self.fingerprint.get(name)}"
+        return "its files have changed"
 
     def save(self, trainer: Trainer, state: TrainingState) -> None:
         """Write a checkpoint: everything the next step depends on; `restore` brings it back."""

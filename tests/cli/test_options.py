@@ -1,5 +1,7 @@
 """Exit codes and messages, which belong to the command line."""
 
+import logging
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -46,3 +48,17 @@ def test_debug_shows_the_traceback():
 
 def test_a_reader_who_has_read_enough_is_left_to_click():
     assert isinstance(run(BrokenPipeError()).exception, BrokenPipeError | SystemExit)
+
+
+def test_other_errors_notices_and_results_are_printed_harmless():
+    @click.command()
+    @options.verb
+    def talking(progress):
+        logging.getLogger("geofcn.test").warning("%s: odd.", "\x1b[2J.tif\n")
+        options.show("\x1b[2J.tif\nsecond line")
+        raise ZeroDivisionError("\x1b[2J")
+
+    result = CliRunner().invoke(talking)
+    assert result.stdout == "\\x1b[2J.tif\nsecond line\n"
+    assert "\\x1b[2J.tif\\n: odd.\n" in result.stderr
+    assert "unexpected ZeroDivisionError: \\x1b[2J" in result.stderr

@@ -1,3 +1,4 @@
+import os
 import pickle
 import warnings
 import zipfile
@@ -484,3 +485,12 @@ def test_a_damaged_tile_is_an_error_with_gdals_reason(write_raster):
         for window in blocks(scene.window, 16):
             scene.read(window)
     assert "See previous exception" not in str(caught.value), "the reason, not a pointer to it"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "device.tif").symlink_to("/dev/zero")
+    for name in ("pipe.tif", "device.tif"):
+        with pytest.raises(SceneError, match=f"{name}: this is a pipe or a device; save"):
+            scene_module.open_scene(tmp_path / name)
