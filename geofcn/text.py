@@ -36,7 +36,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
     """
     if len(text) > longest:
         beginning = int(longest * SHARE_OF_BEGINNING)
-        text = f"{text[:beginning]} ... {text[len(text) - (longest - beginning):]}"
+        text = f"{text[:beginning]} ... {text[len(text) - (longest - beginning) :]}"
     if text.isprintable():
         return text
     return "".join(

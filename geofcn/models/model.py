@@ -128,12 +128,13 @@ class Model:
 
     def __repr__(self) -> str:
         about = self.metadata
+        colours = printable(" ".join(about.colours), 200)
         scenes = printable(", ".join(about.all_scenes[:3]), 200) or "unnamed scenes"
         more = f" and {len(about.all_scenes) - 3} more" if len(about.all_scenes) > 3 else ""
         resolution = f" at {about.resolution:.3g} m per pixel" if about.resolution else ""
         return (
             f"<Model: {about.net} at scale {about.scale}, threshold {about.threshold:g}, "
-            f"{printable(' '.join(about.colours), 200)} {about.dtype}, trained on {scenes}{more}{resolution}>"
+            f"{colours} {about.dtype}, trained on {scenes}{more}{resolution}>"
         )
 
     @property

@@ -117,9 +117,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     if header.get("format") != FORMAT:
+        found, version = (reprlib.repr(header.get(name)) for name in ("format", "version"))
         raise ModelError(
-            f"{path}: it has format {reprlib.repr(header.get('format'))}, this geofcn reads {FORMAT}; "
-            f"use the version that wrote it ({reprlib.repr(header.get('version'))})."
+            f"{path}: it has format {found}, this geofcn reads {FORMAT}; use the version that "
+            f"wrote it ({version})."
         )
     known = {key: header[key] for key in ModelMetadata.__dataclass_fields__ if key in header}
     try:

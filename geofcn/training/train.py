@@ -177,7 +177,7 @@ def train(
     _compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
     validation = opened[len(sources) :] or sources
-    settings = _with_scale(settings, sources[0], stride is None)
+    settings = with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
         "labels": absolute(labels),
@@ -420,7 +420,7 @@ def _compare_resolutions(
         log.info("%s; it is seen at that.", found)
 
 
-def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
+def with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
     """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
 
     A stride that nobody asked for (`free_stride`) becomes one that fits.

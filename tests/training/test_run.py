@@ -54,7 +54,7 @@ def test_an_unfinished_run_of_another_version_is_no_reason_to_resume_it(tmp_path
     with pytest.raises(OutputError, match=r"its files have changed since.*--overwrite"):
         new.unfinished(overwrite=False)
     other = Run(tmp_path / "run", {"geofcn": "0.3.0"}, {"scene": "b.tif"})
-    with pytest.raises(OutputError, match="with other options.*--resume"):
+    with pytest.raises(OutputError, match=r"with other options.*--resume"):
         other.unfinished(overwrite=False)
 
 
