@@ -292,7 +292,7 @@ def _check(recipe: Recipe) -> None:
         if getattr(recipe, name) not in choices:
             raise UsageError(f"{name} {getattr(recipe, name)}: choose {' or '.join(choices)}.")
     for name in NUMBERS:
-        if not isinstance(getattr(recipe, name), Real):
+        if not _is_number(getattr(recipe, name)):
             raise UsageError(f"{name} {getattr(recipe, name)!r}: give a number.")
     if recipe.stride > recipe.tile:
         raise UsageError(
@@ -320,9 +320,14 @@ def _check(recipe: Recipe) -> None:
     _check_class_weights(recipe.class_weights)
 
 
+def _is_number(value: object) -> bool:
+    """Whether a value is a number, which from Python it need not be."""
+    return isinstance(value, Real)
+
+
 def _check_class_weights(weights: tuple[float, float] | None) -> None:
     if weights is not None and not (
-        len(weights) == 2 and all(isinstance(w, Real) and 0 < w < LARGEST for w in weights)
+        len(weights) == 2 and all(_is_number(w) and 0 < w < LARGEST for w in weights)
     ):
         raise UsageError(
             f"class weights {weights}: give two numbers above 0, background and house, or auto."
