@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import rasterio.features
@@ -79,39 +79,44 @@ def describe_labels(source: LabelledScene) -> LabelsInfo:
     """
     sample = _sample(source)
     scene, path = source.scene, source.labels.path
-    resolution = ground_resolution(scene.grid)
-    median = float(np.median(sample.house_pixels)) if sample.house_pixels else None
-    pixels_of_a_house = median or sample.houses or 1
+    mean = float(np.mean(sample.house_pixels)) if sample.house_pixels else None
     share = sample.houses / sample.pixels
-    facts = {
-        "path": path,
-        "houses_about": round(share * scene.window.pixels / pixels_of_a_house),
-        "house_share": sample.houses / sample.known if sample.known else None,
-        "known_share": sample.known / sample.pixels,
-        "extent_share": sample.extent.pixels / scene.window.pixels if sample.extent else 0.0,
-    }
-    if is_raster_path(path):
-        area = None if median is None or resolution is None else median * resolution**2
-        return LabelsInfo(
-            kind="raster",
-            crs=None,
-            polygons=None,
-            shapes_without_area=None,
-            median_house_m2=area,
-            **facts,
-        )
-    frame = read_vectors(path)
+    found = LabelsInfo(
+        path=path,
+        kind="raster",
+        crs=None,
+        polygons=None,
+        shapes_without_area=None,
+        houses_about=round(share * scene.window.pixels / (mean or sample.houses or 1)),
+        median_house_m2=_median_area(sample, ground_resolution(scene.grid)),
+        house_share=sample.houses / sample.known if sample.known else None,
+        known_share=sample.known / sample.pixels,
+        extent_share=sample.extent.pixels / scene.window.pixels if sample.extent else 0.0,
+    )
+    return found if is_raster_path(path) else _with_polygons(found)
+
+
+def _median_area(sample: _Sample, resolution: float | None) -> float | None:
+    """Median area of the sample's houses in square metres."""
+    if resolution is None or not sample.house_pixels:
+        return None
+    return float(np.median(sample.house_pixels)) * resolution**2
+
+
+def _with_polygons(found: LabelsInfo) -> LabelsInfo:
+    """With what the file's own polygons say."""
+    frame = read_vectors(found.path)
     geometry = np.asarray(frame.geometry.values)
     is_areal = np.isin(shapely.get_type_id(geometry), AREAL)
     parts = shapely.get_parts(geometry[is_areal])
     areas, _ = Ground(frame.crs).measure(parts)
-    return LabelsInfo(
+    return replace(
+        found,
         kind="polygons",
         crs=None if frame.crs is None else frame.crs.to_string(),
         polygons=len(parts),
         shapes_without_area=int(np.count_nonzero(~is_areal)),
         median_house_m2=float(np.median(areas)) if len(areas) else None,
-        **facts,
     )
 
 
