@@ -154,8 +154,10 @@ def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
             written += [len(zlib.compress(raster.tobytes(), 1)) for raster in (mask, quantised)]
             pixels += mask.size
     count = len(sampled)
-    bytes_per_pixel = written / pixels
-    return _Probe(blank / count, *bytes_per_pixel, seconds / count, memory_before, memory_of_a_pass)
+    of_mask, of_probability = written / pixels
+    return _Probe(
+        blank / count, of_mask, of_probability, seconds / count, memory_before, memory_of_a_pass
+    )
 
 
 def _bytes_to_read(scene: Scene) -> int:

@@ -171,7 +171,7 @@ def stamp(path: str) -> Stamp:
     """
     try:
         status = Path(path).stat()
-    except OSError:
+    except (OSError, ValueError):  # a name with a null byte is none of a file
         return ()
     return status.st_size, status.st_mtime_ns
 

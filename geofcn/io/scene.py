@@ -239,7 +239,7 @@ def open_scene(path: StrPath, nodata: float | None = None) -> Scene:
     try:
         with shared_dataset(name) as dataset:
             return _scene_of(name, dataset, nodata)
-    except RasterioError as error:
+    except (RasterioError, ValueError) as error:  # the latter for what can be no file's name
         raise SceneError(_why_not_open(name, error)) from error
 
 
@@ -329,13 +329,13 @@ def absolute(path: StrPath) -> str:
 
 
 def _why_not_open(path: str, error: Exception) -> str:
+    if is_missing(path):
+        return no_such_file(path)
     local = Path(path)
     if local.is_dir():
         return f"{path}: this is a folder; name the raster file in it."
     if local.suffix.lower() == ".zip" and local.exists():
         return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
-    if is_missing(path):
-        return no_such_file(path)
     return f"{path}: this cannot be opened as a raster ({error}); give a GeoTIFF."
 
 

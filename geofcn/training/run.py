@@ -91,6 +91,12 @@ class Run:
             Where it holds a damaged checkpoint and must not be overwritten.
         """
         folder = self.folder
+        for name in (*RUN_FILES, CHECKPOINT):
+            if (folder / name).is_dir():
+                raise OutputError(
+                    f"{folder / name}: this is a folder, where a file of the run is to be; remove "
+                    "it or give another -o."
+                )
         try:
             checkpoint = load_checkpoint(folder / CHECKPOINT)
         except TrainingError:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
-from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
 from geofcn.io.files import StrPath
 from geofcn.io.labels import LabelledScene, open_labelled_scenes
 from geofcn.io.scene import absolute, names_apart
@@ -265,7 +266,16 @@ def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
     checkpoint = load_checkpoint(Path(run) / CHECKPOINT)
     if checkpoint is None:
         raise OutputError(f"{run}: it holds no unfinished training; give a scene and labels.")
-    return train(output=run, progress=progress, **checkpoint.state["request"])
+    try:
+        begun = signature(train).bind(
+            output=run, progress=progress, **checkpoint.state.get("request")
+        )
+    except TypeError as error:
+        raise TrainingError(
+            f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
+            "and labels, with --overwrite, to begin anew."
+        ) from error
+    return train(*begun.args, **begun.kwargs)
 
 
 def _recipe(

@@ -494,3 +494,9 @@ def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
     for name in ("pipe.tif", "device.tif"):
         with pytest.raises(SceneError, match=f"{name}: this is a pipe or a device; save"):
             scene_module.open_scene(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a\0.tif", "a" * 5000 + ".tif", "\udcff.tif"])
+def test_what_can_be_no_files_name_is_missing(name):
+    with pytest.raises(SceneError, match="there is no such file"):
+        scene_module.open_scene(name)
