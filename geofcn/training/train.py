@@ -266,10 +266,9 @@ def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
     checkpoint = load_checkpoint(Path(run) / CHECKPOINT)
     if checkpoint is None:
         raise OutputError(f"{run}: it holds no unfinished training; give a scene and labels.")
+    request: Any = checkpoint.state.get("request")
     try:
-        begun = signature(train).bind(
-            output=run, progress=progress, **checkpoint.state.get("request")
-        )
+        begun = signature(train).bind(output=run, progress=progress, **request)
     except TypeError as error:
         raise TrainingError(
             f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
