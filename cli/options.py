@@ -22,6 +22,7 @@ from geofcn.errors import GeofcnError, UsageError
 from geofcn.io import files
 from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
 from geofcn.progress import Progress, ProgressBar, silent
+from geofcn.text import printable
 from geofcn_cli.stderr import without_noise
 
 if TYPE_CHECKING:
@@ -192,14 +193,29 @@ def fail(error: Exception) -> NoReturn:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     kind = type(error).__name__
-    click.echo(f"Error: unexpected {kind}: {error} (run again with --debug to see where)", err=True)
+    sentence = f"Error: unexpected {kind}: {error} (run again with --debug to see where)"
+    click.echo(printable(sentence), err=True)
     sys.exit(1)
+
+
+def show(result: object) -> None:
+    """Print what a verb returns on stdout, line by line harmless."""
+    for line in str(result).split("\n"):
+        click.echo(printable(line))
+
+
+class _Notice(logging.Formatter):
+    """A message of the log as one harmless line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _set_up_messages(verbose: bool, quiet: bool) -> None:
     """Notices of geofcn go to stderr as plain lines; other libraries' warnings only with -v."""
     log = logging.getLogger("geofcn")
     log.handlers = [logging.StreamHandler()]
+    log.handlers[0].setFormatter(_Notice())
     log.propagate = False
     log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     if not verbose:

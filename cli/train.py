@@ -262,8 +262,8 @@ def train(
     """
     if unfinished is not None:
         _refuse_others()
-        click.echo(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
+        options.show(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
     elif scene is None or labels is None:
         raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
     else:
-        click.echo(geofcn.train(scene, labels, progress=progress, **given))
+        options.show(geofcn.train(scene, labels, progress=progress, **given))

@@ -24,7 +24,7 @@ from itertools import groupby
 from geofcn import defaults
 from geofcn.core.calibration import Calibration
 from geofcn.core.windows import round_up, row_bands
-from geofcn.errors import UsageError
+from geofcn.errors import UsageError, whole_number
 from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
 from geofcn.inference.admission import admit, conditions
 from geofcn.inference.job import Job, run_task, side_by_side, warm_up
@@ -148,9 +148,10 @@ def infer(
     dtype = None if probability is None else probability_dtype
     job = _make_job(scene, model, threshold, dtype, polygons is not None, bands, nodata, device)
     if compute_window is not None:
-        if compute_window < 1:
-            raise UsageError(f"compute_window {compute_window}: give a number of pixels from 1 up.")
-        job = replace(job, window=round_up(compute_window, job.model.geometry.stride))
+        side = whole_number("compute_window", compute_window, 1)
+        job = replace(job, window=round_up(side, job.model.geometry.stride))
+    tile, verify = whole_number("tile", tile, 1), whole_number("verify", verify, 0)
+    refuse_unknown_options(co or {})
     with locked(mask, probability, polygons):
         outputs = Outputs.check(
             job,
@@ -162,11 +163,6 @@ def infer(
             allow_no_crs=allow_no_crs,
         )
         _warn(job.scene)
-        refuse_unknown_options(co or {})
-        if tile < 1:
-            raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
-        if verify < 0:
-            raise UsageError(f"verify {verify}: give a number of windows from 0 up.")
         shards = Shards(outputs.work_folder, job.fingerprint())
         if shards.restarted:
             whose = "another job (or on another type of processor)"

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import tempfile
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -176,12 +177,34 @@ def is_missing(path: str) -> bool:
     >>> is_missing("no/such/scene.tif"), is_missing("https://example.org/scene.tif")
     (True, False)
     """
-    return "://" not in path and not path.startswith("/vsi") and not Path(path).exists()
+    if "://" in path or path.startswith("/vsi"):
+        return False
+    return not os.path.exists(path)  # noqa: PTH110 - Path raises for a name that is too long
 
 
 def no_such_file(path: str) -> str:
     """The message that a file is missing."""
     return f"{path}: there is no such file; check the path."
+
+
+def is_special(path: StrPath) -> bool:
+    """Whether a path is that of a pipe, a device or a socket: reading may wait or go on for ever.
+
+    Examples
+    --------
+    >>> is_special(os.devnull), is_special("no/such/scene.tif")
+    (True, False)
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path would lose the slashes of a URL
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def no_ordinary_file(path: StrPath) -> str:
+    """The message that a file is a special one."""
+    return f"{path}: this is a pipe or a device; save what it gives, and name that file."
 
 
 def sync(path: Path) -> None:

@@ -27,7 +27,7 @@ from geofcn.errors import SceneError, UsageError
 from geofcn.io.blank import alpha_bands, is_mask, is_nodata, masked_bands, unmasked
 from geofcn.io.datasets import GDAL_ERRORS, identity, reason_of, refuse_changed, shared_dataset
 from geofcn.io.drivers import COLLECTIONS
-from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.files import StrPath, is_missing, is_special, no_ordinary_file, no_such_file
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -409,11 +409,13 @@ def open_raster(path: StrPath) -> Scene:
 
 def _opened(path: StrPath, scene_of: Callable[[rasterio.DatasetReader], Scene]) -> Scene:
     name = os.fspath(path)
+    if is_special(name):
+        raise SceneError(no_ordinary_file(name))
     try:
         found = identity(name)
         with shared_dataset(name, found) as dataset:
             return replace(scene_of(dataset), identity=found)
-    except GDAL_ERRORS as error:
+    except (*GDAL_ERRORS, ValueError) as error:  # the latter for what can be no name of a file
         raise SceneError(_why_not_open(name, error)) from error
 
 
@@ -560,13 +562,13 @@ def absolute(path: StrPath) -> str:
 
 
 def _why_not_open(path: str, error: Exception) -> str:
+    if is_missing(path):
+        return no_such_file(path)
     local = Path(path)
     if local.is_dir():
         return f"{path}: this is a folder; name the raster file in it."
     if local.suffix.lower() == ".zip" and local.exists():
         return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
-    if is_missing(path):
-        return no_such_file(path)
     return f"{path}: this cannot be opened as a raster ({reason_of(error)}); give a GeoTIFF."
 
 

@@ -9,7 +9,7 @@ import geopandas
 import pyogrio
 
 from geofcn.errors import LabelsError
-from geofcn.io.files import is_missing, no_such_file
+from geofcn.io.files import is_missing, is_special, no_ordinary_file, no_such_file
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img")
 # Shapely's type ids of polygons and multipolygons.
@@ -55,6 +55,8 @@ def read_vectors(path: str) -> geopandas.GeoDataFrame:
     """
     if is_missing(path):
         raise LabelsError(no_such_file(path))
+    if is_special(path):
+        raise LabelsError(no_ordinary_file(path))
     try:
         if Path(path).suffix.lower() == ".parquet":
             # pyogrio's wheels have no Parquet driver.

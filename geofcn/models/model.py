@@ -24,6 +24,7 @@ from geofcn.errors import ModelError, SceneError
 from geofcn.io.scene import Scene
 from geofcn.models.nets import answer_from_means, make_sketch
 from geofcn.models.receptive_field import Geometry, probe
+from geofcn.text import printable
 
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
@@ -141,12 +142,13 @@ class Model:
 
     def __repr__(self) -> str:
         about = self.metadata
-        scenes = ", ".join(about.all_scenes[:3]) or "unnamed scenes"
+        colours = printable(" ".join(about.colours), 200)
+        scenes = printable(", ".join(about.all_scenes[:3]), 200) or "unnamed scenes"
         more = f" and {len(about.all_scenes) - 3} more" if len(about.all_scenes) > 3 else ""
         resolution = f" at {about.resolution:.3g} m per pixel" if about.resolution else ""
         return (
             f"<Model: {about.net} at scale {about.scale}, threshold {about.threshold:g}, "
-            f"{' '.join(about.colours)} {about.dtype}, trained on {scenes}{more}{resolution}>"
+            f"{colours} {about.dtype}, trained on {scenes}{more}{resolution}>"
         )
 
     @property

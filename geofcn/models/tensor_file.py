@@ -11,7 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from geofcn.io.files import write_whole
+from geofcn.io.files import is_special, write_whole
+
+# What a file may take: ours are far smaller, and a stranger's must not fill memory.
+MAX_HEADER_BYTES = 16 * 2**20
+MAX_BYTES = 512 * 2**20
 
 # Where a file's metadata has the checksum of all else.
 CHECKSUM = "crc32"
@@ -23,10 +27,11 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     Raises
     ------
     SafetensorError, OSError
-        Where it is no such file, or cannot be read.
+        Where it is no such file, is larger than any of geofcn's, or cannot be read.
     ValueError
         Where its checksum, if it has one, is not that of what it holds.
     """
+    _refuse_foreign(path)
     with safe_open(path, framework="pt") as file:
         # Copies: the file's own tensors keep it mapped, and Windows replaces no file that is.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
@@ -35,6 +40,19 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     if checksum not in (None, _checksum(metadata, tensors)):
         raise ValueError("its checksum does not fit")
     return metadata, tensors
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise OSError for what would never end, or fill memory, before anything of it is parsed."""
+    if is_special(path):
+        raise OSError("a pipe or a device")
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if size > MAX_BYTES:
+        raise OSError(f"it has {size} bytes, geofcn's have {MAX_BYTES} at the most")
+    if MAX_HEADER_BYTES < header < size:
+        raise OSError(f"its header has {header} bytes, geofcn's {MAX_HEADER_BYTES} at the most")
 
 
 def write_tensors(

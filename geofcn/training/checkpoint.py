@@ -57,7 +57,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
         return None
     try:
         metadata, tensors = read_tensors(Path(path))
-        state = json.loads(metadata.pop(HEADER))
+        state = dict(json.loads(metadata.pop(HEADER)))
         if metadata:
             raise ValueError(f"it says {', '.join(map(ascii, metadata))} besides")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
-from geofcn.errors import LabelsError, SceneError, UsageError
+from geofcn.errors import LabelsError, SceneError, TrainingError, UsageError
 from geofcn.io.files import StrPath
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
@@ -180,7 +181,7 @@ def train(
     _compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
     validation = opened[len(sources) :] or sources
-    settings = _with_scale(settings, sources[0], stride is None)
+    settings = with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
         "labels": absolute(labels),
@@ -278,7 +279,15 @@ def resume(
     """
     with locked(run):
         checkpoint = checkpoint_to_resume(Path(run), epochs)
-    return train(output=run, progress=progress, **checkpoint.state["request"])
+    request: Any = checkpoint.state.get("request")
+    try:
+        begun = signature(train).bind(output=run, progress=progress, **request)
+    except TypeError as error:
+        raise TrainingError(
+            f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
+            "and labels, with --overwrite, to begin anew."
+        ) from error
+    return train(*begun.args, **begun.kwargs)
 
 
 def _recipe(
@@ -445,7 +454,7 @@ def _compare_resolutions(
         log.info("%s; it is seen at that.", found)
 
 
-def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
+def with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
     """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
 
     A stride that nobody asked for (`free_stride`) becomes one that fits.

@@ -1,5 +1,6 @@
 """Exit codes and messages, which belong to the command line."""
 
+import logging
 import os
 import signal
 import sys
@@ -82,3 +83,17 @@ def test_a_stopped_verb_leaves_nothing_and_says_whether_it_can_go_on(stopped, tm
 
 def test_a_reader_who_has_read_enough_is_left_to_click():
     assert isinstance(run(BrokenPipeError()).exception, BrokenPipeError | SystemExit)
+
+
+def test_other_errors_notices_and_results_are_printed_harmless():
+    @click.command()
+    @options.verb
+    def talking(progress):
+        logging.getLogger("geofcn.test").warning("%s: odd.", "\x1b[2J.tif\n")
+        options.show("\x1b[2J.tif\nsecond line")
+        raise ZeroDivisionError("\x1b[2J")
+
+    result = CliRunner().invoke(talking)
+    assert result.stdout == "\\x1b[2J.tif\nsecond line\n"
+    assert "\\x1b[2J.tif\\n: odd.\n" in result.stderr
+    assert "unexpected ZeroDivisionError: \\x1b[2J" in result.stderr

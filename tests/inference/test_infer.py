@@ -632,19 +632,19 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
     assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
 
 
-@pytest.mark.parametrize("side", [0, -16])
+@pytest.mark.parametrize("side", [0, -16, 2.5, "512"])
 def test_a_compute_window_of_no_pixels_is_refused(make_model, write_raster, tmp_path, side):
     save_model(make_model("fcnn2"), tmp_path / "m.safetensors")
     scene = write_raster("s.tif", np.zeros((3, 600, 520), np.uint8))
     given = {"model": tmp_path / "m.safetensors", "compute_window": side}
-    with pytest.raises(UsageError, match=f"compute_window {side}: give a number"):
+    with pytest.raises(UsageError, match=f"compute_window {side}: give a whole number"):
         geofcn.infer(scene, tmp_path / "mask.tif", **given)
     assert not (tmp_path / "mask.tif").exists()
 
 
 def test_a_negative_number_of_windows_to_verify_is_refused(make_case, tmp_path):
     scene, path = make_case(PLAIN)
-    with pytest.raises(UsageError, match="verify -1: give a number of windows from 0 up"):
+    with pytest.raises(UsageError, match="verify -1: give a whole number from 0 up"):
         infer(scene, tmp_path / "mask.tif", model=path, verify=-1)
     assert not (tmp_path / "mask.tif").exists()
 

@@ -1,3 +1,4 @@
+import os
 import pickle
 import warnings
 import zipfile
@@ -615,3 +616,18 @@ def test_a_damaged_tile_is_an_error_with_gdals_reason(write_raster):
         for window in blocks(scene.window, 16):
             scene.read(window)
     assert "See previous exception" not in str(caught.value), "the reason, not a pointer to it"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "device.tif").symlink_to("/dev/zero")
+    for name in ("pipe.tif", "device.tif"):
+        with pytest.raises(SceneError, match=f"{name}: this is a pipe or a device; save"):
+            scene_module.open_scene(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a\0.tif", "a" * 5000 + ".tif", "\udcff.tif"])
+def test_what_can_be_no_files_name_is_missing(name):
+    with pytest.raises(SceneError, match="there is no such file"):
+        scene_module.open_scene(name)

@@ -1,5 +1,6 @@
 """geofcn.models.tensor_file: tensors in a file that can be replaced while they are in use."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,25 @@ def test_another_file_is_an_error(tmp_path, content):
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         write_tensors(tmp_path / "none" / "a.safetensors", {}, TENSORS)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.safetensors")
+    with pytest.raises(OSError, match="pipe"):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+def test_what_would_fill_memory_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {}, TENSORS)
+    os.truncate(path, 2**40)  # takes no room on the disk
+    with pytest.raises(OSError, match="it has 1099511627776 bytes"):
+        read_tensors(path)
+
+
+def test_a_header_that_would_fill_memory_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"name": "x" * 20_000_000}, TENSORS)
+    with pytest.raises(OSError, match="its header has 2000"):
+        read_tensors(path)
