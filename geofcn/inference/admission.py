@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from geofcn.core.windows import sample_windows
-from geofcn.errors import SceneError, WorkersError
+from geofcn.errors import SceneError, UsageError, WorkersError
 from geofcn.inference.job import Job, warm_up
 from geofcn.io.scene import Scene, open_scene
 from geofcn.models.device import processor
@@ -108,10 +108,11 @@ def admit(expected: Conditions, job: Job) -> tuple[Job, str]:
 
 def _as_it_lies_here(sent: Scene) -> Scene:
     """A scene that another process opened, opened by this one."""
-    scene = open_scene(sent.path, sent.nodata)
-    if not set(sent.bands) <= set(scene.bands):
-        raise SceneError(f"{sent.path}: it has {len(scene.bands)} bands there.")
-    return replace(scene, bands=sent.bands, colours=sent.colours)
+    try:
+        scene = open_scene(sent.path, sent.nodata, sent.bands)
+    except UsageError as error:
+        raise SceneError(str(error)) from error
+    return replace(scene, conversion=sent.conversion, named=sent.named)
 
 
 def _content(scene: Scene) -> str:

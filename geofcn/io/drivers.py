@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import rasterio
 
 from geofcn.errors import SceneError
+from geofcn.io.files import is_special, no_ordinary_file
 
 # By the ending of a raster's name.
 DRIVERS = {
@@ -107,9 +108,8 @@ def _sources(files: Sequence[str]) -> list[str]:
 
 
 def _refuse_pipe(path: str) -> None:
-    file = Path(path)
-    if file.exists() and not (file.is_file() or file.is_dir()):
-        raise SceneError(f"{path}: this is a pipe or a device; copy what it gives to a file.")
+    if is_special(path):
+        raise SceneError(no_ordinary_file(path))
 
 
 def _refuse_xml(path: str) -> None:

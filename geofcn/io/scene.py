@@ -27,7 +27,7 @@ from geofcn.errors import SceneError, UsageError
 from geofcn.io.blank import alpha_bands, is_mask, is_nodata, masked_bands, unmasked
 from geofcn.io.datasets import GDAL_ERRORS, identity, reason_of, refuse_changed, shared_dataset
 from geofcn.io.drivers import COLLECTIONS
-from geofcn.io.files import StrPath, is_missing, is_special, no_ordinary_file, no_such_file
+from geofcn.io.files import StrPath, is_missing, no_such_file
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -409,8 +409,6 @@ def open_raster(path: StrPath) -> Scene:
 
 def _opened(path: StrPath, scene_of: Callable[[rasterio.DatasetReader], Scene]) -> Scene:
     name = os.fspath(path)
-    if is_special(name):
-        raise SceneError(no_ordinary_file(name))
     try:
         found = identity(name)
         with shared_dataset(name, found) as dataset:
