@@ -91,8 +91,8 @@ def refuse_disguised_sources(dataset: rasterio.DatasetReader) -> None:
     for source in _sources(dataset.files):
         if driver_of(source) is None:
             raise SceneError(
-                f"{dataset.name}: it names {source}, which ends in none of {', '.join(DRIVERS)}; convert "
-                "that with `gdal_translate`."
+                f"{dataset.name}: it names {source}, which ends in none of {', '.join(DRIVERS)}; "
+                "convert that with `gdal_translate`."
             )
         refuse_disguised(source)
         if driver_of(source) == "VRT":
