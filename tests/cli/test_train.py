@@ -10,6 +10,7 @@ import geofcn
 
 FILES = {
     "survey.npz",
+    "finished.safetensors",
     "best-f1.safetensors",
     "best-accuracy.safetensors",
     "last.safetensors",
@@ -131,6 +132,8 @@ def test_resume_goes_alone_and_needs_an_unfinished_run(geofcn_command, trained, 
     assert "--resume goes on as the training was started" in result.stderr
     result = geofcn_command("train", "--resume", trained / "run", code=1)
     assert "holds no unfinished training" in result.stderr
+    result = geofcn_command("train", "--resume", trained / "run", "--epochs", 1, code=1)
+    assert "epochs; give --epochs above that" in result.stderr
     result = geofcn_command("train", "--resume", tmp_path / "nothing", "-q", code=1)
     assert "there is no such folder" in result.stderr
     result = geofcn_command("train", trained / "scene.tif", code=2)
