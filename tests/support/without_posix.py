@@ -40,6 +40,7 @@ class WindowsOs(types.ModuleType):
 
 def hide_posix() -> None:
     """Let geofcn find no POSIX module or function; other packages look at the platform instead."""
+    add_msvcrt()
     import_module, windows_os = builtins.__import__, WindowsOs("os")
 
     def importing(name, globals=None, locals=None, fromlist=(), level=0):
@@ -108,7 +109,6 @@ def refuse_to_touch_open_files() -> None:
 
 
 def main() -> None:
-    add_msvcrt()
     hide_posix()
     refuse_odd_syncs()
     refuse_to_touch_open_files()
