@@ -35,8 +35,8 @@ def test_blocks_tasks_and_bands_cover_every_pixel_once(height, width, window, le
 @given(st.integers(1, 10**7), st.integers(1, 10**7), st.integers(1, 4096))
 def test_a_block_is_bounded_whatever_the_scene(height, width, window):
     layout = Layout.of(Window(0, 0, height, width), window)
-    assert layout.height * layout.width <= max(schedule.BLOCK_PIXELS, window**2)
-    assert layout.height * min(width, layout.width) >= min(window**2, window * width) / 2
+    pixels = layout.height * min(width, layout.width)
+    assert window**2 / 2 <= pixels <= max(schedule.BLOCK_PIXELS, window**2)
 
 
 def test_a_task_is_named_by_its_pixels():
