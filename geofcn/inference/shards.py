@@ -179,9 +179,7 @@ class Shards:
         except OSError as error:
             raise self._failed(error) from error
 
-    def load(
-        self, number: int, top: int = 0, bottom: int | None = None
-    ) -> dict[str, np.ndarray]:
+    def load(self, number: int, top: int = 0, bottom: int | None = None) -> dict[str, np.ndarray]:
         """The arrays kept under `number`, or some of their rows; not to be written to.
 
         Parameters
