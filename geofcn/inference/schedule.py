@@ -2,11 +2,11 @@
 
 ::
 
-    +-----------+-----------+----      A block is some whole compute windows: at most BLOCK_PIXELS,
-    | 0   :     | 1   :     | 2        all columns of a scene that is not wider. Once a row of blocks
-    |-----------|-----------|----      is computed, it is read again in full-width row bands, which
-    | across    | 1         | 2        are thin where the scene is wide: neither its height nor its
-    |     :     |     :     |          width is in the memory that this takes.
+    +-----------+-----------+----     A block is some whole compute windows: BLOCK_PIXELS at most,
+    | 0   :     | 1   :     | 2       all columns of a scene that is not wide. Once a row of blocks
+    +-----------+-----------+----     is computed, it is read again in full-width row bands, which
+    | 3   :     | 4   :     | 5       are thin where the scene is wide: neither its height nor its
+    |     :     |     :     |         width decides the memory that this takes.
 """
 
 from __future__ import annotations
