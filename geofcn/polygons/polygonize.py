@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from geofcn.core.windows import row_bands
+from geofcn.core.windows import band_height, row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
 from geofcn.io.scene import Scene, open_mask, open_raster, read_tags
 from geofcn.io.vector_writer import check_vector_target
-from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
+from geofcn.polygons.footprints import refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.polygons.result import PolygonizeResult
 from geofcn.polygons.score_tags import calibration_in
@@ -89,12 +89,12 @@ def polygonize(
     with locked(polygons):
         target = check_vector_target(polygons, overwrite, *sources)
         refuse_no_crs(scene, allow_no_crs)
-        found = False
+        rows, found = band_height(scene.width), False
         with progress("polygons", scene.window.pixels, "px") as bar:
 
             def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
                 nonlocal found
-                for window in row_bands(scene.height, scene.width, BAND_ROWS):
+                for window in row_bands(scene.height, scene.width, rows):
                     image, valid = scene.read(window)
                     houses = (image[0] != 0 if value is None else image[0] == value) & valid
                     found = found or bool(houses.any())
