@@ -275,27 +275,6 @@ def read_tags(scene: Scene) -> dict[str, str]:
         return dict(dataset.tags())
 
 
-def open_mask(path: StrPath) -> Scene:
-    """Open a raster of classes, as `geofcn.infer` writes one.
-
-    Raises
-    ------
-    SceneError
-        Where it is none that geofcn can use, has several bands, or holds scaled values.
-    """
-    mask = open_scene(path)
-    if len(mask.bands) > 1:
-        raise SceneError(
-            f"{mask.path}: it has {len(mask.bands)} bands, a mask has one; give the mask of a "
-            "scene, not the scene."
-        )
-    if mask.scale != 1:
-        raise SceneError(
-            f"{mask.path}: its values are scaled, as probabilities are; give the mask itself."
-        )
-    return mask
-
-
 def names_apart(paths: Sequence[str]) -> tuple[str, ...]:
     """Names of several files: those that repeat with as many of their folders as tell them apart.
 

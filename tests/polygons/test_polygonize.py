@@ -14,9 +14,9 @@ RAW = Outline("raw", min_area=0)
 
 def test_one_value_of_a_mask_of_classes(write_raster, tmp_path):
     mask = write_raster("classes.tif", np.array([[1, 2, 2], [0, 0, 2]], np.uint8))
-    assert polygonize(mask, tmp_path / "one.gpkg", value=2, outline=RAW).count == 1
+    assert polygonize(mask, tmp_path / "one.gpkg", house_value=[2], outline=RAW).count == 1
     assert polygonize(mask, tmp_path / "all.gpkg", outline=RAW).count == 1
-    assert polygonize(mask, tmp_path / "none.gpkg", value=7, outline=RAW).count == 0
+    assert polygonize(mask, tmp_path / "none.gpkg", house_value=[7], outline=RAW).count == 0
 
 
 def test_probabilities_of_another_grid_or_type_are_refused(write_raster, tmp_path):
@@ -48,7 +48,7 @@ def test_probabilities_of_several_bands_are_refused(write_raster, tmp_path):
 
 def test_no_polygon_is_pointed_out(write_raster, tmp_path, caplog):
     mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
-    assert polygonize(mask, tmp_path / "h.gpkg", value=7).count == 0
+    assert polygonize(mask, tmp_path / "h.gpkg", house_value=[7]).count == 0
     assert "the value 7" in caplog.text
 
 

@@ -1,0 +1,135 @@
+"""Labels from polygons, burned onto a scene's grid window by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import shapely
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+
+from geofcn.core.grid import Grid
+from geofcn.core.pixels import HOUSE
+from geofcn.core.windows import Window
+from geofcn.io.datasets import Stamp, stamp
+from geofcn.io.label_source import LabelSource
+from geofcn.io.polygon_index import PolygonIndex, boxes_of
+from geofcn.io.polygon_store import NumberedPolygons
+from geofcn.io.scene import Scene
+from geofcn.io.vector_reader import VectorLayer, no_crs, open_vectors
+
+VERTEX_STEPS = 1024
+
+
+@dataclass(frozen=True)
+class VectorLabels:
+    """Polygons burned onto the scene's grid: a pixel is a house when its centre lies in one.
+
+    The file is read once, when the first pixel is; the polygons that touch the scene are kept in
+    an index, on disk where they are many.
+
+    Attributes
+    ----------
+    source : LabelSource
+        The file the labels come from, and what counts of it.
+    grid : Grid
+        Of the scene.
+    stamp : tuple of int
+        Changes when the file is replaced.
+    """
+
+    source: LabelSource
+    grid: Grid
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, source: LabelSource, scene: Scene) -> VectorLabels:
+        """Labels for a scene; nothing is read yet."""
+        return cls(source, scene.grid, stamp(source.path))
+
+    @property
+    def path(self) -> str:
+        """The file the labels come from."""
+        return self.source.path
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What changes when the file is replaced, or other features of it count."""
+        chosen = (self.source.layer, self.source.where)
+        return self.stamp if chosen == (None, None) else (*self.stamp, *chosen)
+
+    @property
+    def count(self) -> int:
+        """Polygons of the file, wherever they lie."""
+        return self._read[1]
+
+    @property
+    def touching(self) -> int:
+        """Polygons that lie on the scene, or reach into it."""
+        return len(self._read[0])
+
+    def read(self, window: Window) -> np.ndarray:
+        """Classes of a window that lies on the scene: (rows, columns) uint8."""
+        classes = np.zeros(window.shape, np.uint8)
+        polygons = in_pixels(self.near(window).polygons, self.grid)
+        left, top, right, bottom = boxes_of(polygons).T
+        touching = (left <= window.right) & (right >= window.col)
+        touching &= (top <= window.bottom) & (bottom >= window.row)
+        if touching.any():
+            rasterize(
+                [(polygon, HOUSE) for polygon in polygons[touching]],
+                out=classes,
+                transform=Affine.translation(window.col, window.row),
+            )
+        return classes
+
+    def near(self, window: Window) -> NumberedPolygons:
+        """All polygons that touch a window, and some that lie near by, in the scene's CRS."""
+        return self._read[0].near(window)
+
+    @cached_property
+    def _read(self) -> tuple[PolygonIndex, int]:
+        """The polygons that touch the scene, and how many there are in all."""
+        grid = self.grid
+        index, count = PolygonIndex(grid.height, grid.width), 0
+        for batch in _on_ground(open_vectors(self.source), grid):
+            boxes = boxes_of(in_pixels(batch.polygons, grid))
+            touching = (boxes[:, :2] <= (grid.width, grid.height)).all(axis=1)
+            touching &= (boxes[:, 2:] >= 0).all(axis=1)
+            numbers = count + np.arange(len(batch.polygons))
+            count += len(numbers)
+            numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)
+            index.add(numbered.select(touching), boxes[touching])
+        index.finish()
+        return index, count
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Other processes read the file themselves."""
+        return {name: value for name, value in self.__dict__.items() if name != "_read"}
+
+
+def _on_ground(layer: VectorLayer, grid: Grid) -> Any:
+    """The polygons of a layer, batch by batch, where the grid is."""
+    if grid.crs is None:
+        return layer.batches()
+    if layer.crs is None:
+        raise no_crs(layer.path)
+    centre, _ = grid.transform * (grid.width / 2, grid.height / 2)
+    return layer.batches(grid.crs, centre)
+
+
+def in_pixels(polygons: np.ndarray, grid: Grid) -> np.ndarray:
+    """Polygons in pixels (column, row) of a grid, rounded to 1/VERTEX_STEPS of one."""
+    return shapely.transform(polygons, partial(_to_pixels, ~grid.transform))
+
+
+def _to_pixels(map_to_pixels: Affine, points: np.ndarray) -> np.ndarray:
+    """Map coordinates (n, 2) to (column, row), rounded to 1/VERTEX_STEPS of a pixel.
+
+    Such coordinates lose no digit when a window's corner is subtracted from them: an edge that
+    meets the centre of a pixel does so in every window.
+    """
+    return np.rint(np.column_stack(map_to_pixels * points.T) * VERTEX_STEPS) / VERTEX_STEPS
