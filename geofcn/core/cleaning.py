@@ -13,7 +13,7 @@ POLYGON, MULTIPOLYGON, COLLECTION = 3, 6, 7
 EMPTY = "empty"
 NO_AREA = "without an area (points, lines)"
 NOT_FINITE = "without a finite place"
-MENDED = "mended, as their outlines cross themselves"
+MENDED = "mended"
 
 
 def polygons_of(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray, Counter[str]]:

@@ -18,7 +18,7 @@ from geofcn.io.polygon_index import boxes_of
 from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
 from geofcn.io.vector_labels import VectorLabels, in_pixels
-from geofcn.io.vector_reader import VectorLayer, no_crs, open_vectors
+from geofcn.io.vector_reader import Tally, VectorLayer, no_crs, open_vectors
 from geofcn.polygons.convert import to_map, to_shapely
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
@@ -65,7 +65,7 @@ def read_both(
 
 def _read(layer: VectorLayer, crs: pyproj.CRS | None, min_area: float) -> SortedHouses:
     houses, number = SortedHouses(Ground(crs), min_area), 0
-    for batch in layer.batches(crs, centre=0.0):
+    for batch in layer.batches(Tally(), crs, centre=0.0):
         count = len(batch.polygons)
         numbers = np.arange(number, number + count)
         houses.add(NumberedPolygons(batch.polygons, batch.scores, numbers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -19,7 +20,13 @@ from geofcn.io.label_source import LabelSource
 from geofcn.io.polygon_index import PolygonIndex, boxes_of
 from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
-from geofcn.io.vector_reader import VectorLayer, no_crs, open_vectors
+from geofcn.io.vector_reader import (
+    PolygonBatch,
+    Tally,
+    VectorLayer,
+    no_crs,
+    open_vectors,
+)
 
 VERTEX_STEPS = 1024
 
@@ -62,14 +69,25 @@ class VectorLabels:
         return self.stamp if chosen == (None, None) else (*self.stamp, *chosen)
 
     @property
+    def layer(self) -> str | None:
+        """The layer they are in; None where the format has none."""
+        return self._read.layer
+
+    @property
     def count(self) -> int:
         """Polygons of the file, wherever they lie."""
-        return self._read[1]
+        return self._read.count
 
     @property
     def touching(self) -> int:
         """Polygons that lie on the scene, or reach into it."""
-        return len(self._read[0])
+        return len(self._read.index)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What of the file is left out or mended."""
+        tally = self._read.tally
+        return [str(tally)] if tally.is_notable else []
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8."""
@@ -88,14 +106,13 @@ class VectorLabels:
 
     def near(self, window: Window) -> NumberedPolygons:
         """All polygons that touch a window, and some that lie near by, in the scene's CRS."""
-        return self._read[0].near(window)
+        return self._read.index.near(window)
 
     @cached_property
-    def _read(self) -> tuple[PolygonIndex, int]:
-        """The polygons that touch the scene, and how many there are in all."""
-        grid = self.grid
+    def _read(self) -> _Read:
+        grid, layer, tally = self.grid, open_vectors(self.source), Tally()
         index, count = PolygonIndex(grid.height, grid.width), 0
-        for batch in _on_ground(open_vectors(self.source), grid):
+        for batch in _on_ground(layer, grid, tally):
             boxes = boxes_of(in_pixels(batch.polygons, grid))
             touching = (boxes[:, :2] <= (grid.width, grid.height)).all(axis=1)
             touching &= (boxes[:, 2:] >= 0).all(axis=1)
@@ -104,21 +121,31 @@ class VectorLabels:
             numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)
             index.add(numbered.select(touching), boxes[touching])
         index.finish()
-        return index, count
+        return _Read(index, count, layer.layer, tally)
 
     def __getstate__(self) -> dict[str, Any]:
         """Other processes read the file themselves."""
         return {name: value for name, value in self.__dict__.items() if name != "_read"}
 
 
-def _on_ground(layer: VectorLayer, grid: Grid) -> Any:
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a file: the polygons that touch the scene, and how many there are in all."""
+
+    index: PolygonIndex
+    count: int
+    layer: str | None
+    tally: Tally
+
+
+def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[PolygonBatch]:
     """The polygons of a layer, batch by batch, where the grid is."""
     if grid.crs is None:
-        return layer.batches()
+        return layer.batches(tally)
     if layer.crs is None:
         raise no_crs(layer.path)
     centre, _ = grid.transform * (grid.width / 2, grid.height / 2)
-    return layer.batches(grid.crs, centre)
+    return layer.batches(tally, grid.crs, centre)
 
 
 def in_pixels(polygons: np.ndarray, grid: Grid) -> np.ndarray:

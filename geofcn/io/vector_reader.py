@@ -52,10 +52,6 @@ class PolygonBatch:
     polygons: np.ndarray
     scores: np.ndarray
 
-    def select(self, chosen: np.ndarray) -> PolygonBatch:
-        """Those chosen by a boolean or an index array."""
-        return PolygonBatch(self.polygons[chosen], self.scores[chosen])
-
 
 @dataclass
 class Tally:
@@ -65,13 +61,20 @@ class Tally:
     ----------
     features : int
         All of them.
-    left_out, mended : Counter
-        Features that are no polygons, and that were changed, by reason.
+    left_out : Counter
+        Features that count for nothing, by reason.
+    mended : int
+        Features whose outlines cross themselves.
     """
 
     features: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     mended: int = 0
+
+    @property
+    def is_notable(self) -> bool:
+        """Whether anything is left out or mended."""
+        return bool(self.left_out or self.mended)
 
     def __str__(self) -> str:
         parts = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
@@ -107,7 +110,10 @@ class VectorLayer:
         return self.source.path
 
     def batches(
-        self, crs: CRS | pyproj.CRS | None = None, centre: float | None = None
+        self,
+        tally: Tally,
+        crs: CRS | pyproj.CRS | None = None,
+        centre: float | None = None,
     ) -> Iterator[PolygonBatch]:
         """All polygons, cleaned (see `geofcn.core.cleaning`), batch by batch in the file's order.
 
@@ -115,6 +121,8 @@ class VectorLayer:
 
         Parameters
         ----------
+        tally : Tally
+            Counts the features.
         crs : CRS, optional
             What they are brought into; None, or a file without a CRS: they stay as they are.
         centre : float, optional
@@ -126,28 +134,21 @@ class VectorLayer:
             Where the file cannot be read, its shapes cannot be brought into `crs`, or all are
             left out.
         """
-        tally = Tally()
-        yield from self.tallied(tally, crs, centre)
-        if tally.left_out.total() == tally.features > 0:
-            raise LabelsError(f"{self.path}: it holds no polygons; {tally}.")
-        if tally.left_out or tally.mended:
-            log.warning("%s: %s.", self.path, tally)
-
-    def tallied(
-        self, tally: Tally, crs: CRS | pyproj.CRS | None = None, centre: float | None = None
-    ) -> Iterator[PolygonBatch]:
-        """The same without a notice; what there would be to tell is counted in `tally`."""
         move = _Mover(self, crs, centre)
         for wkb, scores in self._records():
             shapes, unreadable = _decoded(wkb)
             polygons, owner, found = polygons_of(shapes)
             moved, keeps = move(polygons)
             lost = len(np.unique(owner)) - len(np.unique(owner[keeps]))
+            found[EMPTY] -= unreadable
             tally.features += len(wkb)
             tally.mended += found.pop(MENDED, 0)
-            found[EMPTY] -= unreadable
             tally.left_out += found + Counter({UNREADABLE: unreadable, OUT_OF_RANGE: lost})
             yield PolygonBatch(moved, scores[owner[keeps]])
+        if tally.left_out.total() == tally.features > 0:
+            raise LabelsError(f"{self.path}: it holds no polygons: {tally}.")
+        if tally.is_notable:
+            log.warning("%s: %s.", self.path, tally)
 
     def _records(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """WKB (None where missing) and scores of all features, batch by batch."""

@@ -104,8 +104,9 @@ def polygonize(
 
         count = write_footprints(target, bands(), scene, cleaning, calibration)
     if not found:
-        wanted = " or ".join(f"{value:g}" for value in classes.houses) or "besides 0 and nodata"
-        log.warning("%s: no polygon; does any pixel have a value %s?", scene.name, wanted)
+        values = " or ".join(f"{value:g}" for value in house_value)
+        wanted = f"the value {values}" if values else "a value besides 0 and nodata"
+        log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
     return PolygonizeResult(target, count, time.monotonic() - start)
 
 
