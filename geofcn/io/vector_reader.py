@@ -432,7 +432,7 @@ def _no_shapes(path: str) -> LabelsError:
 
 
 def _unreadable(path: str, error: Exception) -> LabelsError:
-    reason = " ".join(str(error).split()).rstrip(".")
+    reason = " ".join(str(error).split())
     return LabelsError(
         f"{path}: it cannot be read as polygons ({reason}); give a vector file, or a raster "
         f"ending in one of {', '.join(RASTER_SUFFIXES)}."
