@@ -69,9 +69,7 @@ def _columns(pairs: _Pairs) -> tuple[np.ndarray, ...]:
     return pairs.p, pairs.t, pairs.iou
 
 
-def match(
-    prediction: SortedHouses, truth: SortedHouses, least: float = 0.5
-) -> Iterator[Matched]:
+def match(prediction: SortedHouses, truth: SortedHouses, least: float = 0.5) -> Iterator[Matched]:
     """Match predicted with true houses by intersection over union, as SpaceNet does.
 
     Predictions choose one after the other, in the order of descending scores (NaN is last): each
@@ -110,7 +108,9 @@ def match(
         leaves[0][pairs.p] = leaves[1][pairs.t] = False
         yield _matched(p, t, served, leaves)
         waiting = p.select(~leaves[0]), t.select(~leaves[1])
-        pairs = _Pairs(_renumbered(pairs.p, ~leaves[0]), _renumbered(pairs.t, ~leaves[1]), pairs.iou)
+        pairs = _Pairs(
+            _renumbered(pairs.p, ~leaves[0]), _renumbered(pairs.t, ~leaves[1]), pairs.iou
+        )
 
 
 def _strips(*sides: SortedHouses) -> Iterator[tuple[float, NumberedPolygons, NumberedPolygons]]:

@@ -136,9 +136,7 @@ def open_labelled_scenes(
     if not any(polygons.touching for polygons in areas):
         raise is_beside(areas[0], " or ".join(names_apart([s.scene.path for s in sources])))
     return [
-        _within(source, polygons)
-        if polygons.touching
-        else _as_a_whole(source, areas[0].path)
+        _within(source, polygons) if polygons.touching else _as_a_whole(source, areas[0].path)
         for source, polygons in zip(sources, areas, strict=True)
     ]
 
@@ -146,17 +144,18 @@ def open_labelled_scenes(
 def _refuse_all_beside(sources: Sequence[LabelledScene]) -> None:
     """Raise LabelsError where no labels touch their scene, and warn of those that do not."""
     beside = [
-        source
+        (source.labels, source.scene)
         for source in sources
         if isinstance(source.labels, VectorLabels) and not source.labels.touching
     ]
-    for source in beside:
+    for labels, scene in beside:
         if len(beside) == len(sources):
-            raise is_beside(source.labels, source.scene.name)
+            raise is_beside(labels, scene.name)
         log.warning(
             "%s: none of its polygons lies on %s; that counts as background.",
-            source.labels.path, source.scene.path,
-        )  # fmt: skip
+            labels.path,
+            scene.path,
+        )
 
 
 def _within(source: LabelledScene, area: VectorLabels) -> LabelledScene:
@@ -235,9 +234,7 @@ def _area_polygons(area: StrPath, scene: Scene) -> VectorLabels:
 def is_beside(labels: VectorLabels, scene: str) -> LabelsError:
     """The error of labels none of whose polygons lies on a scene."""
     if not labels.count:
-        return LabelsError(
-            f"{labels.path}: it holds no polygons; give the outlines of the houses."
-        )
+        return LabelsError(f"{labels.path}: it holds no polygons; give the outlines of the houses.")
     return LabelsError(
         f"{labels.path}: none of its {labels.count} polygons lies on {scene}; check its place "
         "and its CRS."

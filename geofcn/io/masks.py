@@ -152,8 +152,9 @@ def _values(raster: Scene) -> set[float]:
     values: set[float] = set()
     for window in _sample(raster):
         values |= _values_in(raster, window)
-    rest = iter(row_bands(raster.height, raster.width, BAND_ROWS))
-    while not values - {0} and (window := next(rest, None)) is not None:
+    for window in row_bands(raster.height, raster.width, BAND_ROWS):
+        if values - {0}:
+            break
         values |= _values_in(raster, window)
     return values
 
@@ -184,9 +185,7 @@ def _several(raster: Scene, houses: Iterable[float]) -> LabelsError:
     found = f"{raster.path}: it holds several values besides 0 ({shown})"
     if any(value != round(value) for value in houses):
         return LabelsError(f"{found}, fractions, as probabilities are; give the mask itself.")
-    if len(houses) > 2 and all(
-        min(abs(value), abs(255 - value)) <= JPEG_NOISE for value in houses
-    ):
+    if len(houses) > 2 and all(min(abs(value), abs(255 - value)) <= JPEG_NOISE for value in houses):
         return LabelsError(
             f"{found}, all near 0 or 255, as JPEG leaves them; save the mask without loss, as PNG "
             "or TIFF."

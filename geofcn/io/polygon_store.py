@@ -65,7 +65,8 @@ class PolygonStore:
     """Keeps polygons, some at a time, and gives them back bit for bit; threads may share it."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, prefix="geofcn-")
+        # It is closed with the store.
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY, prefix="geofcn-")  # noqa: SIM115
         self._lock = threading.Lock()
 
     def put(self, batch: NumberedPolygons) -> Slot:

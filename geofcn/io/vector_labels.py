@@ -114,8 +114,8 @@ class VectorLabels:
         index, count = PolygonIndex(grid.height, grid.width), 0
         for batch in _on_ground(layer, grid, tally):
             boxes = boxes_of(in_pixels(batch.polygons, grid))
-            touching = (boxes[:, :2] <= (grid.width, grid.height)).all(axis=1)
-            touching &= (boxes[:, 2:] >= 0).all(axis=1)
+            left, top, right, bottom = boxes.T
+            touching = (left <= grid.width) & (right >= 0) & (top <= grid.height) & (bottom >= 0)
             numbers = count + np.arange(len(batch.polygons))
             count += len(numbers)
             numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)

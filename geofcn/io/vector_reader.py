@@ -169,32 +169,30 @@ class _Mover:
     """Brings polygons of a layer into a CRS."""
 
     def __init__(self, layer: VectorLayer, crs: CRS | pyproj.CRS | None, centre: float | None):
-        self._layer, self._centre = layer, centre
-        self._crs = layer.crs if crs is None else pyproj.CRS.from_user_input(crs.to_wkt())
+        self._path, self._from, self._centre = layer.path, layer.crs, centre
+        self._to = layer.crs if crs is None else pyproj.CRS.from_user_input(crs.to_wkt())
         self._transformer: pyproj.Transformer | None = None
-        if None not in (layer.crs, self._crs) and not layer.crs.is_exact_same(self._crs):
-            try:
-                self._transformer = pyproj.Transformer.from_crs(
-                    layer.crs, self._crs, always_xy=True
-                )
-            except (ProjError, CRSError) as error:
-                raise LabelsError(
-                    f"{layer.path}: its CRS {layer.crs.name} cannot be brought into "
-                    f"{self._crs.name} ({error}); set the right one, for instance with "
-                    "`ogr2ogr -a_srs`."
-                ) from error
+        if self._from is None or self._to is None or self._from.is_exact_same(self._to):
+            return
+        try:
+            self._transformer = pyproj.Transformer.from_crs(self._from, self._to, always_xy=True)
+        except (ProjError, CRSError) as error:
+            raise LabelsError(
+                f"{self._path}: its CRS {self._from.name} cannot be brought into {self._to.name} "
+                f"({error}); set the right one, for instance with `ogr2ogr -a_srs`."
+            ) from error
 
     def __call__(self, polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The polygons that have a place there, moved, and which of all these are (n,) bool."""
         keeps = np.ones(len(polygons), bool)
-        if self._layer.crs is not None and self._layer.crs.is_geographic:
-            self._refuse_metres(polygons)
+        if self._from is not None and self._from.is_geographic:
+            _refuse_metres(self._path, self._from.name, polygons)
             polygons = unwrapped(polygons)
         if self._transformer is not None:
             polygons = shapely.transform(polygons, self._transformed)
             keeps = np.isfinite(shapely.bounds(polygons).reshape(-1, 4)).all(axis=1)
             polygons = polygons[keeps]
-        if self._centre is not None and self._crs is not None and self._crs.is_geographic:
+        if self._centre is not None and self._to is not None and self._to.is_geographic:
             polygons = unwrapped(polygons, self._centre)
         return polygons, keeps
 
@@ -202,18 +200,18 @@ class _Mover:
         assert self._transformer is not None
         return np.column_stack(self._transformer.transform(points[:, 0], points[:, 1]))
 
-    def _refuse_metres(self, polygons: np.ndarray) -> None:
-        if not len(polygons):
-            return
-        x, y = np.abs(shapely.bounds(polygons)).reshape(-1, 2, 2).max(axis=1).T
-        off = np.flatnonzero((y > 91) | (x > 541))
-        if len(off):
-            west, south = shapely.bounds(polygons[off[0]])[:2]
-            raise LabelsError(
-                f"{self._layer.path}: by its CRS {self._layer.crs.name} it is in degrees, but "
-                f"there are coordinates such as {west:.6g}, {south:.6g}; give it the CRS that it "
-                "is in, for instance with `ogr2ogr -a_srs`, or write a .gpkg."
-            )
+
+def _refuse_metres(path: str, crs: str, polygons: np.ndarray) -> None:
+    """Raise LabelsError for coordinates that are no degrees, in a file that says they are."""
+    west, south, east, north = shapely.bounds(polygons).reshape(-1, 4).T
+    off = (south < -91) | (north > 91) | (west < -541) | (east > 541)
+    if off.any():
+        first = np.argmax(off)
+        raise LabelsError(
+            f"{path}: by its CRS {crs} it is in degrees, but there are coordinates such as "
+            f"{west[first]:.6g}, {south[first]:.6g}; give it the CRS that it is in, for instance "
+            "with `ogr2ogr -a_srs`, or write a .gpkg."
+        )
 
 
 def _decoded(wkb: np.ndarray) -> tuple[np.ndarray, int]:
@@ -329,7 +327,9 @@ def open_vectors(source: LabelSource) -> VectorLayer:
         # pyogrio would take them for parts of a URL.
         raise LabelsError(f"{path}: its path must not hold '!' or ';'; rename or move it.")
     if source.house_values:
-        raise LabelsError(f"{path}: values of houses belong to rasters; choose features by --where.")
+        raise LabelsError(
+            f"{path}: values of houses belong to rasters; choose features by --where."
+        )
     try:
         if Path(path).suffix.lower() == GEOPARQUET:
             return _open_parquet(source)
@@ -405,15 +405,16 @@ def _open_parquet(source: LabelSource) -> VectorLayer:
 
     if source.layer is not None or source.where is not None:
         raise LabelsError(
-            f"{source.path}: a layer or a condition can be chosen of other formats than GeoParquet; "
-            "write a .gpkg."
+            f"{source.path}: layers and conditions are for other formats than GeoParquet; write "
+            "a .gpkg."
         )
     with pq.ParquetFile(source.path) as file:
         meta = _geo_metadata(file)
         schema = file.schema_arrow
     stated = meta["columns"][meta["primary_column"]].get("crs", "OGC:CRS84")
     has_scores = "score" in schema.names and (
-        kinds.is_floating(schema.field("score").type) or kinds.is_integer(schema.field("score").type)
+        kinds.is_floating(schema.field("score").type)
+        or kinds.is_integer(schema.field("score").type)
     )
     return VectorLayer(source, None, stated and pyproj.CRS.from_user_input(stated), has_scores)
 

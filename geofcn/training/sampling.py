@@ -174,7 +174,7 @@ def point_out_corners(sources: Sequence[LabelledScene], statistics: Survey) -> N
         if not len(rows):
             continue
         corner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
-        share = np.count_nonzero(learnable[corner]) / max(1, np.count_nonzero(learnable))
+        share = float(learnable[corner].sum() / max(1.0, float(learnable.sum())))
         if share < CORNER:
             log.warning(
                 "%s: all of its houses lie in %.1f %% of %s, and the rest is learnt as background; "

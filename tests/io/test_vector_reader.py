@@ -48,9 +48,7 @@ def refused(name, message, path=None) -> LabelsError:
 
 
 def write_geojson(path, *geometries, **members):
-    features = [
-        {"type": "Feature", "properties": {}, "geometry": shape} for shape in geometries
-    ]
+    features = [{"type": "Feature", "properties": {}, "geometry": shape} for shape in geometries]
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features, **members}))
     return path
 
@@ -98,9 +96,7 @@ def test_a_file_without_scores_has_its_shapes_only(tmp_path, name):
 @pytest.mark.parametrize("encoding", ["WKB", "geoarrow"])
 def test_a_geoparquet_whose_shapes_have_another_name_is_read(tmp_path, encoding):
     frame = geopandas.GeoDataFrame({"score": [0.5, 1]}, geometry=list(BOXES), crs=CRS)
-    frame.rename_geometry("outline").to_parquet(
-        tmp_path / "a.parquet", geometry_encoding=encoding
-    )
+    frame.rename_geometry("outline").to_parquet(tmp_path / "a.parquet", geometry_encoding=encoding)
     batch = read(tmp_path / "a.parquet")
     assert batch.scores.tolist() == [0.5, 1]
     assert shapely.equals(batch.polygons, BOXES).all()
@@ -147,7 +143,11 @@ def two_layers(tmp_path):
     """A GeoPackage of parcels, houses and trees."""
     path = tmp_path / "town.gpkg"
     parcels, houses = ([shapely.box(0, 0, side, side)] for side in (9, 4))
-    for layer, shapes in (("parcels", parcels), ("houses", houses), ("trees", [shapely.Point(1, 1)])):
+    for layer, shapes in (
+        ("parcels", parcels),
+        ("houses", houses),
+        ("trees", [shapely.Point(1, 1)]),
+    ):
         frame = geopandas.GeoDataFrame({"storeys": [2]}, geometry=shapes, crs=CRS)
         frame.to_file(path, layer=layer, mode="a" if path.exists() else "w")
     return path
@@ -254,15 +254,19 @@ def test_all_that_is_left_out_or_mended_is_told_in_one_notice(tmp_path, caplog):
         polygons = read(path).polygons
     assert len(polygons) == 6 and shapely.area(polygons).sum() == pytest.approx(4 + 8)
     assert caplog.messages == [
-        f"{path}: of its 8 features 3 are left out (2 empty, 1 without an area (points, lines)) and "
-        "1 with outlines that cross are mended."
+        f"{path}: of its 8 features 3 are left out (2 empty, 1 without an area (points, lines)) "
+        "and 1 with outlines that cross are mended."
     ]
 
 
 def test_curves_are_left_out_and_told(tmp_path, caplog):
     curve = "CURVEPOLYGON (CIRCULARSTRING (0 0, 1 1, 2 0, 1 -1, 0 0))"
     path = tmp_path / "a.csv"
-    shapes = [curve, f"GEOMETRYCOLLECTION ({curve})", "POLYGON ZM ((0 0 1 1, 1 0 1 1, 0 1 1 1, 0 0 1 1))"]
+    shapes = [
+        curve,
+        f"GEOMETRYCOLLECTION ({curve})",
+        "POLYGON ZM ((0 0 1 1, 1 0 1 1, 0 1 1 1, 0 0 1 1))",
+    ]
     path.write_text("id,WKT\n" + "".join(f'{i},"{wkt}"\n' for i, wkt in enumerate(shapes)))
     assert len(read(path).polygons) == 1
     assert "2 of curves or triangles" in caplog.text
