@@ -258,8 +258,9 @@ def train(
 
     LABELS is a raster (0 background, another value house) or polygons in any format and CRS; what
     counts of them is said by --layer, --where and --house-value, or as QGIS does, for all labels:
-    "FILE|layername=NAME|subset=SQL", and "FILE|house=V" for rasters. A training that was stopped goes on when the same command is run
-    again, or with --resume.
+    "FILE|layername=NAME|subset=SQL", and "FILE|house=V" for rasters.
+
+    A training that was stopped goes on when the same command is run again, or with --resume.
     """
     if unfinished is not None:
         _refuse_others()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
+from geofcn.errors import OutputError
+
 # What is kept in memory, in bytes; more goes to a file without a name in the temporary folder
 # (TMPDIR), which is gone when this process is.
 IN_MEMORY = 64 * 2**20
@@ -74,7 +76,7 @@ class PolygonStore:
 
         Raises
         ------
-        OSError
+        OutputError
             Where the temporary folder has no room.
         """
         _, points, (rings, polygons) = shapely.to_ragged_array(batch.polygons)
@@ -85,10 +87,16 @@ class PolygonStore:
             rings.astype(np.int64),
             points.astype(np.float64),
         )
-        with self._lock:
-            offset = self._file.seek(0, 2)
-            for array in arrays:
-                self._file.write(array.tobytes())
+        try:
+            with self._lock:
+                offset = self._file.seek(0, 2)
+                for array in arrays:
+                    self._file.write(array.tobytes())
+        except OSError as error:
+            raise OutputError(
+                f"{tempfile.gettempdir()}: no polygon can be kept there ({error.strerror}); make "
+                "room, or name another temporary folder by TMPDIR."
+            ) from error
         return Slot(offset, len(batch), len(rings) - 1, len(points))
 
     def get(self, slot: Slot) -> NumberedPolygons:

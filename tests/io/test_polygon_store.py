@@ -1,11 +1,14 @@
 """Polygons are kept aside and given back."""
 
+import errno
+
 import numpy as np
 import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geofcn.errors import OutputError
 from geofcn.io import polygon_store
 from geofcn.io.polygon_store import NumberedPolygons, PolygonStore
 
@@ -29,6 +32,16 @@ def test_what_is_kept_comes_back_bit_for_bit(monkeypatch, in_memory):
         found = store.get(slot)
         assert shapely.equals_identical(found.polygons, kept.polygons).all()
         assert (found.scores == kept.scores).all() and (found.numbers == kept.numbers).all()
+
+
+def test_a_full_temporary_folder_is_one_sentence(monkeypatch):
+    def full(content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = PolygonStore()
+    monkeypatch.setattr(store._file, "write", full, raising=False)
+    with pytest.raises(OutputError, match=r"No space left on device.*TMPDIR"):
+        store.put(batch([holed(0)]))
 
 
 @given(st.lists(st.integers(0, 4), max_size=4))
