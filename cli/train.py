@@ -67,10 +67,12 @@ class RecipeName(click.Choice):
 
 
 def _refuse_others() -> None:
-    """Raise UsageError where something that decides a training is given beside --resume."""
-    harmless = {"unfinished", "verbose", "quiet", "debug"}
+    """Raise UsageError where something else that decides a training is given beside --resume."""
+    harmless = {"unfinished", "epochs", "verbose", "quiet", "debug"}
     if any(map(options.is_given, click.get_current_context().params.keys() - harmless)):
-        raise click.UsageError("--resume goes on as the training was started; drop the rest.")
+        raise click.UsageError(
+            "--resume goes on as the training was started; drop the rest, but for --epochs."
+        )
 
 
 def _defaults(name: str) -> str:
@@ -241,7 +243,8 @@ def _spoken(recipe: Recipe, name: str) -> str:
     "unfinished",
     type=options.PATH,
     metavar="RUN",
-    help="Go on with the unfinished training in RUN, as it was started; give nothing else.",
+    help="Go on with the unfinished training in RUN, as it was started; with --epochs N, which are "
+    "more than it has, with a finished one, too. Give nothing else.",
 )
 @options.device
 @options.nodata
@@ -264,7 +267,7 @@ def train(
     """
     if unfinished is not None:
         _refuse_others()
-        click.echo(geofcn.resume(unfinished, progress=progress))
+        click.echo(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
     elif scene is None or labels is None:
         raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
     else:

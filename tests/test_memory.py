@@ -95,7 +95,7 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
         pair = write_pair(tmp_path, f"{height}", height)
         peaks[height] = peak_mb(
             "train", *pair, "-o", tmp_path / f"{height}-run", "--scale", 8, "--tile", 512,
-            "--stride", 512, "--epochs", epochs, "-q",
+            "--stride", 512, "--epochs", epochs, "--net", "unet", "-q",
             before="from geofcn.io import gdal; from geofcn.training import tiles; "
             "tiles.CACHE_BYTES = 2**22; gdal.RASTER_OPTIONS['GDAL_CACHEMAX'] = 2**24",
         )  # fmt: skip

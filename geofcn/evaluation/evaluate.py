@@ -124,7 +124,7 @@ def evaluate(
             bar.advance(len(matched.prediction) + len(matched.truth))
     for path, side in zip(paths, sides, strict=True):
         if side.repeated:
-            log.warning("%s: %d of its houses are there twice and count once.", path, side.repeated)
+            log.warning("%s: %d of its houses repeat others and count for nothing.", path, side.repeated)
     if target is not None:
         features = kept.features(ground)
         write_polygons(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import logging
@@ -26,15 +27,16 @@ from geofcn.training.state import Epoch, TrainingState, best_of
 from geofcn.training.trainer import Trainer
 
 MODELS = (BEST_F1, "best-accuracy.safetensors", "last.safetensors")
+# The state of a training that is not finished; and that of one that is, by which it is extended.
+CHECKPOINT, FINISHED = "unfinished.safetensors", "finished.safetensors"
 RUN_FILES = (
     *MODELS,
     "history.csv",
     "loss.png",
     "scores.png",
     "overlay.png",
+    FINISHED,
 )
-# The state of a training that is not finished.
-CHECKPOINT = "unfinished.safetensors"
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,10 @@ class Run:
                 f"{folder}` goes on with the old options)."
             )
         if not overwrite and any((folder / name).exists() for name in RUN_FILES):
-            raise OutputError(f"{folder}: it holds a run already; give --overwrite or another -o.")
+            raise OutputError(
+                f"{folder}: it holds a run already; give --overwrite or another -o (`geofcn train "
+                f"--resume {folder} --epochs N` goes on with it to epoch N)."
+            )
         return None
 
     def empty(self) -> None:
@@ -120,6 +125,7 @@ class Run:
             "fingerprint": self.fingerprint,
             "request": self.request,
             "threads": torch.get_num_threads(),
+            "epochs": trainer.recipe.epochs,
             "epoch": state.epoch,
             "step": state.step,
             "confusion": astuple(state.confusion),
@@ -183,8 +189,8 @@ class Run:
         )
 
     def finish(self) -> None:
-        """Remove the checkpoint: from here on the folder holds a finished run."""
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        """Rename the checkpoint: from here on the folder holds a finished run."""
+        (self.folder / CHECKPOINT).replace(self.folder / FINISHED)
 
     def _write_history(self, history: Sequence[Epoch]) -> None:
         text = io.StringIO(newline="")
@@ -195,6 +201,61 @@ class Run:
                 f"{value:.6g}" if isinstance(value, float) else value for value in astuple(row)
             )
         write_whole(self.folder / "history.csv", text.getvalue().encode())
+
+
+def checkpoint_to_resume(folder: Path, epochs: int | None = None) -> Checkpoint:
+    """Load the state that a training goes on from.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    epochs : int, optional
+        Epochs that the training is to have, more than it was started with, whatever its patience
+        says; it may be finished then. Its checkpoint in `folder` becomes that of an unfinished
+        training of so many epochs.
+
+    Raises
+    ------
+    OutputError
+        Where the folder holds no such training, or one that has as many epochs.
+    TrainingError
+        Where its state is damaged.
+    """
+    if not folder.is_dir():
+        raise OutputError(
+            f"{folder}: there is no such folder; give that of an unfinished training."
+        )
+    checkpoint = load_checkpoint(folder / CHECKPOINT)
+    if checkpoint is not None and epochs in (None, checkpoint.state["epochs"]):
+        return checkpoint
+    if epochs is None:
+        raise OutputError(
+            f"{folder}: it holds no unfinished training; give a scene and labels, or --epochs N to "
+            "go on with a finished one."
+        )
+    checkpoint = checkpoint or load_checkpoint(folder / FINISHED)
+    if checkpoint is None:
+        raise OutputError(
+            f"{folder}: it holds no training that could go on; start from its model by --from."
+        )
+    planned = checkpoint.state["epochs"]
+    if epochs <= planned:
+        raise OutputError(f"{folder}: its training has {planned} epochs; give --epochs above that.")
+    extended = _extended(checkpoint, epochs)
+    save_checkpoint(folder / CHECKPOINT, extended)
+    return extended
+
+
+def _extended(checkpoint: Checkpoint, epochs: int) -> Checkpoint:
+    """The same state of a training of so many epochs."""
+    facts = copy.deepcopy(checkpoint.state)
+    # Whoever asks for more epochs is not to be told that the last ones brought nothing.
+    longer = {"epochs": epochs, "patience": 0}
+    facts["epochs"] = epochs
+    facts["request"] |= longer
+    facts["fingerprint"]["recipe"] |= longer
+    return Checkpoint(checkpoint.tensors, facts)
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:

@@ -17,7 +17,7 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
-from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.errors import LabelsError, UsageError
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes
@@ -30,7 +30,6 @@ from geofcn.models.pretrained import load_pretrained
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
 from geofcn.runtime import give_back_freed_memory
-from geofcn.training.checkpoint import load_checkpoint
 from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
@@ -38,7 +37,7 @@ from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
 from geofcn.training.parent import described, load_parent, with_parents
 from geofcn.training.result import TrainingResult
-from geofcn.training.run import CHECKPOINT, Run, restore
+from geofcn.training.run import Run, checkpoint_to_resume, restore
 from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
 from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
@@ -258,13 +257,18 @@ def _found_anywhere(labels: LabelSource) -> str:
     return str(replace(labels, path=absolute(labels.path)))
 
 
-def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
-    """Go on with an unfinished training, as it was started, to the same weights, bit for bit.
+def resume(
+    run: StrPath, *, epochs: int | None = None, progress: Progress = silent
+) -> TrainingResult:
+    """Go on with a training, as it was started, to the same weights, bit for bit.
 
     Parameters
     ----------
     run : path
-        Folder of the unfinished training.
+        Folder of the training, which was stopped or, with `epochs`, may be finished.
+    epochs : int, optional
+        Epochs that it is to have, more than it was started with, whatever its patience says. The
+        learning rate goes on as that of a training of so many epochs would from there.
     progress : callable, optional
         See `geofcn.progress.Progress`.
 
@@ -276,15 +280,11 @@ def resume(run: StrPath, *, progress: Progress = silent) -> TrainingResult:
     Raises
     ------
     OutputError
-        Where `run` holds no unfinished training, or its scenes or labels have changed.
+        Where `run` holds no such training, or its scenes or labels have changed.
     GeofcnError
         As `train` does.
     """
-    if not Path(run).is_dir():
-        raise OutputError(f"{run}: there is no such folder; give that of an unfinished training.")
-    checkpoint = load_checkpoint(Path(run) / CHECKPOINT)
-    if checkpoint is None:
-        raise OutputError(f"{run}: it holds no unfinished training; give a scene and labels.")
+    checkpoint = checkpoint_to_resume(Path(run), epochs)
     return train(output=run, progress=progress, **checkpoint.state["request"])
 
 

@@ -8,10 +8,12 @@ import pytest
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.models.model_file import load_model
+from geofcn.recipes import make_recipe
 from geofcn.training import train as train_module
 from geofcn.training import trainer
 from geofcn.training.run import CHECKPOINT
 from geofcn.training.train import resume, train
+from geofcn.training.trainer import learning_rate
 from geofcn.training.validation import ValidationScores
 
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
@@ -120,6 +122,35 @@ def test_a_stopped_training_goes_on_to_the_same_files(
     assert (run / CHECKPOINT).exists()
     result = train(*pair, run, **options) if step % 2 else resume(run)
     assert result.epochs == expected
+    assert contents(run) == contents(straight)
+
+
+def test_a_finished_training_that_is_extended_is_the_longer_one(village, tmp_path):
+    # The rate of the exercise is halved by the epoch, not by the share of the training.
+    pair, options = village(96), {**QUICK, "recipe": "exercise", "stride": 16}
+    straight, run = tmp_path / "straight", tmp_path / "run"
+    train(*pair, straight, **options | {"epochs": 4, "patience": 0})
+    train(*pair, run, **options | {"epochs": 2, "patience": 1})
+    resume(run, epochs=3)
+    assert len(resume(run, epochs=4).epochs) == 4
+    assert contents(run) == contents(straight)
+
+
+def test_an_extension_that_is_stopped_goes_on_to_the_same_files(village, tmp_path, monkeypatch):
+    pair, options = village(160), {**QUICK, "net": "fcnn", "stride": 32, "batch": 4, "epochs": 2}
+    straight, run = tmp_path / "straight", tmp_path / "run"
+    for folder in (straight, run):
+        train(*pair, folder, **options)
+    models = contents(run)
+    expected = resume(straight, epochs=4).epochs
+    longer = make_recipe("default", {"net": "fcnn", "epochs": 4})
+    assert learning_rate(longer, 3, 1) < expected[2].lr < learning_rate(longer, 3, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "step", None)
+        with pytest.raises(TypeError):
+            resume(run, epochs=4)
+    assert models.items() <= contents(run).items(), "what was finished is as it was"
+    assert resume(run, epochs=4).epochs == expected
     assert contents(run) == contents(straight)
 
 

@@ -16,7 +16,7 @@ from geofcn.models.model_file import load_model, model_digest
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT
 from geofcn.training import train as train_module
-from geofcn.training.run import CHECKPOINT, MODELS, RUN_FILES, Run, restore
+from geofcn.training.run import CHECKPOINT, FINISHED, MODELS, RUN_FILES, Run, restore
 from geofcn.training.state import Epoch, TrainingState
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.trainer import Batch, Trainer
@@ -148,7 +148,8 @@ def test_a_saved_training_is_restored_as_it_was(tmp_path, monkeypatch):
     assert equal(restored.state(), trainer.state()) and restored.steps == 3
     assert threads == [torch.get_num_threads()]
     run.finish()
-    assert run.unfinished(overwrite=False) is None
+    assert [path.name for path in run.folder.iterdir()] == [FINISHED]
+    assert run.unfinished(overwrite=True) is None
 
 
 def test_an_undefined_score_outlives_a_checkpoint(tmp_path):

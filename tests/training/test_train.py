@@ -214,6 +214,17 @@ def test_where_nothing_is_unfinished_nothing_is_resumed(tmp_path):
         resume(tmp_path / "run")
     with pytest.raises(OutputError, match=r"it holds no unfinished training"):
         resume(tmp_path)
+    with pytest.raises(OutputError, match=r"no training that could go on; start .* by --from"):
+        resume(tmp_path, epochs=9)
+
+
+def test_a_training_is_extended_to_more_epochs_than_it_has(village, tmp_path):
+    run = tmp_path / "run"
+    train(*village(96), run, **QUICK)
+    with pytest.raises(OutputError, match=r"run: its training has 2 epochs; give --epochs above"):
+        resume(run, epochs=2)
+    with pytest.raises(OutputError, match=r"run already.*--resume .*run --epochs N"):
+        train(*village(96), run, **QUICK)
 
 
 # --- areas ---
