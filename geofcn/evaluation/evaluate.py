@@ -124,7 +124,9 @@ def evaluate(
             bar.advance(len(matched.prediction) + len(matched.truth))
     for path, side in zip(paths, sides, strict=True):
         if side.repeated:
-            log.warning("%s: %d of its houses repeat others and count for nothing.", path, side.repeated)
+            log.warning(
+                "%s: %d of its houses repeat others and count for nothing.", path, side.repeated
+            )
     if target is not None:
         features = kept.features(ground)
         write_polygons(

@@ -19,8 +19,8 @@ from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
 from geofcn.io.scene import Scene, open_scene
 
-# How far JPEG strays from 0 and 255.
-JPEG_NOISE = 48
+# How far JPEG strays from 0 and 255, and how many values it makes, at least.
+JPEG_NOISE, JPEG_VALUES = 48, 5
 BAND_ROWS = 256
 SAY_WHICH = "say which values are houses by --house-value"
 
@@ -185,7 +185,8 @@ def _several(raster: Scene, houses: Iterable[float]) -> LabelsError:
     found = f"{raster.path}: it holds several values besides 0 ({shown})"
     if any(value != round(value) for value in houses):
         return LabelsError(f"{found}, fractions, as probabilities are; give the mask itself.")
-    if len(houses) > 2 and all(min(abs(value), abs(255 - value)) <= JPEG_NOISE for value in houses):
+    strayed = max(min(abs(value), abs(255 - value)) for value in houses)
+    if len(houses) >= JPEG_VALUES and strayed <= JPEG_NOISE and max(houses) > 127:
         return LabelsError(
             f"{found}, all near 0 or 255, as JPEG leaves them; save the mask without loss, as PNG "
             "or TIFF."

@@ -29,7 +29,10 @@ NEVER_AREAL = ("Point", "MultiPoint", "LineString", "MultiLineString")
 # WKB's codes of curves and of what is made of them, or of triangles.
 UNREADABLE_CODES = range(8, 18)
 UNREADABLE = "of curves or triangles (see `ogr2ogr -nlt CONVERT_TO_LINEAR`)"
-OUT_OF_RANGE = "where the CRS does not reach"
+OUT_OF_RANGE = "where the CRS does not reach, or across its edge"
+# Metres in a degree, and how much larger a polygon may become in a projection: by more it is torn
+# apart, as Mercator's does at 180 degrees.
+DEGREE, TORN = 111_320.0, 1000
 # GeoPackage's -1 and 0, which say that nothing is known.
 UNDEFINED = ("Undefined Cartesian SRS", "Undefined geographic SRS")
 BATCH = 16_384
@@ -189,16 +192,30 @@ class _Mover:
             _refuse_metres(self._path, self._from.name, polygons)
             polygons = unwrapped(polygons)
         if self._transformer is not None:
+            sizes = _sizes(polygons)
             polygons = shapely.transform(polygons, self._transformed)
-            keeps = np.isfinite(shapely.bounds(polygons).reshape(-1, 4)).all(axis=1)
+            keeps = np.isfinite(_sizes(polygons)) & ~self._is_torn(polygons, sizes)
             polygons = polygons[keeps]
         if self._centre is not None and self._to is not None and self._to.is_geographic:
             polygons = unwrapped(polygons, self._centre)
         return polygons, keeps
 
+    def _is_torn(self, polygons: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+        """Which polygons lie in pieces at two edges of the projection, given their former sizes."""
+        if not (self._from and self._to) or not self._from.is_geographic or self._to.is_geographic:
+            return np.zeros(len(polygons), bool)
+        unit = self._to.axis_info[0].unit_conversion_factor or 1.0
+        return _sizes(polygons) * unit > TORN * DEGREE * degrees
+
     def _transformed(self, points: np.ndarray) -> np.ndarray:
         assert self._transformer is not None
         return np.column_stack(self._transformer.transform(points[:, 0], points[:, 1]))
+
+
+def _sizes(polygons: np.ndarray) -> np.ndarray:
+    """Diagonals of the boxes of polygons, (n,)."""
+    low, high = np.split(shapely.bounds(polygons).reshape(-1, 4), 2, axis=1)
+    return np.hypot(*(high - low).T)
 
 
 def _refuse_metres(path: str, crs: str, polygons: np.ndarray) -> None:

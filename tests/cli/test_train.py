@@ -195,7 +195,15 @@ def test_what_counts_of_the_labels_is_said_and_kept_for_a_resumed_training(
     with monkeypatch.context() as patch:
         patch.setattr(Run, "save", stop)
         geofcn_command(
-            "train", scene, "town.gpkg", "--layer", "houses", "--where", "fid < 30", *options, code=1
+            "train",
+            scene,
+            "town.gpkg",
+            "--layer",
+            "houses",
+            "--where",
+            "fid < 30",
+            *options,
+            code=1,
         )
     assert saved[0]["labels"] == f"{tmp_path}/town.gpkg|layername=houses|subset=fid < 30"
     monkeypatch.chdir(tmp_path.parent)

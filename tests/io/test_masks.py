@@ -90,6 +90,8 @@ def test_a_third_value_outside_of_the_sample_is_an_error_where_it_is_read(
 
 
 def test_classes_are_refused_by_what_to_do(write_raster):
+    many = np.array([[1, 2, 3, 4, 5, 6]], np.uint8)
+    refused(write_raster("n.tif", many), r"\(1, 2, 3, 4, 5\); say which")
     refused(write_raster("m.tif", PATTERN + 1), r"several values besides 0 \(1, 2\); .*--house-val")
 
 

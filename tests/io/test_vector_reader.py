@@ -223,6 +223,15 @@ def test_degrees_are_brought_to_the_side_of_the_line_where_the_scene_is(tmp_path
     assert 20_000 < np.ptp(shapely.get_coordinates(utm)[:, 0]) < 25_000
 
 
+def test_what_mercator_tears_apart_is_left_out_and_told(tmp_path, caplog):
+    """Once such a house was a stripe around the world."""
+    across = shapely.Polygon([(179.9, 0), (-179.9, 0), (-179.9, 1), (179.9, 1)])
+    path = write_geojson(tmp_path / "a.geojson", mapping(across), mapping(SQUARE))
+    (kept,) = read(path, "EPSG:3857").polygons
+    assert kept.bounds[0] == pytest.approx(1_113_194.9)
+    assert "1 where the CRS does not reach, or across its edge" in caplog.text
+
+
 def test_what_the_crs_does_not_reach_is_left_out_and_told(tmp_path, caplog):
     """Once an error of another library. A gnomonic projection shows half of the Earth."""
     beyond = shapely.box(0, -50, 1, -49)
