@@ -14,10 +14,9 @@ from geofcn.core.windows import Window
 from geofcn.errors import LabelsError
 from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.io.label_source import LabelSource
-from geofcn.io.polygon_index import boxes_of
 from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
-from geofcn.io.vector_labels import VectorLabels, in_pixels
+from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import Tally, VectorLayer, no_crs, open_vectors
 from geofcn.polygons.convert import to_map, to_shapely
 from geofcn.tracing.rings import Polygons
@@ -146,10 +145,8 @@ class LocatedHouses:
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
         """See HouseCollector."""
-        near = self._labels.near(window)
-        _, top, _, bottom = boxes_of(in_pixels(near.polygons, self._raster.grid)).T
-        # A row of slack: pixel coordinates are rounded.
-        near = near.select((top <= window.bottom + 1) & (bottom >= window.row - 1))
+        # A pixel of slack: their boxes are rounded.
+        near = self._labels.near(window, margin=1)
         points = shapely.get_coordinates(shapely.point_on_surface(near.polygons))
         col, row = np.floor(~self._raster.transform * points.T)
         inside = (col >= 0) & (col < window.width) & (row >= window.row) & (row < window.bottom)

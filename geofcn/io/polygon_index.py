@@ -8,10 +8,10 @@ in the cells that lie within half a cell.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from math import floor, sqrt
 
 import numpy as np
-import shapely
 
 from geofcn.core.windows import Window
 from geofcn.io.polygon_store import NumberedPolygons, PolygonStore, Slot
@@ -19,7 +19,7 @@ from geofcn.io.polygon_store import NumberedPolygons, PolygonStore, Slot
 # Side of the smallest cells in pixels, at least, and how many there are along a side, at most.
 LEAST_CELL, CELLS = 512, 64
 # Polygons that are put into cells at once.
-SORTED_AT_ONCE = 65_536
+SORTED_AT_ONCE = 131_072
 
 
 class PolygonIndex:
@@ -29,42 +29,35 @@ class PolygonIndex:
     ----------
     height, width : int
         Of the scene, in pixels.
+    boxes : callable
+        The pixels that polygons cover, (n, 4): first column, first row, last column, last row.
     """
 
-    def __init__(self, height: int, width: int):
+    def __init__(self, height: int, width: int, boxes: Callable[[np.ndarray], np.ndarray]):
+        self._boxes = boxes
         self._cell = max(LEAST_CELL, sqrt(height * width) / CELLS)
         self._store = PolygonStore()
         self._slots: dict[tuple[int, int, int], list[Slot]] = defaultdict(list)
-        self._waiting: list[tuple[NumberedPolygons, np.ndarray]] = []
+        self._waiting: list[NumberedPolygons] = []
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, batch: NumberedPolygons, boxes: np.ndarray) -> None:
-        """Take some polygons.
-
-        Parameters
-        ----------
-        batch : NumberedPolygons
-            In coordinates of any kind.
-        boxes : (n, 4) array
-            The pixels that they cover: first column, first row, last column, last row.
-        """
-        self._waiting.append((batch, boxes))
+    def add(self, batch: NumberedPolygons) -> None:
+        """Take some polygons."""
+        self._waiting.append(batch)
         self._count += len(batch)
-        if sum(len(waiting) for waiting, _ in self._waiting) >= SORTED_AT_ONCE:
+        if sum(map(len, self._waiting)) >= SORTED_AT_ONCE:
             self.finish()
 
     def finish(self) -> None:
         """To be called after the last polygons."""
-        if not self._waiting:
-            return
-        batches, boxes = zip(*self._waiting, strict=True)
+        batch = NumberedPolygons.joined(self._waiting)
         self._waiting = []
-        batch, keys = NumberedPolygons.joined(list(batches)), self._keys(np.concatenate(boxes))
         if not len(batch):
             return
+        keys = self._keys(self._boxes(batch.polygons))
         order = np.lexsort(keys.T[::-1])
         cells, starts = np.unique(keys[order], axis=0, return_index=True)
         for cell, chosen in zip(cells.tolist(), np.split(order, starts[1:]), strict=True):
@@ -78,13 +71,20 @@ class PolygonIndex:
         col, row = np.floor(middle / (self._cell * 2.0**level)[:, None]).astype(np.int64).T
         return np.column_stack([level, row, col])
 
-    def near(self, window: Window) -> NumberedPolygons:
-        """All polygons that touch a window, and some that lie near by, in order."""
-        parts = [
-            self._store.get(slot) for key in self._cells_near(window) for slot in self._slots[key]
-        ]
-        found = NumberedPolygons.joined(parts)
+    def touching(self, window: Window, margin: int = 0) -> NumberedPolygons:
+        """The polygons whose box comes within `margin` pixels of a window, in order."""
+        window = window.grow(margin)
+        found = NumberedPolygons.joined(
+            [self._in_cell(key, window) for key in self._cells_near(window)]
+        )
         return found.select(np.argsort(found.numbers))
+
+    def _in_cell(self, key: tuple[int, int, int], window: Window) -> NumberedPolygons:
+        every = NumberedPolygons.joined([self._store.get(slot) for slot in self._slots[key]])
+        left, top, right, bottom = self._boxes(every.polygons).T
+        touches = (left <= window.right) & (right >= window.col)
+        touches &= (top <= window.bottom) & (bottom >= window.row)
+        return every.select(touches)
 
     def _cells_near(self, window: Window) -> list[tuple[int, int, int]]:
         keys = []
@@ -99,8 +99,3 @@ class PolygonIndex:
                 if (level, row, col) in self._slots
             ]
         return keys
-
-
-def boxes_of(polygons: np.ndarray) -> np.ndarray:
-    """Bounds of polygons, (n, 4): least x and y, greatest x and y."""
-    return shapely.bounds(polygons).reshape(-1, 4)

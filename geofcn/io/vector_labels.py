@@ -17,7 +17,7 @@ from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window
 from geofcn.io.datasets import Stamp, stamp
 from geofcn.io.label_source import LabelSource
-from geofcn.io.polygon_index import PolygonIndex, boxes_of
+from geofcn.io.polygon_index import PolygonIndex
 from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
 from geofcn.io.vector_reader import (
@@ -92,34 +92,30 @@ class VectorLabels:
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8."""
         classes = np.zeros(window.shape, np.uint8)
-        polygons = in_pixels(self.near(window).polygons, self.grid)
-        left, top, right, bottom = boxes_of(polygons).T
-        touching = (left <= window.right) & (right >= window.col)
-        touching &= (top <= window.bottom) & (bottom >= window.row)
-        if touching.any():
+        polygons = _in_pixels(self.grid, self.near(window).polygons)
+        if len(polygons):
             rasterize(
-                [(polygon, HOUSE) for polygon in polygons[touching]],
+                [(polygon, HOUSE) for polygon in polygons],
                 out=classes,
                 transform=Affine.translation(window.col, window.row),
             )
         return classes
 
-    def near(self, window: Window) -> NumberedPolygons:
-        """All polygons that touch a window, and some that lie near by, in the scene's CRS."""
-        return self._read.index.near(window)
+    def near(self, window: Window, margin: int = 0) -> NumberedPolygons:
+        """The polygons whose box comes within `margin` pixels of a window, in the scene's CRS."""
+        return self._read.index.touching(window, margin)
 
     @cached_property
     def _read(self) -> _Read:
         grid, layer, tally = self.grid, open_vectors(self.source), Tally()
-        index, count = PolygonIndex(grid.height, grid.width), 0
+        index, count = PolygonIndex(grid.height, grid.width, partial(_boxes, grid)), 0
         for batch in _on_ground(layer, grid, tally):
-            boxes = boxes_of(in_pixels(batch.polygons, grid))
-            left, top, right, bottom = boxes.T
+            left, top, right, bottom = _boxes(grid, batch.polygons).T
             touching = (left <= grid.width) & (right >= 0) & (top <= grid.height) & (bottom >= 0)
             numbers = count + np.arange(len(batch.polygons))
             count += len(numbers)
             numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)
-            index.add(numbered.select(touching), boxes[touching])
+            index.add(numbered.select(touching))
         index.finish()
         return _Read(index, count, layer.layer, tally)
 
@@ -148,9 +144,14 @@ def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[Polygon
     return layer.batches(tally, grid.crs, centre)
 
 
-def in_pixels(polygons: np.ndarray, grid: Grid) -> np.ndarray:
+def _in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
     """Polygons in pixels (column, row) of a grid, rounded to 1/VERTEX_STEPS of one."""
     return shapely.transform(polygons, partial(_to_pixels, ~grid.transform))
+
+
+def _boxes(grid: Grid, polygons: np.ndarray) -> np.ndarray:
+    """First column, first row, last column and last row of polygons, (n, 4)."""
+    return shapely.bounds(_in_pixels(grid, polygons)).reshape(-1, 4)
 
 
 def _to_pixels(map_to_pixels: Affine, points: np.ndarray) -> np.ndarray:

@@ -204,7 +204,7 @@ class _Mover:
         """Which polygons lie in pieces at two edges of the projection, given their former sizes."""
         if not (self._from and self._to) or not self._from.is_geographic or self._to.is_geographic:
             return np.zeros(len(polygons), bool)
-        unit = self._to.axis_info[0].unit_conversion_factor or 1.0
+        unit = next((axis.unit_conversion_factor for axis in self._to.axis_info), 1.0)
         return _sizes(polygons) * unit > TORN * DEGREE * degrees
 
     def _transformed(self, points: np.ndarray) -> np.ndarray:
