@@ -32,7 +32,7 @@ UNREADABLE = "of curves or triangles (see `ogr2ogr -nlt CONVERT_TO_LINEAR`)"
 OUT_OF_RANGE = "where the CRS does not reach, or across its edge"
 # Metres in a degree, and how much larger a polygon may become in a projection: by more it is torn
 # apart, as Mercator's does at 180 degrees.
-DEGREE, TORN = 111_320.0, 1000
+DEGREE, TORN = 111_320.0, 100
 # GeoPackage's -1 and 0, which say that nothing is known.
 UNDEFINED = ("Undefined Cartesian SRS", "Undefined geographic SRS")
 BATCH = 16_384
@@ -215,7 +215,8 @@ class _Mover:
 def _sizes(polygons: np.ndarray) -> np.ndarray:
     """Diagonals of the boxes of polygons, (n,)."""
     low, high = np.split(shapely.bounds(polygons).reshape(-1, 4), 2, axis=1)
-    return np.hypot(*(high - low).T)
+    with np.errstate(invalid="ignore"):  # what has no place is infinite
+        return np.hypot(*(high - low).T)
 
 
 def _refuse_metres(path: str, crs: str, polygons: np.ndarray) -> None:

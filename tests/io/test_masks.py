@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
 
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
@@ -39,6 +40,12 @@ def test_the_only_value_besides_0_is_a_house(write_raster, caplog, value, dtype)
 
 def test_nodata_is_unknown(write_raster):
     path = write_raster("m.tif", np.array([[0, 1, 9]], np.uint8), nodata=9)
+    assert read(path).tolist() == [[0, 1, BLANK]]
+
+
+def test_alpha_is_no_band_and_says_what_is_unknown(write_raster):
+    both = np.array([[[0, 1, 1]], [[255, 255, 0]]], np.uint8)
+    path = write_raster("a.tif", both, colours=[ColorInterp.gray, ColorInterp.alpha])
     assert read(path).tolist() == [[0, 1, BLANK]]
 
 
@@ -101,6 +108,13 @@ def test_probabilities_are_refused(write_raster):
     with rasterio.open(path, "r+") as dataset:
         dataset.scales = (1 / 254,)
     refused(path, "scaled, as probabilities are")
+
+
+def test_what_is_no_raster_and_layers_of_one_are_refused(write_raster):
+    refused("none.tif", "no such file")
+    path = write_raster("m.tif", PATTERN)
+    with pytest.raises(LabelsError, match=r"m\.tif: layers and conditions belong to vector files"):
+        open_mask(f"{path}|layername=a")
 
 
 def test_jpeg_masks_are_refused(write_raster):
