@@ -50,7 +50,10 @@ def evaluate(progress: Progress, prediction: str, labels: str, as_json: bool, **
     (FP), the true ones not found are missed (FN). What is blank, or off a raster, does not count.
     """
     scores = geofcn.evaluate(prediction, labels, progress=progress, **given)
-    click.echo(json.dumps(_without_nan(scores.to_dict())) if as_json else scores)
+    if as_json:
+        click.echo(json.dumps(_without_nan(scores.to_dict())))
+    else:
+        options.show(scores)
 
 
 def _without_nan(value: Any) -> Any:

@@ -129,10 +129,11 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.simplify
 @options.min_area
 @options.fill_holes
+@options.bands
 @options.nodata
 @options.allow_no_crs
 @options.overwrite
-@options.verb
+@options.lasting_verb
 def infer(
     progress: Progress, scene: str, mask: str, co: tuple[tuple[str, str], ...], **given: Any
 ) -> None:
@@ -142,4 +143,4 @@ def infer(
     one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
     """
     _refuse_idle(given["polygons"])
-    click.echo(geofcn.infer(scene, mask, co=dict(co), progress=progress, **given))
+    options.show(geofcn.infer(scene, mask, co=dict(co), progress=progress, **given))

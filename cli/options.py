@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -17,8 +19,11 @@ from click.core import ParameterSource
 
 from geofcn.defaults import DEVICES
 from geofcn.errors import GeofcnError, UsageError
+from geofcn.io import files
 from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
 from geofcn.progress import Progress, ProgressBar, silent
+from geofcn.text import printable
+from geofcn_cli.stderr import without_noise
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -27,7 +32,28 @@ PATH = click.Path(path_type=str)
 # BrokenPipeError: whoever reads what is printed has read enough.
 LEFT_TO_CLICK = (click.ClickException, click.exceptions.Exit, BrokenPipeError)
 
+
+class Bands(click.ParamType):
+    """Numbers with commas."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """What was typed as a value, or a usage error."""
+        numbers = value.split(",")
+        if not all(number.strip().isdecimal() for number in numbers):
+            self.fail(f"{value!r} is no list of band numbers, as in 1,2,3.")
+        return tuple(map(int, numbers))
+
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what exists.")
+bands = click.option(
+    "--bands",
+    type=Bands(),
+    metavar="N,N,...",
+    help="Numbers of the bands that the net looks at, in order, even of one called alpha.  "
+    "[default: the model's; all but alpha]",
+)
 nodata = click.option(
     "--nodata",
     type=float,
@@ -108,32 +134,77 @@ def is_given(name: str) -> bool:
     return source is ParameterSource.COMMANDLINE
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
+class Stopped(KeyboardInterrupt):
+    """A signal to end, as Ctrl-C is one."""
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let signals that would end the process at once leave nothing unfinished behind."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped(number)
+
+    names = ("SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # What a shell or nohup has set otherwise stays so; only the main thread can hear signals.
+    heard = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(stopped: KeyboardInterrupt, how: str) -> NoReturn:
+    """End at once: what is under way in worker threads is not waited for."""
+    number = stopped.args[0] if isinstance(stopped, Stopped) else signal.SIGINT
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    files.discard_unfinished()
+    click.echo(f"Stopped; {how}.", err=True)
+    sys.stderr.flush()
+    os._exit(128 + number)
+
+
+def verb(
+    function: Callable[..., None], stopped: str = "what was not finished is removed"
+) -> Callable[..., None]:
     """Give a command -v, -q and --debug, a progress bar, and errors of one sentence.
 
-    The wrapped function gets `progress` as its first argument.
+    The wrapped function gets `progress` as its first argument. `stopped` is said after Ctrl-C.
     """
+
+    def run(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
+        _set_up_messages(verbose or debug, quiet)
+        progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
+        try:
+            with _signals_raise():
+                function(progress, *args, **options)
+        except Exception as error:
+            if debug or isinstance(error, LEFT_TO_CLICK):
+                raise
+            fail(error)
+        except KeyboardInterrupt as error:
+            _end(error, stopped)
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
     @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
     def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
-        _set_up_messages(verbose or debug, quiet)
-        progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
-        try:
-            function(progress, *args, **options)
-        except Exception as error:
-            if debug or isinstance(error, LEFT_TO_CLICK):
-                raise
-            fail(error)
-        except KeyboardInterrupt:
-            click.echo("Stopped; run the same command again to go on.", err=True)
-            # What is under way in worker threads is not waited for.
-            sys.stderr.flush()
-            os._exit(130)
+        with nullcontext() if verbose or debug else without_noise():
+            run(*args, verbose=verbose, quiet=quiet, debug=debug, **options)
 
     return command
+
+
+lasting_verb = functools.partial(verb, stopped="run the same command again to go on")
 
 
 def fail(error: Exception) -> NoReturn:
@@ -142,14 +213,29 @@ def fail(error: Exception) -> NoReturn:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
     kind = type(error).__name__
-    click.echo(f"Error: unexpected {kind}: {error} (run again with --debug to see where)", err=True)
+    sentence = f"Error: unexpected {kind}: {error} (run again with --debug to see where)"
+    click.echo(printable(sentence), err=True)
     sys.exit(1)
+
+
+def show(result: object) -> None:
+    """Print what a verb returns on stdout, line by line harmless."""
+    for line in str(result).split("\n"):
+        click.echo(printable(line))
+
+
+class _Notice(logging.Formatter):
+    """A message of the log as one harmless line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def _set_up_messages(verbose: bool, quiet: bool) -> None:
     """Notices of geofcn go to stderr as plain lines; other libraries' warnings only with -v."""
     log = logging.getLogger("geofcn")
     log.handlers = [logging.StreamHandler()]
+    log.handlers[0].setFormatter(_Notice())
     log.propagate = False
     log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     if not verbose:

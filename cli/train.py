@@ -247,9 +247,10 @@ def _spoken(recipe: Recipe, name: str) -> str:
     "more than it has, with a finished one, too. Give nothing else.",
 )
 @options.device
+@options.bands
 @options.nodata
 @options.overwrite
-@options.verb
+@options.lasting_verb
 def train(
     progress: Progress,
     scene: str | None,
@@ -267,8 +268,8 @@ def train(
     """
     if unfinished is not None:
         _refuse_others()
-        click.echo(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
+        options.show(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
     elif scene is None or labels is None:
         raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
     else:
-        click.echo(geofcn.train(scene, labels, progress=progress, **given))
+        options.show(geofcn.train(scene, labels, progress=progress, **given))

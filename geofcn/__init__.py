@@ -16,8 +16,8 @@ from geofcn.errors import GeofcnError
 
 if TYPE_CHECKING:
     from geofcn.evaluation.evaluate import evaluate
+    from geofcn.forecast.info import info
     from geofcn.inference.infer import infer
-    from geofcn.inference.info import info
     from geofcn.models.model_file import load_model
     from geofcn.polygons.outline import Outline
     from geofcn.polygons.polygonize import polygonize
@@ -44,7 +44,7 @@ _MODULES = {
     "Outline": "geofcn.polygons.outline",
     "evaluate": "geofcn.evaluation.evaluate",
     "infer": "geofcn.inference.infer",
-    "info": "geofcn.inference.info",
+    "info": "geofcn.forecast.info",
     "load_model": "geofcn.models.model_file",
     "polygonize": "geofcn.polygons.polygonize",
     "resume": "geofcn.training.train",

@@ -12,13 +12,45 @@
     └── WorkersError  RuntimeError  dask workers that cannot be reached or die
 """
 
+from operator import index
+
+from geofcn.text import printable
+
 
 class GeofcnError(Exception):
-    """An error whose message is one sentence meant for the user."""
+    """An error whose message is one sentence meant for the user, harmless to print."""
+
+    def __init__(self, message: str):
+        super().__init__(printable(message))
 
 
 class UsageError(GeofcnError, ValueError):
     """Options that contradict each other or the data."""
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """An option's value as an int, from Python also given as numpy's.
+
+    Raises
+    ------
+    UsageError
+        For what is no whole number, or less than `least`.
+
+    Examples
+    --------
+    >>> whole_number("tile", 256, least=1)
+    256
+    >>> whole_number("tile", 0.5, least=1)
+    Traceback (most recent call last):
+    geofcn.errors.UsageError: tile 0.5: give a whole number from 1 up.
+    """
+    try:
+        number = index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool):
+        raise UsageError(f"{name} {value}: give a whole number from {least} up.")
+    return number
 
 
 class SceneError(GeofcnError, OSError):

@@ -1,67 +1,39 @@
 """Run tasks on dask's threads or on a dask.distributed cluster, results in order.
 
 An executor runs ``function(shared, item)`` for many items, a bounded number of them ahead of their
-consumer. `ThreadExecutor` is dask's threaded scheduler in this process; `ClusterExecutor` any
-dask.distributed cluster, of processes on this machine or of others.
+consumer. `ThreadExecutor` is dask's threaded scheduler in this process; `ClusterExecutor`, of
+`geofcn.cluster`, any dask.distributed cluster, of processes on this machine or of others.
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
-import signal
-import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from multiprocessing.pool import ThreadPool
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-import dask
 from dask.base import compute
 from dask.delayed import delayed
 
-from geofcn.errors import UsageError, WorkersError
-from geofcn.runtime import MALLOC_ENVIRONMENT, cores
-
-if TYPE_CHECKING:
-    import distributed
+from geofcn.cluster import ClusterExecutor, as_it_is, connect, start_workers, unchanged
+from geofcn.errors import UsageError
+from geofcn.runtime import cores
 
 Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How long to wait for a scheduler's answer.
-CONNECT_SECONDS = 10
 # Groups of items that dask's threads have at once: one whose results are consumed, and the next.
 GROUPS = 2
-# dask's settings for own workers. They watch themselves less closely than dask's do: a worker has
-# one processor for all. What their activations free they keep from the start; dask would have it
-# given back at once.
-QUIET = {
-    "distributed.worker.profile.enabled": False,
-    "distributed.worker.memory.monitor-interval": "1s",
-    "distributed.admin.system-monitor.interval": "5s",
-    "distributed.admin.tick.interval": "500ms",
-    "distributed.nanny.pre-spawn-environ": {
-        "OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1, **MALLOC_ENVIRONMENT,
-    },
-}  # fmt: skip
 
 log = logging.getLogger(__name__)
-
-
-def _no_warm_up(shared: object) -> None:
-    """For what needs no warming up."""
-
-
-def _unchanged(result: Any) -> Any:
-    """For results that travel as they are."""
-    return result
 
 
 class Executor(Protocol):
@@ -71,6 +43,10 @@ class Executor(Protocol):
     def processes(self) -> int:
         """Processes of this machine that it has started for itself."""
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether tasks run in other processes than this one, maybe on other machines."""
+
     def stream(
         self,
         function: Callable[[Shared, Item], Result],
@@ -78,9 +54,9 @@ class Executor(Protocol):
         items: Iterable[Item],
         ahead: int = 16,
         *,
-        warm_up: Callable[[Shared], object] = _no_warm_up,
-        encode: Callable[[Result], Any] = _unchanged,
-        decode: Callable[[Any], Result] = _unchanged,
+        prepare: Callable[[Shared], tuple[Shared, str]] = as_it_is,
+        encode: Callable[[Result], Any] = unchanged,
+        decode: Callable[[Any], Result] = unchanged,
     ) -> Generator[Result]:
         """Yield ``function(shared, item)`` for every item, in order.
 
@@ -94,9 +70,10 @@ class Executor(Protocol):
             One for each task; they are drawn in the caller's thread.
         ahead : int
             About so many items, twice as many at the most, are under way or wait to be consumed.
-        warm_up : callable
-            Every process calls ``warm_up(shared)`` before its first task; those that run already
-            have done so on return.
+        prepare : callable
+            Every process calls ``prepare(shared)`` before its first task; tasks get what it
+            returns in place of `shared`. With that comes a remark: a sentence on a worker that the
+            user is told, the first of a stream alone; mostly "".
         encode, decode : callable
             How a result travels from one process to another, for instance compressed; results that
             stay in their process are never encoded.
@@ -104,8 +81,9 @@ class Executor(Protocol):
         Raises
         ------
         WorkersError
-            Where workers die of a task, or their scheduler is gone. An exception of `function` is
-            raised where its result would have come.
+            Where workers have another geofcn, or die of a task; where all of them or their
+            scheduler are gone. An exception of `function` or `prepare` is raised where a result
+            would have come; one of geofcn's own names the worker.
         """
 
 
@@ -124,6 +102,7 @@ class ThreadExecutor:
     """
 
     processes = 0
+    elsewhere = False
 
     def __init__(self, count: int | None = None) -> None:
         self.count = count or cores()
@@ -135,12 +114,14 @@ class ThreadExecutor:
         items: Iterable[Item],
         ahead: int = 16,
         *,
-        warm_up: Callable[[Shared], object] = _no_warm_up,
-        encode: Callable[[Result], Any] = _unchanged,
-        decode: Callable[[Any], Result] = _unchanged,
+        prepare: Callable[[Shared], tuple[Shared, str]] = as_it_is,
+        encode: Callable[[Result], Any] = unchanged,
+        decode: Callable[[Any], Result] = unchanged,
     ) -> Generator[Result]:
         """Yield ``function(shared, item)`` for every item, see `Executor.stream`."""
-        warm_up(shared)
+        shared, remark = prepare(shared)
+        if remark:
+            log.warning("%s", remark)
         return self.run(partial(function, shared), items, ahead)
 
     def run(
@@ -178,124 +159,6 @@ class ThreadExecutor:
             finally:
                 # Left early, by an error or Ctrl-C: what waits in dask's queue is not computed.
                 stopped.set()
-
-
-class ClusterExecutor:
-    """The workers of a dask.distributed cluster.
-
-    Parameters
-    ----------
-    client : distributed.Client
-        Connected to the cluster's scheduler.
-    processes : int
-        How many of the workers are processes of this machine, started for this executor alone.
-    """
-
-    def __init__(self, client: distributed.Client, processes: int = 0) -> None:
-        self.client = client
-        self.processes = processes
-
-    def stream(
-        self,
-        function: Callable[[Shared, Item], Result],
-        shared: Shared,
-        items: Iterable[Item],
-        ahead: int = 16,
-        *,
-        warm_up: Callable[[Shared], object] = _no_warm_up,
-        encode: Callable[[Result], Any] = _unchanged,
-        decode: Callable[[Any], Result] = _unchanged,
-    ) -> Generator[Result]:
-        """Yield ``function(shared, item)`` for every item, see `Executor.stream`.
-
-        `shared` goes at once to every worker, and to one that joins later.
-        """
-        name = f"geofcn-{uuid.uuid4()}"
-        self.client.register_plugin(_holder(shared, warm_up), name=name)
-        run = partial(_on_worker, function, encode, name)
-        return self._stream(run, decode, name, items, ahead)
-
-    def _stream(
-        self,
-        run: Callable[[Item], Any],
-        decode: Callable[[Any], Result],
-        name: str,
-        items: Iterable[Item],
-        ahead: int,
-    ) -> Generator[Result]:
-        pending: deque[tuple[Item, distributed.Future[Any]]] = deque()
-        try:
-            for item in items:
-                future = self.client.submit(run, item, pure=False)
-                pending.append((item, future))
-                if len(pending) >= ahead:
-                    yield decode(_result(*pending.popleft()))
-            while pending:
-                yield decode(_result(*pending.popleft()))
-        finally:
-            # A scheduler that is gone holds nothing to be released, nor does a worker that has just
-            # died, and that the scheduler still takes for one of its own.
-            if self.client.status == "running":
-                for _, future in pending:
-                    future.cancel()
-                with suppress(OSError):
-                    self.client.unregister_worker_plugin(name)
-
-
-def _holder(shared: Shared, warm_up: Callable[[Shared], object]) -> distributed.WorkerPlugin:
-    """A worker plugin that holds what all tasks share, warmed up.
-
-    A worker that takes the place of a dead one gets it as well.
-    """
-    from distributed import WorkerPlugin
-
-    class Holder(WorkerPlugin):
-        def __init__(self) -> None:
-            self.shared = shared
-
-        def setup(self, worker: object) -> None:
-            warm_up(self.shared)
-
-    return Holder()
-
-
-def _interrupt_guard() -> distributed.WorkerPlugin:
-    """A worker plugin: Ctrl-C reaches every process of a terminal, but this one answers it."""
-    from distributed import WorkerPlugin
-
-    class InterruptGuard(WorkerPlugin):
-        def setup(self, worker: object) -> None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    return InterruptGuard()
-
-
-def _on_worker(
-    function: Callable[[Any, Item], Result], encode: Callable[[Result], Any], name: str, item: Item
-) -> Any:
-    """One task, run on a worker; `name` is that of the plugin which holds what tasks share."""
-    from distributed import get_worker
-
-    holder: Any = get_worker().plugins[name]
-    return encode(function(holder.shared, item))
-
-
-def _result(item: object, future: distributed.Future[Any]) -> Any:
-    """What a future holds; where its workers or their scheduler are gone, the item is named."""
-    from distributed import CancelledError, KilledWorker
-
-    try:
-        return future.result()
-    except KilledWorker as error:
-        raise WorkersError(
-            f"{item}: every worker that took it on died, perhaps for want of memory; the work that "
-            "is done is kept: run the same command with fewer workers."
-        ) from error
-    except CancelledError as error:
-        raise WorkersError(
-            f"{item}: the dask scheduler is gone; the work that is done is kept: start another and "
-            "run the same command."
-        ) from error
 
 
 def leave_if_imported_by_a_worker() -> None:
@@ -337,10 +200,7 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
     if not workers and not scheduler:
         yield ThreadExecutor()
         return
-    # What goes wrong is told in one sentence.
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    client = _connect(scheduler) if scheduler else _start_workers(workers or 1)
+    client = connect(scheduler) if scheduler else start_workers(workers or 1)
     log.warning("dask dashboard: %s", client.dashboard_link)
     with client:
         try:
@@ -348,42 +208,6 @@ def open_executor(workers: int | None = None, scheduler: str | None = None) -> I
         finally:
             if client.cluster is not None:
                 client.cluster.close()
-
-
-def _connect(scheduler: str) -> distributed.Client:
-    from distributed import Client
-
-    try:
-        return Client(scheduler, timeout=CONNECT_SECONDS)
-    # MemoryError: what another kind of server answers is taken for the length of a message.
-    except (OSError, TimeoutError, ValueError, MemoryError) as error:
-        raise WorkersError(
-            f"{scheduler}: no dask scheduler answers there ({error}); start one with "
-            "`dask scheduler` and give its address."
-        ) from error
-
-
-def _start_workers(count: int) -> distributed.Client:
-    """A client of `count` new processes on this machine."""
-    from distributed import Client, LocalCluster
-
-    try:
-        with dask.config.set(QUIET):
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-            )
-        client = Client(cluster)
-    except (OSError, TimeoutError, RuntimeError) as error:
-        raise WorkersError(
-            f"workers: the processes cannot be started ({error}); a script that asks for workers "
-            'must do so under `if __name__ == "__main__":`, for they import it.'
-        ) from error
-    client.register_plugin(_interrupt_guard())
-    return client
 
 
 def stream(

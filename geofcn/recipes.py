@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
+from numbers import Real
 from typing import Any
 
 from geofcn.core.windows import ceil_div
-from geofcn.errors import UsageError
+from geofcn.errors import UsageError, whole_number
 
 # The scale `auto` brings the ground resolution nearest to this (metres per pixel of the net).
 NET_RESOLUTION = {"lite": 0.3, "unet": 0.7, "fcnn": 0.7, "fcnn2": 0.7}
@@ -16,6 +17,30 @@ SCALES = (1, 2, 4, 8)
 NETS = ("lite", "unet", "fcnn", "fcnn2")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
+OPTIMIZERS = ("adamw", "sgd")
+NORMALISATIONS = ("bands", "image")
+# Of a weight in the loss: float32 computes with it.
+LARGEST = 1e12
+# What fields of a recipe may be: one of these words, a number, or a whole one from these up.
+CHOICES = {
+    "net": NETS,
+    "augment": AUGMENTS,
+    "upsample": UPSAMPLES,
+    "optimizer": OPTIMIZERS,
+    "normalise": NORMALISATIONS,
+}
+NUMBERS = ("validate_fraction", "averaging", "encoder_lr", "tilt", "lr", "momentum", "weight_decay")
+LEAST = {
+    "tile": 1,
+    "stride": 1,
+    "batch": 1,
+    "epochs": 1,
+    "least_epochs": 1,
+    "least_steps": 1,
+    "lr_halved_every": 0,
+    "patience": 0,
+    "seed": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -246,6 +271,8 @@ def make_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
     options = {key: value for key, value in overrides.items() if value is not None}
     if unknown := options.keys() - known:
         raise UsageError(f"option {sorted(unknown)[0]}: training takes no such option.")
+    for name in sorted(LEAST.keys() & options.keys()):
+        options[name] = whole_number(name, options[name], LEAST[name])
     if "tile" in options and "stride" not in options:
         options["stride"] = max(1, options["tile"] * base.stride // base.tile)
     # `auto` is a value like any other; None means "not given" and cannot stand for it.
@@ -253,8 +280,6 @@ def make_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
         options["class_weights"] = None
     if options.get("scale") == "auto":
         options["scale"] = 0
-    if options.get("epochs", 1) < 1:
-        raise UsageError(f"epochs {options['epochs']}: give a whole number from 1 up.")
     recipe = replace(base, **options)
     _check(recipe)
     return recipe
@@ -263,9 +288,12 @@ def make_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
 def _check(recipe: Recipe) -> None:
     if recipe.scale not in (0, *SCALES):
         raise UsageError(f"scale {recipe.scale}: choose 1, 2, 4, 8 or auto.")
-    for name in ("tile", "stride", "batch"):
-        if getattr(recipe, name) < 1:
-            raise UsageError(f"{name} {getattr(recipe, name)}: give a whole number from 1 up.")
+    for name, choices in CHOICES.items():
+        if getattr(recipe, name) not in choices:
+            raise UsageError(f"{name} {getattr(recipe, name)}: choose {' or '.join(choices)}.")
+    for name in NUMBERS:
+        if not _is_number(getattr(recipe, name)):
+            raise UsageError(f"{name} {getattr(recipe, name)!r}: give a number.")
     if recipe.stride > recipe.tile:
         raise UsageError(
             f"stride {recipe.stride}: it is larger than the tile ({recipe.tile}), so pixels would "
@@ -277,8 +305,6 @@ def _check(recipe: Recipe) -> None:
         )
     if not 0 <= recipe.averaging < 1:
         raise UsageError(f"averaging {recipe.averaging}: give a number from 0 to below 1.")
-    if recipe.patience < 0:
-        raise UsageError(f"patience {recipe.patience}: give a whole number from 0 up.")
     if not 0 <= recipe.encoder_lr < inf:
         raise UsageError(f"encoder_lr {recipe.encoder_lr}: give a number from 0 up.")
     if not 0 <= recipe.tilt <= 180:
@@ -289,17 +315,20 @@ def _check(recipe: Recipe) -> None:
         raise UsageError(f"momentum {recipe.momentum}: give a number from 0 to below 1.")
     if not 0 <= recipe.weight_decay < inf:
         raise UsageError(f"weight decay {recipe.weight_decay}: give a number from 0 up.")
-    if recipe.augment not in AUGMENTS:
-        raise UsageError(f"augment {recipe.augment}: choose one of {', '.join(AUGMENTS)}.")
-    if recipe.upsample not in UPSAMPLES:
-        raise UsageError(f"upsampling {recipe.upsample}: choose {' or '.join(UPSAMPLES)}.")
-    if not 0 <= recipe.seed < 2**63:
+    if recipe.seed >= 2**63:
         raise UsageError(f"seed {recipe.seed}: give a whole number from 0 to 2**63 - 1.")
     _check_class_weights(recipe.class_weights)
 
 
+def _is_number(value: object) -> bool:
+    """Whether a value is a number, which from Python it need not be."""
+    return isinstance(value, Real)
+
+
 def _check_class_weights(weights: tuple[float, float] | None) -> None:
-    if weights is not None and not (len(weights) == 2 and all(0 < w < inf for w in weights)):
+    if weights is not None and not (
+        len(weights) == 2 and all(_is_number(w) and 0 < w < LARGEST for w in weights)
+    ):
         raise UsageError(
             f"class weights {weights}: give two numbers above 0, background and house, or auto."
         )

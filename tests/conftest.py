@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import geopandas
@@ -172,6 +173,23 @@ def source(write_raster):
             write_raster(f"{name}.tif", image, nodata=nodata),
             write_raster(f"{name}-labels.tif", labels, nodata=labels_nodata),
         )
+
+    return make
+
+
+@pytest.fixture
+def once_under_way():
+    """once_under_way(action) -> Progress: `action()` is called when the first step advances."""
+
+    def make(action):
+        waiting = [action]
+
+        class Bar:
+            def advance(self, amount, **figures):
+                while waiting:
+                    waiting.pop()()
+
+        return lambda what, total, unit: nullcontext(Bar())
 
     return make
 

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,7 +131,16 @@ def test_a_model_is_taught_in_small_steps_near_its_weights():
         ({"class_weights": (0.0, 6.0)}, "class weights"),
         ({"class_weights": (1.0, math.nan)}, "class weights"),
         ({"class_weights": (1.0, 2.0, 3.0)}, "class weights"),
-        ({"upsample": "bicubic"}, "upsampling bicubic"),
+        ({"class_weights": (10**400, 1)}, "class weights"),
+        ({"upsample": "bicubic"}, "upsample bicubic: choose nearest or bilinear"),
+        ({"net": "resnet"}, "net resnet: choose lite or unet"),
+        ({"augment": "some"}, "augment some"),
+        ({"optimizer": "adam"}, "optimizer adam: choose adamw or sgd"),
+        ({"normalise": "mean"}, "normalise mean: choose bands or image"),
+        ({"lr_halved_every": -1}, "lr_halved_every -1: give a whole number from 0 up"),
+        ({"tile": "256"}, "tile 256: give a whole number from 1 up"),
+        ({"batch": 2.5}, "batch 2.5"),
+        ({"lr": "fast"}, "lr 'fast': give a number"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed"),
         ({"depth": 3}, "option depth"),
@@ -140,6 +150,12 @@ def test_a_bad_option_is_refused_in_one_sentence_that_names_it(options, message)
     with pytest.raises(UsageError, match=message) as refusal:
         make_recipe("exercise", options)
     assert "\n" not in str(refusal.value)
+
+
+def test_numbers_of_numpy_are_numbers():
+    recipe = make_recipe("exercise", {"tile": np.int64(64), "seed": np.uint8(7)})
+    assert (recipe.tile, recipe.stride, recipe.seed) == (64, 32, 7)
+    assert json.dumps(recipe.to_json())
 
 
 def test_an_unknown_recipe_is_refused_and_the_known_ones_named():

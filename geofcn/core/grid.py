@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from geofcn.core.windows import Window
 
-# Two grids are the same when no corner is further off than this, in pixels.
-SAME_GRID = 1e-3
+# Two grids are one when no corner of the one is further from the other's than this, in pixels.
+SAME = 1e-3
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -48,24 +48,25 @@ class Grid:
         """All of its pixels."""
         return Window(0, 0, self.height, self.width)
 
-    def is_same(self, other: Grid) -> bool:
-        """Whether the pixels are those of another grid, whatever the CRS of either.
+    def is_at(self, other: Grid) -> bool:
+        """Whether another grid has the same pixels, to SAME of one, whatever the CRS say.
 
-        No corner may lie further than a thousandth of a pixel from the other's.
+        Programs write the same transform with other last digits.
 
         Examples
         --------
         >>> from affine import Affine
         >>> grid = Grid(2, 3, None, Affine(0.5, 0, 100, 0, -0.5, 200))
-        >>> grid.is_same(Grid(2, 3, None, Affine(0.5, 0, 100 + 1e-9, 0, -0.5, 200)))
+        >>> grid.is_at(Grid(2, 3, None, Affine(0.5, 0, 100 + 1e-9, 0, -0.5, 200)))
         True
+        >>> grid.is_at(Grid(2, 3, None, Affine(0.5, 0, 100.1, 0, -0.5, 200)))
+        False
         """
-        if (self.height, self.width) != (other.height, other.width):
-            return False
-        shift = ~self.transform * other.transform
-        corners = [(x, y) for x in (0, self.width) for y in (0, self.height)]
-        return all(
-            abs(shifted - place) <= SAME_GRID
+        to_other = ~other.transform * self.transform
+        corners = [(0, 0), (self.width, 0), (0, self.height), (self.width, self.height)]
+        distances = (
+            abs(there - here)
             for corner in corners
-            for shifted, place in zip(shift * corner, corner, strict=True)
+            for there, here in zip(to_other * corner, corner, strict=True)
         )
+        return self.window == other.window and max(distances) <= SAME

@@ -33,7 +33,14 @@ from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.executors import ThreadExecutor
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
-from geofcn.io.labels import WindowLabels, is_beside, open_labels
+from geofcn.io.labels import (
+    LabelledScene,
+    WindowLabels,
+    is_beside,
+    open_labels,
+    refuse_changed,
+)
+from geofcn.io.locks import locked
 from geofcn.io.masks import Mask, has_background, open_mask
 from geofcn.io.scene import Scene
 from geofcn.io.vector_labels import VectorLabels
@@ -107,32 +114,33 @@ def evaluate(
         raise UsageError(f"min_area {min_area}: give a number from 0 up.")
     sources = LabelSource.of(prediction), LabelSource.of(labels, layer, where, house_value)
     paths = [source.path for source in sources]
-    target = None if matches is None else check_vector_target(matches, overwrite, *paths)
-    pixels = None
-    if any(map(is_raster_path, paths)):
-        pixels, sides, crs = _compare_on_raster(*sources, min_area, progress)
-    else:
-        sides, crs = read_both(*sources, min_area)
-    ground = Ground(crs)
-    counter, kept = ObjectCounter(ground), MatchFeatures()
-    houses = sum(map(len, sides))
-    with progress("matching", houses, "houses") as bar:
-        for matched in match(*sides, iou):
-            counter.add(matched)
-            if target is not None:
-                kept.add(matched)
-            bar.advance(len(matched.prediction) + len(matched.truth))
-    for path, side in zip(paths, sides, strict=True):
-        if side.repeated:
-            log.warning(
-                "%s: %d of its houses repeat others and count for nothing.", path, side.repeated
+    with locked(matches):
+        target = None if matches is None else check_vector_target(matches, overwrite, *paths)
+        pixels = None
+        if any(map(is_raster_path, paths)):
+            pixels, sides, crs = _compare_on_raster(*sources, min_area, progress)
+        else:
+            sides, crs = read_both(*sources, min_area)
+        ground = Ground(crs)
+        counter, kept = ObjectCounter(ground), MatchFeatures()
+        houses = sum(map(len, sides))
+        with progress("matching", houses, "houses") as bar:
+            for matched in match(*sides, iou):
+                counter.add(matched)
+                if target is not None:
+                    kept.add(matched)
+                bar.advance(len(matched.prediction) + len(matched.truth))
+        for path, side in zip(paths, sides, strict=True):
+            if side.repeated:
+                log.warning(
+                    "%s: %d of its houses repeat others and count for nothing.", path, side.repeated
+                )
+        if target is not None:
+            features = kept.features(ground)
+            write_polygons(
+                target, features, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
             )
-    if target is not None:
-        features = kept.features(ground)
-        write_polygons(
-            target, features, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
-        )
-    return Evaluation(pixels, counter.scores())
+        return Evaluation(pixels, counter.scores())
 
 
 def _compare_on_raster(
@@ -158,6 +166,7 @@ def _compare_on_raster(
             for collector, of_side in zip(collectors, houses, strict=True):
                 collector.add(window, of_side, counted)
             bar.advance(window.pixels)
+    refuse_changed([LabelledScene(reference, truth)])
     if total == Confusion():
         raise LabelsError(
             f"{labels.path}: no labelled pixel lies on {prediction.path}; check both CRS."

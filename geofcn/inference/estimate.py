@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import classify
+from geofcn.core.pixels import classify, quantise
 from geofcn.core.windows import Window, count_blocks, sample_windows
 from geofcn.inference.schedule import AHEAD_PIXELS
 from geofcn.io.gdal import CACHE_BYTES
@@ -46,8 +47,9 @@ class InferenceEstimate:
     compute_window, compute_windows, compute_windows_blank : int
         Side of the windows it computes, in pixels of the scene, how many there are, and about how
         many of them are blank as a whole.
-    read_gb, mask_gb : float
-        Bytes to read, and of the mask with its overviews, in units of 1e9.
+    read_gb, mask_gb, probability_gb : float
+        Bytes to read, and of the mask and the uint8 probabilities with their overviews, in units of
+        1e9.
     seconds_expected : float
         On this machine, apart from the start of the command.
     memory_bound_mb : float
@@ -66,6 +68,7 @@ class InferenceEstimate:
     compute_windows_blank: int
     read_gb: float
     mask_gb: float
+    probability_gb: float
     seconds_expected: float
     memory_bound_mb: float
 
@@ -76,6 +79,7 @@ class _Probe:
 
     blank_share: float
     mask_bytes_per_pixel: float
+    probability_bytes_per_pixel: float
     seconds_per_window: float
     memory_before: int
     memory_of_a_pass: int
@@ -121,6 +125,7 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
         compute_windows_blank=round(probe.blank_share * count),
         read_gb=_bytes_to_read(scene) / 1e9,
         mask_gb=4 / 3 * pixels * probe.mask_bytes_per_pixel / 1e9,
+        probability_gb=4 / 3 * pixels * probe.probability_bytes_per_pixel / 1e9,
         seconds_expected=probe.seconds_per_window * count / threads,
         memory_bound_mb=(memory + CACHE_BYTES + OUTPUT_BYTES) / 2**20,
     )
@@ -136,7 +141,7 @@ def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
     ]
     memory_before = peak_memory()
     predictor = Predictor(model, device=device)
-    blank, written, seconds = 0, 0.0, 0.0
+    blank, pixels, written, seconds = 0, 0, np.zeros(2), 0.0
     with one_torch_thread():
         predictor.window(scene, sampled[0])
         memory_of_a_pass = peak_memory() - memory_before
@@ -146,13 +151,19 @@ def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
             seconds += time.perf_counter() - start
             blank += not prediction.valid.any()
             mask = classify(prediction.probability, prediction.valid, model.metadata.threshold)
-            written += len(zlib.compress(mask.tobytes(), 1)) / mask.size
+            quantised = quantise(prediction.probability, prediction.valid)
+            written += [len(zlib.compress(raster.tobytes(), 1)) for raster in (mask, quantised)]
+            pixels += mask.size
     count = len(sampled)
-    return _Probe(blank / count, written / count, seconds / count, memory_before, memory_of_a_pass)
+    of_mask, of_probability = written / pixels
+    return _Probe(
+        blank / count, of_mask, of_probability, seconds / count, memory_before, memory_of_a_pass
+    )
 
 
 def _bytes_to_read(scene: Scene) -> int:
     """The file's size, or that of all pixels where it is not a local file."""
-    if scene.identity:
-        return int(scene.identity[0])
+    path = Path(scene.path)
+    if path.is_file():
+        return path.stat().st_size
     return scene.window.pixels * len(scene.bands) * np.dtype(scene.dtype).itemsize

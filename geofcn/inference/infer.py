@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from geofcn import defaults
 from geofcn.core.calibration import Calibration
 from geofcn.core.windows import round_up, row_bands
-from geofcn.errors import UsageError
+from geofcn.errors import UsageError, whole_number
 from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
+from geofcn.inference.admission import admit, conditions
 from geofcn.inference.job import Job, run_task, side_by_side, warm_up
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.result import InferenceResult
@@ -34,6 +36,7 @@ from geofcn.inference.threshold import SceneThreshold, classified_bands, find_th
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options
 from geofcn.io.files import StrPath
+from geofcn.io.locks import locked
 from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model import Model
@@ -64,6 +67,7 @@ def infer(
     simplify: float | None = None,
     min_area: float | None = None,
     fill_holes: float | None = None,
+    bands: Sequence[int] | None = None,
     nodata: float | None = None,
     allow_no_crs: bool = False,
     overwrite: bool = False,
@@ -112,6 +116,9 @@ def infer(
     min_area, fill_holes : float, optional
         Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
         4, but 0 without a CRS; and 0.
+    bands : sequence of int, optional
+        1-based numbers of the scene's bands that the net looks at, in the order of the training's.
+        Default: those that the model was trained on, by their colours or numbers.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
     allow_no_crs : bool
@@ -139,57 +146,57 @@ def infer(
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
     dtype = None if probability is None else probability_dtype
-    job = _make_job(scene, model, threshold, dtype, polygons is not None, nodata, device)
+    job = _make_job(scene, model, threshold, dtype, polygons is not None, bands, nodata, device)
     if compute_window is not None:
-        if compute_window < 1:
-            raise UsageError(f"compute_window {compute_window}: give a number of pixels from 1 up.")
-        job = replace(job, window=round_up(compute_window, job.model.geometry.stride))
-    outputs = Outputs.check(
-        job,
-        mask,
-        probability,
-        polygons,
-        model=model,
-        overwrite=overwrite,
-        allow_no_crs=allow_no_crs,
-    )
-    _warn(job.scene)
+        side = whole_number("compute_window", compute_window, 1)
+        job = replace(job, window=round_up(side, job.model.geometry.stride))
+    tile, verify = whole_number("tile", tile, 1), whole_number("verify", verify, 0)
     refuse_unknown_options(co or {})
-    if tile < 1:
-        raise UsageError(f"tile {tile}: give a number of pixels from 1 up.")
-    if verify < 0:
-        raise UsageError(f"verify {verify}: give a number of windows from 0 up.")
-    shards = Shards(outputs.work_folder, job.fingerprint())
-    if shards.restarted:
-        log.warning("%s: left by another job; its work is deleted.", shards.folder)
-    predicted: AbstractContextManager[Iterable[Arrays]]
-    predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
-    found: SceneThreshold | None = None
-    if job.calibration is not None:
-        with predicted as bands:
-            found = find_threshold(bands, job.calibration, job.threshold)
-        job = found.settle(job)
-        predicted = closing(classified_bands(job, shards, progress))
-    with outputs.open(job, co or {}) as writer, predicted as bands:
-        count = writer.write(bands, shards, cleaning)
-    shards.remove()
-    seconds = time.monotonic() - start
-    verification = None
-    if verify:
-        with one_torch_thread():
-            verification = verify_mask(
-                outputs.mask, job.scene, job.predictor, job.threshold, verify, progress
-            )
-    return InferenceResult(
-        outputs.mask,
-        outputs.probability,
-        outputs.polygons,
-        job.scene.window.pixels,
-        count,
-        seconds,
-        verification,
-        found,
-    )
+    with locked(mask, probability, polygons):
+        outputs = Outputs.check(
+            job,
+            mask,
+            probability,
+            polygons,
+            model=model,
+            overwrite=overwrite,
+            allow_no_crs=allow_no_crs,
+        )
+        _warn(job.scene)
+        shards = Shards(outputs.work_folder, job.fingerprint())
+        if shards.restarted:
+            whose = "another job (or on another type of processor)"
+            if not job.scene.identity:
+                whose = "a job of what may have changed since"
+            log.warning("%s: left by %s; its work is deleted.", shards.folder, whose)
+        predicted: AbstractContextManager[Iterable[Arrays]]
+        predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
+        found: SceneThreshold | None = None
+        if job.calibration is not None:
+            with predicted as arrays:
+                found = find_threshold(arrays, job.calibration, job.threshold)
+            job = found.settle(job)
+            predicted = closing(classified_bands(job, shards, progress))
+        with outputs.open(job, co or {}) as writer, predicted as arrays:
+            count = writer.write(arrays, shards, cleaning)
+        shards.remove()
+        seconds = time.monotonic() - start
+        verification = None
+        if verify:
+            with one_torch_thread():
+                verification = verify_mask(
+                    outputs.mask, job.scene, job.predictor, job.threshold, verify, progress
+                )
+        return InferenceResult(
+            outputs.mask,
+            outputs.probability,
+            outputs.polygons,
+            job.scene.window.pixels,
+            count,
+            seconds,
+            verification,
+            found,
+        )
 
 
 def _make_job(
@@ -198,6 +205,7 @@ def _make_job(
     threshold: float | str | None,
     dtype: str | None,
     scored: bool,
+    bands: Sequence[int] | None,
     nodata: float | None,
     device: str,
 ) -> Job:
@@ -208,7 +216,7 @@ def _make_job(
         raise UsageError(
             f"probability_dtype {dtype}: choose {' or '.join(defaults.PROBABILITY_DTYPES)}."
         )
-    fitting = loaded.select_bands(open_scene(absolute(scene), nodata))
+    fitting = loaded.select_bands(open_scene(absolute(scene), nodata, bands))
     resampled = loaded.at_resolution_of(fitting)
     device = pick_device(device).type
     window = compute_window_side(resampled, device)
@@ -291,8 +299,9 @@ def _predict_bands(
     missing = [number for number in range(len(bands)) if number not in finished]
     tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
     ahead = tasks_ahead(scene.width, job.window, width, executor.processes)
+    prepare = partial(admit, conditions(job)) if executor.elsewhere else warm_up
     results = executor.stream(
-        run_task, job, tasks, ahead, warm_up=warm_up, encode=pack, decode=unpack
+        run_task, job, tasks, ahead, prepare=prepare, encode=pack, decode=unpack
     )
     with closing(results), progress("inference", scene.window.pixels, "px") as bar:
         computed = groupby(zip(tasks, results, strict=True), key=lambda pair: pair[0].band)

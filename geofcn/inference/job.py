@@ -7,6 +7,7 @@ work is cut.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from geofcn.defaults import SCENE_THRESHOLD
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import Arrays
 from geofcn.io.scene import Scene
-from geofcn.models.device import one_torch_thread
+from geofcn.models.device import one_torch_thread, processor
 from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
 from geofcn.models.predictor import Predictor
@@ -76,11 +77,18 @@ class Job:
         return Predictor(self.model, device=self.device)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that decides a byte of a shard, as plain JSON types."""
+        """Everything that decides a byte of a shard, as plain JSON types.
+
+        It is another one each time where nobody knows whether the scene has changed.
+        """
         return {
             "geofcn": __version__,
             "torch": torch.__version__,
-            "scene": [self.scene.path, *self.scene.identity, *self.scene.bands],
+            "scene": [
+                self.scene.path,
+                self.scene.identity or uuid.uuid4().hex,
+                self.scene.reading,
+            ],
             "nodata": repr(self.scene.nodata),
             "model": model_digest(self.model),
             "net": [
@@ -92,6 +100,7 @@ class Job:
             "arrays": [self.dtype, self.scored],
             "window": self.window,
             "device": self.device,
+            "processor": processor(self.device),
         }
 
     def tags(self) -> dict[str, str]:
@@ -104,6 +113,8 @@ class Job:
             tags["GEOFCN_EXPECTED_SHARE"] = f"{self.share:.6g}"
         if self.model.resampled is not None:
             tags["GEOFCN_SCALE"] = str(self.model.resampled)
+        if self.scene.named:
+            tags["GEOFCN_BANDS"] = ",".join(map(str, self.scene.bands))
         if self.scene.nodata is not None:
             tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
         return tags
@@ -122,9 +133,10 @@ def side_by_side(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-def warm_up(job: Job) -> Predictor:
-    """Make what all tasks of a process need, before two threads each make one."""
-    return job.predictor
+def warm_up(job: Job) -> tuple[Job, str]:
+    """Make what all tasks of a process need, before two threads each make one; no remark on it."""
+    _ = job.predictor
+    return job, ""
 
 
 def run_task(job: Job, task: Task) -> Arrays:

@@ -11,7 +11,6 @@ import numpy as np
 
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import row_bands
-from geofcn.errors import OutputError
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
 from geofcn.io.cog_writer import mask_writer, probability_writer
@@ -53,6 +52,8 @@ class Outputs:
     ) -> Outputs:
         """The outputs' paths, once it is sure that they may and can be written.
 
+        They are to be locked before, see `geofcn.io.locks`.
+
         Parameters
         ----------
         job : Job
@@ -87,10 +88,7 @@ class Outputs:
             may_replace = overwrite or Path(polygons).absolute() in own
             vector = check_vector_target(polygons, may_replace, *sources)
             refuse_no_crs(job.scene, allow_no_crs)
-        outputs = cls(outputs.mask, raster, vector)
-        if len({path.absolute() for path in outputs.paths}) < len(outputs.paths):
-            raise OutputError(f"{mask}: two outputs have this name; give each its own.")
-        return outputs
+        return cls(outputs.mask, raster, vector)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -190,7 +188,8 @@ class OutputWriter:
                 if window.bottom == scene.height:
                     writer.complete()
             yield from _houses_of(arrays)
-        # All shards stand: what gets its name from here on is this job's.
+        # All shards stand, of one state of the scene: what gets a name from here on is this job's.
+        scene.refuse_changed()
         shards.claim(self.outputs.paths)
 
 

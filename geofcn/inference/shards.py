@@ -2,11 +2,13 @@
 
 A work folder holds a fingerprint of the job and one shard a row band. A shard is written under a
 temporary name, synced and renamed: one that has its name is whole, unless the disk damaged it,
-which its checksum tells. For a job with another fingerprint the folder is emptied.
+which its checksum tells, and it says whose it is. For a job with another fingerprint the folder is
+emptied. Whoever uses it holds the lock of the output beside it, see `geofcn.io.locks`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zlib
@@ -98,8 +100,11 @@ class Shards:
 
     def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         self.folder = folder
-        own_text, text = _text(fingerprint), _text_in(folder)
+        self._job = own_text = _text(fingerprint)
+        text = _text_in(folder)
         self.restarted = text not in (None, own_text)
+        if folder.is_symlink():
+            raise OutputError(f"{folder}: this is a link; remove it, or choose another output.")
         try:
             if text != own_text and folder.exists():
                 shutil.rmtree(folder)
@@ -121,7 +126,7 @@ class Shards:
             Where they cannot be written.
         """
         try:
-            publish_bytes(self._path(number), pack(arrays))
+            publish_bytes(self._path(number), self._mark(number) + pack(arrays))
         except OSError as error:
             raise self._failed(error) from error
 
@@ -135,7 +140,10 @@ class Shards:
         """
         path = self._path(number)
         try:
-            return unpack(path.read_bytes())
+            content, mark = path.read_bytes(), self._mark(number)
+            if not content.startswith(mark):
+                raise ValueError("it is not of this job")
+            return unpack(content.removeprefix(mark))
         except (OSError, ValueError) as error:
             path.unlink(missing_ok=True)
             raise OutputError(
@@ -160,6 +168,10 @@ class Shards:
     def remove(self) -> None:
         """Delete the folder: its contents stand in the final outputs."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _mark(self, number: int) -> bytes:
+        """What a shard begins with: whose it is, and which."""
+        return hashlib.sha256(f"{self._job}\n{number}".encode()).digest()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.shard"

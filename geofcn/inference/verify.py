@@ -9,7 +9,7 @@ import numpy as np
 
 from geofcn.core.pixels import classify
 from geofcn.core.windows import sample_windows
-from geofcn.io.scene import Scene, open_scene
+from geofcn.io.scene import Scene, open_raster
 from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress
 
@@ -72,7 +72,7 @@ def verify_mask(
     progress : callable
         See `geofcn.progress.Progress`.
     """
-    written = open_scene(mask)
+    written = open_raster(mask)
     plain = Predictor(predictor.model, merge=False)
     side, margin = predictor.model.side(VERIFIED), predictor.model.side(CONTEXT)
     windows = list(sample_windows(*scene.window.shape, side, count))

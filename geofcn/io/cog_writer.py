@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,6 +10,8 @@ import numpy as np
 import rasterio
 import rasterio.io
 import rasterio.shutil
+from rasterio._err import CPLE_BaseError  # what `copy` raises, besides RasterioError
+from rasterio.errors import RasterioError
 
 from geofcn.core.grid import Grid
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
@@ -25,19 +27,34 @@ MAX_LEVELS = 9
 COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
 # Scratch files are read once, right after they are written.
 SCRATCH = {"compress": "zstd", "zstd_level": 1}
-# Options of GDAL's COG driver that leave the pixels and their places alone.
-OPTIONS = (
-    "BIGTIFF", "BLOCKSIZE", "COMPRESS", "GEOTIFF_VERSION", "INTERLEAVE", "LEVEL", "NUM_THREADS",
-    "OVERVIEWS", "OVERVIEW_COMPRESS", "OVERVIEW_PREDICTOR", "PREDICTOR", "SPARSE_OK", "STATISTICS",
-)  # fmt: skip
+LOSSLESS = ("DEFLATE", "ZSTD", "LZW", "LZMA", "LERC", "LERC_DEFLATE", "LERC_ZSTD", "NONE")
+PREDICTORS = ("YES", "NO", "STANDARD", "FLOATING_POINT")
+SWITCH = ("AUTO", "YES", "NO", "TRUE", "FALSE", "ON", "OFF")
+# Options of GDAL's COG driver that leave the pixels and their places alone, and what they may be:
+# GDAL ignores a value that it does not know, with a warning, or aborts.
+OPTIONS: Mapping[str, Sequence[str]] = {
+    "BIGTIFF": ("YES", "NO", "IF_NEEDED", "IF_SAFER"),
+    "BLOCKSIZE": [str(side) for side in range(128, 4096 + 1, 16)],
+    "COMPRESS": LOSSLESS,
+    "GEOTIFF_VERSION": ("AUTO", "1.0", "1.1"),
+    "INTERLEAVE": ("BAND", "PIXEL", "TILE"),
+    "LEVEL": [str(level) for level in range(23)],
+    "NUM_THREADS": ("ALL_CPUS", *map(str, range(1, 129))),
+    "OVERVIEWS": ("AUTO", "IGNORE_EXISTING", "FORCE_USE_EXISTING", "NONE"),
+    "OVERVIEW_COMPRESS": ("AUTO", *LOSSLESS),
+    "OVERVIEW_PREDICTOR": PREDICTORS,
+    "PREDICTOR": PREDICTORS,
+    "SPARSE_OK": SWITCH,
+    "STATISTICS": SWITCH,
+}
 MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
 MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
 QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
 FLOATS = Band("float32", np.nan, "house probability")
 
 
-def refuse_unknown_options(options: Iterable[str]) -> None:
-    """Check the names of creation options for GDAL's COG driver.
+def refuse_unknown_options(options: Mapping[str, object]) -> None:
+    """Check the names and values of creation options for GDAL's COG driver.
 
     Raises
     ------
@@ -46,8 +63,8 @@ def refuse_unknown_options(options: Iterable[str]) -> None:
 
     Examples
     --------
-    >>> refuse_unknown_options(["COMPRESS", "LEVEL"])
-    >>> refuse_unknown_options(["RESAMPLING"])
+    >>> refuse_unknown_options({"COMPRESS": "zstd", "LEVEL": 9})
+    >>> refuse_unknown_options({"RESAMPLING": "CUBIC"})
     Traceback (most recent call last):
     geofcn.errors.UsageError: --co RESAMPLING: not an option of ...
     """
@@ -56,6 +73,11 @@ def refuse_unknown_options(options: Iterable[str]) -> None:
             f"--co {name}: not an option of GDAL's COG driver that leaves pixels and grid as they "
             f"are; choose among {', '.join(OPTIONS)}."
         )
+    for name, value in options.items():
+        known = OPTIONS[name]
+        if str(value).upper() not in known:
+            shown = ", ".join(known) if len(known) < 10 else f"{known[0]} to {known[-1]}"
+            raise UsageError(f"--co {name}={value}: GDAL's COG driver takes {shown} there.")
 
 
 def count_overviews(height: int, width: int) -> int:
@@ -183,7 +205,7 @@ class CogWriter(RasterWriter):
                 rasterio.shutil.copy(self.folder / "0.tif", stack, driver="VRT")
                 _add_overviews(stack, len(self._levels))
                 rasterio.shutil.copy(stack, finished, driver="COG", **options)
-        except Exception as error:  # copy raises what rasterio does not count among its errors
+        except (RasterioError, CPLE_BaseError) as error:
             raise OSError(str(error)) from error
         return finished
 

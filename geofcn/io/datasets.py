@@ -13,18 +13,22 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError
+from geofcn.io.drivers import DRIVERS, driver_of, refuse_disguised, refuse_disguised_sources
 from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.io.identity import Files, State, digest, files_behind, state
+from geofcn.io.projections import check_projections
 from geofcn.runtime import cores
 
 # Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
@@ -32,8 +36,11 @@ from geofcn.runtime import cores
 MAX_OPEN = 8
 THREADS_PER_CACHE = 4
 
-# A file's size and time of change; empty for what is no local file.
-Stamp = tuple[int, ...]
+# What GDAL's errors come as: rasterio does not wrap all of them.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
+
+# Files of the datasets that this process has looked at, by path and identity.
+_seen: dict[tuple[str, str], Files] = {}
 
 
 class DatasetCache:
@@ -44,43 +51,48 @@ class DatasetCache:
     lock : threading.RLock
         To be held while a dataset of the cache is opened or read.
     open : OrderedDict
-        The open datasets by (path, stamp, grid), the most recently used one last.
+        The open datasets by (path, identity, grid), the most recently used one last.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.open: OrderedDict[tuple[str, Stamp, Grid | None], rasterio.DatasetReader] = (
-            OrderedDict()
-        )
+        self.open: OrderedDict[tuple[str, str, Grid | None], rasterio.DatasetReader] = OrderedDict()
 
-    def dataset(self, path: str, grid: Grid | None = None) -> rasterio.DatasetReader:
+    def dataset(self, path: str, identity: str, grid: Grid | None = None) -> rasterio.DatasetReader:
         """The open dataset of a raster; the caller holds the lock.
 
         Parameters
         ----------
         path : str
-            A file, a URL or a GDAL path. A file that was replaced is opened anew.
+            A file, a URL or a GDAL path.
+        identity : str
+            The dataset's, see `identity`.
         grid : Grid, optional
             What the raster is brought onto, nearest neighbour, with an alpha band that is 0 where
             it does not reach.
 
         Raises
         ------
-        RasterioError
+        RasterioError, CPLE_BaseError
             Where it cannot be opened.
         SceneError
-            For a VRT whose name does not say so.
+            For what is something else than its name says, or has changed since this process
+            looked at it first.
         """
-        key = path, stamp(path), grid
-        if key not in self.open:
-            self.open[key] = _open(path) if grid is None else self._warped(path, grid)
+        key = path, identity, grid
+        if key in self.open:
+            _refuse_other_state(path, identity)
+        elif grid is None:
+            self.open[key] = _open_unchanged(path, identity)
+        else:
+            self.open[key] = self._warped(path, identity, grid)
         self.open.move_to_end(key)
         while len(self.open) > MAX_OPEN:
             self.open.popitem(last=False)[1].close()
         return self.open[key]
 
-    def _warped(self, path: str, grid: Grid) -> WarpedVRT:
-        source = self.dataset(path)
+    def _warped(self, path: str, identity: str, grid: Grid) -> WarpedVRT:
+        source = self.dataset(path, identity)
         return WarpedVRT(
             source,
             crs=grid.crs,
@@ -118,13 +130,17 @@ def _cache() -> DatasetCache:
 
 
 @contextmanager
-def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.DatasetReader]:
+def shared_dataset(
+    path: str, identity: str, grid: Grid | None = None
+) -> Iterator[rasterio.DatasetReader]:
     """Context of the open dataset of a raster, for this thread alone.
 
     Parameters
     ----------
     path : str
         A file, a URL or a GDAL path.
+    identity : str
+        The dataset's, see `identity`.
     grid : Grid, optional
         What the raster is brought onto, nearest neighbour.
 
@@ -135,14 +151,22 @@ def shared_dataset(path: str, grid: Grid | None = None) -> Iterator[rasterio.Dat
 
     Raises
     ------
-    RasterioError
-        Where it cannot be opened, or be read within the block.
+    RasterioError, CPLE_BaseError
+        Where it cannot be opened, or be read within the block; see GDAL_ERRORS.
     SceneError
-        For a VRT whose name does not say so.
+        For what is something else than its name says, or has changed, or where PROJ's data are
+        unusable.
     """
+    check_projections()
     cache = _cache()
     with cache.lock, rasterio.Env(**RASTER_OPTIONS):
-        yield cache.dataset(path, grid)
+        yield cache.dataset(path, identity, grid)
+
+
+def reason_of(error: BaseException) -> str:
+    """What GDAL says of an error, in one line; without rasterio's advice to programmers."""
+    text, _, _ = str(error.__cause__ or error).partition("To debug: ")
+    return " ".join(text.split())
 
 
 def close_handles(path: Path | None = None) -> None:
@@ -161,30 +185,101 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_handles)
 
 
-def stamp(path: str) -> Stamp:
-    """Size and time of change of the file at `path`; empty where it is no local file.
+def identity(path: str) -> str:
+    """What changes when a raster does: a checksum of the state of all files that it is read from.
 
-    Examples
-    --------
-    >>> stamp("https://example.org/scene.tif")
-    ()
+    Of each file of GDAL's own list, of a VRT's sources, and of the masks and notes beside them that
+    is size and times of change; of an archive, its own. Empty where one of them is no local file:
+    then nobody knows. A change from now on is refused by this process, see `shared_dataset`.
+
+    Parameters
+    ----------
+    path : str
+        A file, a URL or a GDAL path.
+
+    Raises
+    ------
+    RasterioError, CPLE_BaseError
+        Where it cannot be opened.
+    SceneError
+        For what is something else than its name says.
     """
+    with rasterio.Env(**RASTER_OPTIONS), _open(path) as dataset:
+        files = _files_of(path, dataset)
+    found = digest(files)
+    _seen[path, found] = files
+    return found
+
+
+def refuse_changed(path: str, identity: str) -> None:
+    """Raise SceneError where a raster is not what this process has read from it.
+
+    Parameters
+    ----------
+    path : str
+        As for `identity`.
+    identity : str
+        What that returned, here or in the process that this one works for.
+    """
+    before = _seen.get((path, identity), {})
+    if not any(before.values()):
+        return  # of what is no local file nobody knows
     try:
-        status = Path(path).stat()
-    except OSError:
-        return ()
-    return status.st_size, status.st_mtime_ns
+        with rasterio.Env(**RASTER_OPTIONS), _open(path) as dataset:
+            now = _files_of(path, dataset)
+    except GDAL_ERRORS:
+        now = {}
+    _compare(path, before, now)
+
+
+def _files_of(path: str, dataset: rasterio.DatasetReader) -> Files:
+    return files_behind(dataset.files or [path])
+
+
+def _open_unchanged(path: str, identity: str) -> rasterio.DatasetReader:
+    dataset = _open(path)
+    now = _files_of(path, dataset)
+    try:
+        # Another host may have a copy of its own, which must then stay what it is.
+        _compare(path, _seen.setdefault((path, identity), now), now)
+    except SceneError:
+        dataset.close()
+        raise
+    return dataset
+
+
+def _refuse_other_state(path: str, identity: str) -> None:
+    """Raise SceneError where the file itself has changed: so much can be asked at every window."""
+    name = str(Path(path).absolute())
+    before = _seen[path, identity].get(name)
+    if before:
+        _compare(path, {name: before}, {name: state(Path(name))})
+
+
+def _compare(path: str, before: Mapping[str, State], now: Mapping[str, State]) -> None:
+    """Raise SceneError where one of a dataset's files is not as before."""
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            which = "it" if name == str(Path(path).absolute()) else f"its file {name}"
+            raise SceneError(
+                f"{path}: {which} has changed while it was read; leave it alone, and run the same "
+                "command again."
+            )
 
 
 def _open(path: str) -> rasterio.DatasetReader:
-    """Open with the one driver the name allows: a VRT under another name could read any file."""
-    suffix = Path(path).suffix.lower()
-    driver = {".tif": "GTiff", ".tiff": "GTiff", ".vrt": "VRT"}.get(suffix)
+    """Open with the one driver that the name says, see `geofcn.io.drivers`."""
+    driver = driver_of(path)
+    refuse_disguised(path)
+    if driver is None:
+        raise RasterioIOError(f"its name ends in none of {', '.join(DRIVERS)}")
     with warnings.catch_warnings():
         # That a raster has no place on the ground is seen from its `crs` and said where it matters.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = rasterio.open(path, driver=driver)
-    if dataset.driver == "VRT" and suffix != ".vrt":
+    try:
+        refuse_disguised_sources(dataset)
+    except Exception:
         dataset.close()
-        raise SceneError(f"{path}: this is a VRT under another name; rename it to end in .vrt.")
+        raise
     return dataset

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import shutil
+import stat
 import tempfile
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +17,11 @@ from geofcn.errors import OutputError
 
 StrPath = str | os.PathLike[str]
 WINDOWS = os.name == "nt"
+# Names of what is not finished: of a version before this one without the random part.
+PARTIAL = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.partial", re.DOTALL)
+
+# What this process has made and not finished: where it is stopped, it is to be removed.
+unfinished: set[Path] = set()
 
 
 def check_target(
@@ -20,6 +29,7 @@ def check_target(
     endings: Collection[str],
     overwrite: bool,
     *sources: StrPath,
+    others: Iterable[Path] = (),
 ) -> Path:
     """Check that a file may and can be written to `path`, and return it as a Path.
 
@@ -33,6 +43,8 @@ def check_target(
         Whether the file may exist already.
     *sources : path
         Inputs, none of which it may be, not even through a link.
+    others : iterable of path
+        Further files that are replaced or removed with it, and may exist as little.
 
     Returns
     -------
@@ -53,17 +65,53 @@ def check_target(
         raise OutputError(f"{target}: this is the input itself; give another name.")
     if target.exists() and not overwrite:
         raise OutputError(f"{target}: it exists already; give --overwrite to replace it.")
+    for other in others:
+        if os.path.lexists(other) and not overwrite:
+            raise OutputError(
+                f"{other}: it exists already and is a part of what {target.name} would be; give "
+                "--overwrite to replace it, or another name."
+            )
+    check_folder(target)
+    return target
+
+
+def check_folder(target: Path) -> None:
+    """Raise OutputError where no file can be made beside `target`."""
     if not target.parent.is_dir():
         raise OutputError(f"{target}: its folder does not exist; make {target.parent} first.")
     try:
         # Only making a file tells: permission bits say nothing of read-only or full disks.
         tempfile.TemporaryFile(dir=target.parent).close()
     except OSError as error:
-        raise OutputError(
-            f"{target}: nothing can be written in {target.parent} ({error.strerror}); choose "
-            "another folder."
-        ) from error
-    return target
+        raise folder_not_writable(target, error) from error
+
+
+def folder_not_writable(target: Path, error: OSError) -> OutputError:
+    """The error of an output in whose folder no file can be made."""
+    return OutputError(
+        f"{target}: nothing can be written in {target.parent} ({error.strerror}); choose another "
+        "folder."
+    )
+
+
+def refuse_equal_names(paths: Sequence[Path]) -> None:
+    """Raise OutputError where two outputs have the same name, however it is written.
+
+    Names that differ by case alone are the same on some disks, and so they are here.
+    """
+    for number, path in enumerate(paths):
+        if any(_place(path) == _place(other) for other in paths[:number]):
+            raise OutputError(f"{path}: two outputs have this name; give each its own.")
+
+
+def _place(path: Path) -> tuple[object, str]:
+    """The folder of a file, whichever way leads to it, and its name."""
+    try:
+        status = path.parent.stat()
+        folder: object = status.st_dev, status.st_ino
+    except OSError:
+        folder = path.parent.absolute()
+    return folder, unicodedata.normalize("NFC", path.name).casefold()
 
 
 def _is_same_file(path: Path, source: StrPath) -> bool:
@@ -86,31 +134,39 @@ def writing_failed(path: Path, reason: object) -> OutputError:
     )
 
 
-def partial_folder(path: Path) -> Path:
-    """The hidden folder beside `path` in which it is made.
+def partial_beside(path: Path) -> Path:
+    """A hidden name beside `path` under which it is made, and that nobody foresees.
 
-    Examples
-    --------
-    >>> partial_folder(Path("maps/mask.tif")).name
-    '.mask.tif.partial'
+    What is made there must be new, so that no link is followed; `discard` removes it.
     """
-    return path.absolute().with_name(f".{path.name}.partial")
+    partial = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    unfinished.add(partial)
+    return partial
 
 
-def make_partial_folder(path: Path) -> Path:
-    """Make the hidden folder beside `path`, without what a killed run left in it.
+def discard(partial: Path) -> None:
+    """Remove a file or folder that was not finished, if it is there."""
+    if partial.is_dir() and not partial.is_symlink():
+        shutil.rmtree(partial, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+    unfinished.discard(partial)
 
-    Raises
-    ------
-    OSError
-        Where it cannot be made.
-    """
-    folder = partial_folder(path)
-    # GDAL will not create a file over what is left of another one.
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir()
-    return folder
+
+def discard_unfinished() -> None:
+    """Remove all that this process has not finished: it is to end."""
+    for partial in list(unfinished):
+        discard(partial)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what a killed process left of an output, or in a folder; nobody may be writing it."""
+    folder = target if target.is_dir() else target.absolute().parent
+    for path in folder.iterdir():
+        match = PARTIAL.fullmatch(path.name)
+        if match and (target.is_dir() or match["name"] == target.name) and not path.is_symlink():
+            discard(path)
 
 
 def is_missing(path: str) -> bool:
@@ -121,12 +177,34 @@ def is_missing(path: str) -> bool:
     >>> is_missing("no/such/scene.tif"), is_missing("https://example.org/scene.tif")
     (True, False)
     """
-    return "://" not in path and not path.startswith("/vsi") and not Path(path).exists()
+    if "://" in path or path.startswith("/vsi"):
+        return False
+    return not os.path.exists(path)  # noqa: PTH110 - Path raises for a name that is too long
 
 
 def no_such_file(path: str) -> str:
     """The message that a file is missing."""
     return f"{path}: there is no such file; check the path."
+
+
+def is_special(path: StrPath) -> bool:
+    """Whether a path is that of a pipe, a device or a socket: reading may wait or go on for ever.
+
+    Examples
+    --------
+    >>> is_special(os.devnull), is_special("no/such/scene.tif")
+    (True, False)
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - Path would lose the slashes of a URL
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def no_ordinary_file(path: StrPath) -> str:
+    """The message that a file is a special one."""
+    return f"{path}: this is a pipe or a device; save what it gives, and name that file."
 
 
 def sync(path: Path) -> None:
@@ -171,14 +249,13 @@ def publish_bytes(path: Path, content: bytes) -> None:
     OSError
         Where it cannot be written; what stood at `path` is left then.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_beside(path)
     try:
-        partial.write_bytes(content)
+        with partial.open("xb") as file:
+            file.write(content)
         publish(partial, path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    finally:
+        discard(partial)
 
 
 def write_whole(path: Path, content: bytes) -> None:

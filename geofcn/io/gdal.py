@@ -2,6 +2,14 @@
 
 # Of GDAL's block cache, which would take 5 % of the machine's memory.
 CACHE_BYTES = 128 * 2**20
+# Drivers that write, send requests or run a program when they should read. GDAL takes this in when
+# it registers its drivers, which it does once in a process.
+SKIPPED_DRIVERS = (
+    "MRF", "WMS", "WMTS", "WCS", "WFS", "OAPIF", "OGCAPI", "CSW", "HTTP", "DAAS", "EEDA", "EEDAI",
+    "PLMOSAIC", "PLSCENES", "STACIT", "STACTA", "KMLSUPEROVERLAY", "NGW", "GDALG", "GMLAS", "Carto",
+    "AmigoCloud", "Elasticsearch", "MongoDBv3", "PostgreSQL", "PostGISRaster", "PGDump", "MySQL",
+    "MSSQLSpatial", "ODBC", "PGeo", "OCI", "GeoRaster", "HANA", "TileDB", "RDB", "Rasterlite",
+)  # fmt: skip
 # For rasters: settings of the environment that break reads silently are forced off. rasterio counts
 # the cache in bytes.
 RASTER_OPTIONS = {
@@ -9,6 +17,7 @@ RASTER_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "GDAL_CACHEMAX": CACHE_BYTES,
+    "GDAL_SKIP": " ".join(SKIPPED_DRIVERS),
 }
 # What asks for a time gets this one: equal polygons must make equal files.
 NO_DATE = "1970-01-01T00:00:00.000Z"

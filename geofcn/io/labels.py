@@ -6,7 +6,7 @@ Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is k
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -44,8 +44,12 @@ class Labels(WindowLabels, Protocol):
         ...
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What changes when one of their files is replaced."""
+    def identity(self) -> str:
+        """What changes when one of their files does; empty where nobody knows."""
+        ...
+
+    def refuse_changed(self) -> None:
+        """Raise SceneError where what is read window by window is not what it was any more."""
         ...
 
 
@@ -70,9 +74,14 @@ class MaskedLabels:
         return self.labels.path
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What changes when one of the files is replaced."""
-        return self.labels.identity, self.area.path, self.area.identity
+    def identity(self) -> str:
+        """What changes when one of the files does."""
+        parts = self.labels.identity, self.area.path, self.area.identity
+        return " ".join(parts) if all(parts) else ""
+
+    def refuse_changed(self) -> None:
+        """See Labels."""
+        self.labels.refuse_changed()
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8, 255 outside."""
@@ -89,20 +98,35 @@ class LabelledScene:
     labels: Labels
 
 
+def refuse_changed(sources: Iterable[LabelledScene]) -> None:
+    """Check that scenes and raster labels are what they were when they were opened.
+
+    Raises
+    ------
+    SceneError
+        For one that has changed since, see `Scene.refuse_changed`.
+    """
+    for source in sources:
+        source.scene.refuse_changed()
+        source.labels.refuse_changed()
+
+
 def open_labelled_scene(
     scene: StrPath,
     labels: StrPath | LabelSource,
     nodata: float | None = None,
     area: StrPath | None = None,
+    bands: Sequence[int] | None = None,
 ) -> LabelledScene:
     """Open a scene and the labels that belong to it; see `open_labelled_scenes`."""
-    return open_labelled_scenes([(scene, labels)], nodata, area)[0]
+    return open_labelled_scenes([(scene, labels)], nodata, area, bands)[0]
 
 
 def open_labelled_scenes(
     pairs: Sequence[tuple[StrPath, StrPath | LabelSource]],
     nodata: float | None = None,
     area: StrPath | None = None,
+    bands: Sequence[int] | None = None,
 ) -> list[LabelledScene]:
     """Open scenes, each with its labels, and with the part of an area that lies on it.
 
@@ -116,6 +140,8 @@ def open_labelled_scenes(
     area : path, optional
         A vector file of polygons, outside of which the labels of a scene that it touches count for
         nothing. A scene that it does not touch counts as a whole, with a warning in the log.
+    bands : sequence of int, optional
+        Numbers of the bands to look at, the same in all scenes.
 
     Raises
     ------
@@ -124,7 +150,7 @@ def open_labelled_scenes(
     LabelsError
         Where labels do not fit their scene, or the area touches none of the scenes.
     """
-    scenes = [open_scene(scene, nodata) for scene, _ in pairs]
+    scenes = [open_scene(scene, nodata, bands) for scene, _ in pairs]
     sources = [
         LabelledScene(scene, _open(_source_of(labels), scene))
         for scene, (_, labels) in zip(scenes, pairs, strict=True)
@@ -251,7 +277,7 @@ def _on_grid(raster: Scene, scene: Scene) -> Scene:
                 f"{raster.path}: it has no CRS and another size than {scene.name}, so its place is "
                 "unknown; give labels with a CRS, or of the scene's size."
             )
-        if raster.transform != Affine.identity() and not raster.grid.is_same(scene.grid):
+        if raster.transform != Affine.identity() and not raster.grid.is_at(scene.grid):
             raise LabelsError(
                 f"{raster.path}: it has no CRS and its own transform (or world file) puts it "
                 f"elsewhere than {scene.name}; set its CRS with `gdal_edit.py -a_srs`, or take its "
@@ -259,7 +285,7 @@ def _on_grid(raster: Scene, scene: Scene) -> Scene:
             )
         log.warning("%s: it has no CRS; taken as lying on %s's grid.", raster.path, scene.name)
         return raster
-    if raster.grid.is_same(scene.grid):
+    if raster.grid.is_at(scene.grid):
         return raster
     if raster.crs != scene.crs:
         raise LabelsError(

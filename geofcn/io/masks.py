@@ -17,7 +17,7 @@ from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import shared_dataset
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
-from geofcn.io.scene import Scene, open_scene
+from geofcn.io.scene import Scene, open_raster
 
 # How far JPEG strays from 0 and 255, and how many values it makes, at least.
 JPEG_NOISE, JPEG_VALUES = 48, 5
@@ -51,9 +51,14 @@ class Mask:
         return self.raster.path
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What changes when the file is replaced, or other values are houses."""
-        return (*self.raster.identity, *(self.houses if self.chosen else ()))
+    def identity(self) -> str:
+        """What changes when one of its files does, or other values are houses."""
+        values = " ".join(map(repr, self.houses)) if self.chosen else ""
+        return f"{self.raster.identity} {values}".strip() if self.raster.identity else ""
+
+    def refuse_changed(self) -> None:
+        """See Scene.refuse_changed."""
+        self.raster.refuse_changed()
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the raster: (rows, columns) uint8.
@@ -102,7 +107,7 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
         Where its values are no classes, or it cannot be told which of them are houses.
     """
     source = LabelSource.of(path, house_values=house_values)
-    raster = open_scene(source.path)
+    raster = open_raster(source.path)
     if source.layer is not None or source.where is not None:
         raise LabelsError(f"{raster.path}: layers and conditions belong to vector files.")
     if raster.scale != 1:
@@ -214,7 +219,7 @@ def _refuse_swapped(raster: Scene, houses: Sequence[float]) -> None:
 
 def _brightness(raster: Scene, value: float) -> float:
     """How bright a value is shown, 0 to 255; between the two where its file does not say."""
-    with shared_dataset(raster.path) as dataset:
+    with shared_dataset(raster.path, raster.identity) as dataset:
         if dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
             return 255.0 if value == 0 else 0.0
         try:

@@ -6,11 +6,12 @@ that a folder that cannot be written is found at once.
 
 from __future__ import annotations
 
-import shutil
+import os
+import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -21,16 +22,18 @@ import numpy as np
 import rasterio
 import rasterio.io
 import rasterio.shutil
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 
 from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError
 from geofcn.io import files
-from geofcn.io.datasets import close_handles
+from geofcn.io.datasets import GDAL_ERRORS, close_handles, reason_of
 from geofcn.io.files import StrPath
 from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.io.readback import WITHOUT_SIDE_FILES, first_difference
 
+FAILURES = (*GDAL_ERRORS, OSError)
 ENDINGS = (".tif", ".tiff")
 # Files in which GDAL keeps overviews, masks and statistics of a raster: those of an older one would
 # be taken for the new one's.
@@ -46,7 +49,8 @@ def check_raster_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
     OutputError
         Where it must not or cannot.
     """
-    return files.check_target(path, ENDINGS, overwrite, *sources)
+    others = [Path(f"{os.fspath(path)}{ending}") for ending in STALE_ENDINGS]
+    return files.check_target(path, ENDINGS, overwrite, *sources, others=others)
 
 
 @dataclass(frozen=True)
@@ -104,26 +108,31 @@ class RasterWriter:
     Raises
     ------
     OutputError
-        Where the folder cannot be written, the disk is full, or the file reads back otherwise than
-        it was written.
+        Where the folder cannot be written, a GeoTIFF cannot hold what it should say, the disk is
+        full, or the file reads back otherwise than it was written.
     """
 
     def __init__(self, path: Path, grid: Grid, band: Band, tags: Mapping[str, str] | None = None):
         self.path = path
-        self.folder = files.partial_folder(path)
+        self.folder = files.partial_beside(path)
+        self._grid, self._band, self._tags = grid, band, dict(tags or {})
         self._checksums: dict[Window, int] = {}
         self._files = ExitStack()
         self._thread = ThreadPoolExecutor(1)
         self._completing: Future[Path] | None = None
         self._left = Event()
         try:
-            files.make_partial_folder(path)
+            self.folder.mkdir(mode=0o700)
+            self._refuse_unkept()
             self._dataset = self._create_files(grid, band, tags)
-        except (RasterioError, OSError) as error:
+        except BaseException as error:
             self._discard()
-            raise OutputError(
-                f"{path}: it cannot be written in {path.parent} ({error}); choose another folder."
-            ) from error
+            if isinstance(error, FAILURES) and not isinstance(error, OutputError):
+                raise OutputError(
+                    f"{path}: it cannot be written in {path.parent} ({reason_of(error)}); choose "
+                    "another folder."
+                ) from error
+            raise
 
     def write(self, window: Window, array: np.ndarray) -> None:
         """Write pixels to a window.
@@ -181,8 +190,8 @@ class RasterWriter:
             self._close()
             finished = self._finish()
             self._verify(finished)
-        except (RasterioError, OSError) as failure:
-            raise files.writing_failed(self.path, failure.__cause__ or failure) from failure
+        except FAILURES as failure:
+            raise files.writing_failed(self.path, reason_of(failure)) from failure
         return finished
 
     def _publish(self, finished: Path) -> None:
@@ -236,16 +245,32 @@ class RasterWriter:
             try:
                 # With its axis of bands: rasterio copies the pixels of an array without one.
                 dataset.write(array.reshape(-1, *array.shape[-2:]), window=window.ranges)
-            except (RasterioError, OSError) as error:
-                raise files.writing_failed(self.path, error.__cause__ or error) from error
+            except FAILURES as error:
+                raise files.writing_failed(self.path, reason_of(error)) from error
 
     def _close(self) -> None:
         with rasterio.Env(**RASTER_OPTIONS):
             self._files.close()
 
+    def _refuse_unkept(self) -> None:
+        """Check on one pixel, before any work, that a GeoTIFF holds what the raster should say."""
+        name = "probe.tif"
+        pixel = Grid(1, 1, self._grid.crs, self._grid.transform)
+        with rasterio.Env(**RASTER_OPTIONS), self._create(name, pixel, self._band) as dataset:
+            _describe(dataset, self._band, self._tags)
+        with _reopened(self.folder / name) as dataset:
+            lost = first_difference(dataset, pixel, self._band, self._tags)
+        if lost:
+            raise OutputError(
+                f"{self.path}: a GeoTIFF cannot hold its {lost} as it is; give the scene one that "
+                "it can, a CRS for instance with `gdalwarp -t_srs`."
+            )
+
     def _verify(self, finished: Path) -> None:
-        """Read every window back: a full disk may pass for a success until here."""
-        with rasterio.Env(**RASTER_OPTIONS), rasterio.open(finished, driver="GTiff") as dataset:
+        """Read all of it back: a full disk may pass for a success until here."""
+        with _reopened(finished) as dataset:
+            if changed := first_difference(dataset, self._grid, self._band, self._tags):
+                raise OSError(f"its {changed} read back wrong")
             for window, checksum in self._checksums.items():
                 if self._left.is_set():
                     raise OSError("it was stopped")
@@ -253,9 +278,20 @@ class RasterWriter:
                     raise OSError(f"{window} read back wrong")
 
     def _discard(self) -> None:
-        with suppress(RasterioError, OSError):
+        with suppress(*FAILURES):
             self._close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        files.discard(self.folder)
+
+
+@contextmanager
+def _reopened(path: Path) -> Iterator[rasterio.DatasetReader]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with (
+            rasterio.Env(**RASTER_OPTIONS, **WITHOUT_SIDE_FILES),
+            rasterio.open(path, driver="GTiff") as dataset,
+        ):
+            yield dataset
 
 
 def _describe(

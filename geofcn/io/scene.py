@@ -6,24 +6,27 @@ It is small, and can be pickled and shared by threads: every process opens handl
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
+from geofcn.core.encoding import Conversion, Encoding, converted
 from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
-from geofcn.errors import SceneError
-from geofcn.io.datasets import Stamp, shared_dataset, stamp
+from geofcn.errors import SceneError, UsageError
+from geofcn.io.blank import alpha_bands, is_mask, is_nodata, masked_bands, unmasked
+from geofcn.io.datasets import GDAL_ERRORS, identity, reason_of, refuse_changed, shared_dataset
+from geofcn.io.drivers import COLLECTIONS
 from geofcn.io.files import StrPath, is_missing, no_such_file
 
 if TYPE_CHECKING:
@@ -31,6 +34,23 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42
+# GDAL's names of types that numpy calls otherwise.
+_GDAL_TYPES = {
+    "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32",
+    "int32": "Int32", "uint64": "UInt64", "int64": "Int64", "float32": "Float32",
+    "float64": "Float64",
+}  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+class FileBand(NamedTuple):
+    """What a file says of one of its bands: its colour, type, scale and offset."""
+
+    colour: str
+    dtype: str
+    scale: float = 1.0
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,17 +64,22 @@ class Scene:
     grid : Grid
         Rows, columns, CRS and transform.
     bands : tuple of int
-        1-based numbers of the colour bands (an alpha band is a mask, not a band).
-    dtype : str
-        Of the pixels, the same for all bands.
+        1-based numbers of the bands that are looked at: those that were named, else all but alpha,
+        which is a mask.
+    file_bands : tuple of FileBand
+        All bands of the file; red, green, blue and alpha of one with a palette.
     block_shape : (int, int)
         Rows and columns of the blocks in which the file is stored.
     driver : str
         GDAL's driver.
     compression : str or None
         Of the file.
-    colours : tuple of str
-        What each of `bands` shows: "red", "gray", "undefined", ...
+    named : bool
+        Whether the bands were named by the user.
+    false_masks : tuple of int
+        Numbers of the bands that are called alpha and hold something else.
+    palette : tuple of (int, int, int, int)
+        Red, green, blue and alpha of each value; empty where values are no indices.
     nodata : float or None
         The value that is blank when every band has it, besides what the file declares.
     declared : float or None
@@ -64,26 +89,55 @@ class Scene:
     resampled : bool
         The file lies on another grid, and is brought onto this one as it is read (nearest
         neighbour).
-    identity : tuple of int
-        Changes when the file is replaced; empty for what is no local file.
-    scale : float
-        What a value stands for is that many times the value.
+    identity : str
+        Changes when one of its files does, see `geofcn.io.datasets.identity`; empty where nobody
+        knows, as of a URL.
+    conversion : tuple of (float, float)
+        By what the values are brought into another encoding as they are read, see `seen_as`.
     """
 
     path: str
     grid: Grid
     bands: tuple[int, ...]
-    dtype: str
+    file_bands: tuple[FileBand, ...]
     block_shape: tuple[int, int]
     driver: str
     compression: str | None
-    colours: tuple[str, ...]
+    named: bool = False
+    false_masks: tuple[int, ...] = ()
+    palette: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     nodata: float | None = None
     declared: float | None = None
     masked: bool = False
     resampled: bool = False
-    identity: Stamp = field(default=(), repr=False)
-    scale: float = 1.0
+    identity: str = field(default="", repr=False)
+    conversion: Conversion = ()
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """What each of `bands` shows: "red", "gray", "undefined", ..."""
+        return tuple(self.file_bands[band - 1].colour for band in self.bands)
+
+    @property
+    def dtype(self) -> str:
+        """Of the pixels as they are read, the same for all bands."""
+        return "float32" if self.conversion else self.encoding.dtype
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the file's values of `bands` stand for."""
+        _, dtypes, scales, offsets = zip(*(self.file_bands[n - 1] for n in self.bands), strict=True)
+        return Encoding(dtypes[0], scales, offsets)
+
+    @property
+    def scale(self) -> float:
+        """What a value of the first band stands for is that many times the value."""
+        return self.file_bands[self.bands[0] - 1].scale
+
+    @property
+    def reading(self) -> str:
+        """For fingerprints: what decides the pixels read, besides the file and `nodata`."""
+        return repr((self.bands, self.false_masks, self.conversion))
 
     @property
     def height(self) -> int:
@@ -136,18 +190,24 @@ class Scene:
             Where the file cannot be read there.
         """
         with self._reading(window) as dataset:
-            valid = _declared(dataset, window) if self.masked else np.ones(window.shape, bool)
-            if not valid.any():
-                return np.zeros((len(self.bands), *window.shape), self.dtype), valid
-            image = dataset.read(self.bands, window=window.ranges)
-        if image.dtype.kind == "f":
-            valid &= np.isfinite(image).all(axis=0)
+            valid = np.ones(window.shape, bool)
+            if self.masked:
+                valid = unmasked(dataset, self._stored, self._alphas(dataset), window)
+            if valid.any():
+                stored = dataset.read(self._stored, window=window.ranges)
+                valid &= self._is_known(stored, dataset)
+        if not valid.any():
+            return np.zeros((len(self.bands), *window.shape), self.dtype), valid
+        image, opaque = self._expanded(stored)
+        valid &= opaque
         if self.nodata is not None:
             valid &= (image != self.nodata).any(axis=0)
-        return image, valid
+        return (converted(image, self.conversion) if self.conversion else image), valid
 
     def read_reduced(self, shape: tuple[int, int]) -> np.ndarray:
         """The whole scene at (rows, columns) `shape`, nearest neighbour: (bands, rows, columns).
+
+        In the encoding of the file.
 
         Raises
         ------
@@ -155,7 +215,18 @@ class Scene:
             Where the file cannot be read.
         """
         with self._reading(self.window) as dataset:
-            return dataset.read(self.bands, out_shape=(len(self.bands), *shape))
+            stored = dataset.read(self._stored, out_shape=(len(self._stored), *shape))
+        return self._expanded(stored)[0]
+
+    def refuse_changed(self) -> None:
+        """Check that the file, and all that is read with it, is what it was when it was opened.
+
+        Raises
+        ------
+        SceneError
+            Where it has changed since: what was made of it may be half old, half new.
+        """
+        refuse_changed(self.path, self.identity)
 
     def to_dask(self, size: int) -> da.Array:
         """The scene as a dask array in `size` x `size` chunks, blank pixels as 0.
@@ -178,28 +249,84 @@ class Scene:
             scene=self,
         )
 
+    def with_bands(self, bands: Sequence[int]) -> Scene:
+        """The scene with other bands of its file, by their 1-based numbers."""
+        return replace(self, bands=tuple(bands))
+
+    def seen_as(self, encoding: Encoding, whose: str) -> Scene:
+        """The scene with values that stand for the same, in the encoding of another one.
+
+        Parameters
+        ----------
+        encoding : Encoding
+            The other one's, with as many bands.
+        whose : str
+            Who has it, for messages.
+
+        Raises
+        ------
+        SceneError
+            Where the pixels have another type, and no scale says what they stand for.
+        """
+        try:
+            conversion = self.encoding.conversion_to(encoding)
+        except ValueError as error:
+            raise SceneError(
+                f"{self.path}: its pixels are {self.dtype}, those of {whose} {encoding.dtype}, and "
+                "neither declares by a scale what they stand for; convert it with "
+                f"`gdal_translate {_translation(self.dtype, encoding.dtype)}`."
+            ) from error
+        if conversion:
+            log.info("%s: its values are brought to the scale of %s.", self.path, whose)
+        return replace(self, conversion=conversion)
+
+    @property
+    def _stored(self) -> list[int]:
+        """Numbers of the file's bands from which `bands` are made."""
+        return [1] if self.palette else list(self.bands)
+
+    def _alphas(self, dataset: rasterio.DatasetReader) -> list[int]:
+        """Numbers of the bands that are masks; a raster on another grid may have one more."""
+        no_masks = {*self._stored, *self.false_masks}
+        return [band for band in alpha_bands(dataset) if band not in no_masks]
+
+    def _is_known(self, stored: np.ndarray, dataset: rasterio.DatasetReader) -> np.ndarray:
+        """Where the file's values are finite and, as far as it counts, not nodata."""
+        known = np.ones(stored.shape[1:], bool)
+        if stored.dtype.kind == "f":
+            known &= np.isfinite(stored).all(axis=0)
+        if self.masked:
+            known &= ~is_nodata(stored, [dataset.nodatavals[band - 1] for band in self._stored])
+        return known
+
+    def _expanded(self, stored: np.ndarray) -> tuple[np.ndarray, np.ndarray | bool]:
+        """The image of `bands`, and where a palette does not make it transparent."""
+        if not self.palette:
+            return stored, True
+        image = np.array(self.palette, np.uint8)[stored[0]].transpose(2, 0, 1)
+        return np.ascontiguousarray(image[[band - 1 for band in self.bands]]), image[3] != 0
+
     @contextmanager
     def _reading(self, window: Window) -> Iterator[rasterio.DatasetReader]:
         """The dataset, on this scene's grid; what goes wrong with it is told of `window`."""
         try:
-            with shared_dataset(self.path, self.grid if self.resampled else None) as dataset:
+            grid = self.grid if self.resampled else None
+            with shared_dataset(self.path, self.identity, grid) as dataset:
                 yield dataset
-        except RasterioError as error:
-            reason = error.__cause__ or error
+        except GDAL_ERRORS as error:
+            reason = reason_of(error)
             raise SceneError(
-                f"{self.path}: cannot read {window}: {reason}; the file is damaged or cut "
-                "short, so copy or make it again."
+                f"{self.path}: cannot read {window}: {reason}; {self._way_out(reason)}"
             ) from error
 
-
-def _declared(dataset: rasterio.DatasetReader, window: Window) -> np.ndarray:
-    """Where the raster itself says that pixels are not blank: nodata, masks, alpha."""
-    valid = dataset.dataset_mask(window=window.ranges) != 0
-    # GDAL takes alpha for a mask only where it is the last of two or four bands.
-    for band, colour in enumerate(dataset.colorinterp, 1):
-        if colour == ColorInterp.alpha:
-            valid &= dataset.read(band, window=window.ranges) != 0
-    return valid
+    def _way_out(self, reason: str) -> str:
+        """What to do about an error of reading, by the file that GDAL names for it."""
+        if self.driver in COLLECTIONS:
+            return "the file named there is missing or damaged, so copy or make it again."
+        mask = f"{self.name}.msk"
+        if mask in reason:
+            return f"{mask} is damaged or the mask of another raster, so remove or make it again."
+        return "the file is damaged or cut short, so copy or make it again."
 
 
 def _read_chunk(scene: Scene, block_info: Mapping[None, Any]) -> np.ndarray:
@@ -218,8 +345,13 @@ def aligned(source: Scene, target: Scene) -> Scene:
     return replace(source, grid=target.grid, masked=True, resampled=True)
 
 
-def open_scene(path: StrPath, nodata: float | None = None) -> Scene:
-    """Open a raster: it is checked, but no pixel is read.
+def open_scene(
+    path: StrPath, nodata: float | None = None, bands: Sequence[int] | None = None
+) -> Scene:
+    """Open a raster of colours: it is checked, and of its pixels only alpha is looked at.
+
+    A palette's indices are read as the colours that they stand for. An alpha band that holds no
+    mask is not taken for one, with a warning in the log.
 
     Parameters
     ----------
@@ -227,39 +359,140 @@ def open_scene(path: StrPath, nodata: float | None = None) -> Scene:
         A file, a URL or a /vsi path.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
+    bands : sequence of int, optional
+        1-based numbers of the bands to look at, in their order; default: all but alpha.
+
+    Raises
+    ------
+    SceneError
+        Where the path is no raster that geofcn can use.
+    UsageError
+        For bands that it does not have.
+    """
+
+    def scene_of(dataset: rasterio.DatasetReader) -> Scene:
+        palette = _palette(dataset)
+        about = _file_bands(dataset, bool(palette))
+        chosen = _check_bands(path, bands, len(about)) if bands else _colours(about)
+        false_masks = tuple(
+            alpha
+            for alpha in alpha_bands(dataset)
+            if alpha not in chosen and not is_mask(dataset, alpha)
+        )
+        return replace(
+            _scene_of(os.fspath(path), dataset, chosen, about, palette, false_masks),
+            nodata=nodata,
+            named=bool(bands),
+        )
+
+    scene = _opened(path, scene_of)
+    if scene.false_masks and not scene.named:
+        _tell_false_masks(scene)
+    return scene
+
+
+def open_raster(path: StrPath) -> Scene:
+    """Open a raster of classes or other figures: the values of a palette stay as they are.
 
     Raises
     ------
     SceneError
         Where the path is no raster that geofcn can use.
     """
+
+    def scene_of(dataset: rasterio.DatasetReader) -> Scene:
+        about = _file_bands(dataset, is_expanded=False)
+        return _scene_of(os.fspath(path), dataset, _colours(about), about)
+
+    return _opened(path, scene_of)
+
+
+def _opened(path: StrPath, scene_of: Callable[[rasterio.DatasetReader], Scene]) -> Scene:
     name = os.fspath(path)
     try:
-        with shared_dataset(name) as dataset:
-            return _scene_of(name, dataset, nodata)
-    except RasterioError as error:
+        found = identity(name)
+        with shared_dataset(name, found) as dataset:
+            return replace(scene_of(dataset), identity=found)
+    except (*GDAL_ERRORS, ValueError) as error:  # the latter for what can be no name of a file
         raise SceneError(_why_not_open(name, error)) from error
 
 
-def _scene_of(path: str, dataset: rasterio.DatasetReader, nodata: float | None) -> Scene:
-    _refuse_odd(path, dataset)
-    colours = dataset.colorinterp
-    bands = tuple(i for i, colour in enumerate(colours, 1) if colour != ColorInterp.alpha)
-    mask_flags = {flag for band in dataset.mask_flag_enums for flag in band}
-    return Scene(
+def _scene_of(
+    path: str,
+    dataset: rasterio.DatasetReader,
+    bands: tuple[int, ...],
+    file_bands: tuple[FileBand, ...],
+    palette: tuple[tuple[int, ...], ...] = (),
+    false_masks: tuple[int, ...] = (),
+) -> Scene:
+    _refuse_odd(path, dataset, bands, file_bands)
+    scene = Scene(
         path=path,
         grid=Grid(dataset.height, dataset.width, dataset.crs, dataset.transform),
         bands=bands,
-        dtype=dataset.dtypes[bands[0] - 1],
+        file_bands=file_bands,
         block_shape=dataset.block_shapes[0],
         driver=dataset.driver,
         compression=dataset.compression.value if dataset.compression else None,
-        colours=tuple(colours[band - 1].name for band in bands),
-        nodata=nodata,
+        false_masks=false_masks,
+        palette=palette,
         declared=dataset.nodata,
-        masked=len(bands) < len(colours) or mask_flags != {MaskFlags.all_valid},
-        identity=stamp(path),
-        scale=dataset.scales[0],
+    )
+    return replace(scene, masked=_can_be_blank(scene, dataset))
+
+
+def _can_be_blank(scene: Scene, dataset: rasterio.DatasetReader) -> bool:
+    return (
+        any(dataset.nodatavals[band - 1] is not None for band in scene._stored)
+        or bool(scene._alphas(dataset) or masked_bands(dataset, scene._stored))
+        or any(alpha == 0 for *_, alpha in scene.palette)
+    )
+
+
+def _colours(file_bands: Sequence[FileBand]) -> tuple[int, ...]:
+    return tuple(n for n, band in enumerate(file_bands, 1) if band.colour != ColorInterp.alpha.name)
+
+
+def _file_bands(dataset: rasterio.DatasetReader, is_expanded: bool) -> tuple[FileBand, ...]:
+    if is_expanded:
+        return tuple(FileBand(colour, "uint8") for colour in ("red", "green", "blue", "alpha"))
+    names = (colour.name for colour in dataset.colorinterp)
+    return tuple(
+        map(
+            FileBand, names, dataset.dtypes, map(float, dataset.scales), map(float, dataset.offsets)
+        )
+    )
+
+
+def _palette(dataset: rasterio.DatasetReader) -> tuple[tuple[int, ...], ...]:
+    """Red, green, blue and alpha of every value that a paletted first band can have."""
+    if ColorInterp.palette not in dataset.colorinterp[:1]:
+        return ()
+    colours = dataset.colormap(1)
+    values = np.iinfo(dataset.dtypes[0]).max + 1
+    return tuple(colours.get(value, (0, 0, 0, 0)) for value in range(values))
+
+
+def _check_bands(path: StrPath, bands: Sequence[int], count: int) -> tuple[int, ...]:
+    chosen = tuple(bands)
+    if len(set(chosen)) < len(chosen) or not all(1 <= band <= count for band in chosen):
+        raise UsageError(
+            f"{path}: bands {','.join(map(str, chosen))}: give different numbers from 1 to {count}."
+        )
+    return chosen
+
+
+def _tell_false_masks(scene: Scene) -> None:
+    """Say that a band which is called alpha is something else, and how it can be put to use."""
+    alpha, bands = scene.false_masks[0], ",".join(map(str, scene.bands))
+    log.warning(
+        "%s: its band %d is called alpha but holds many values, as near infrared does, so it is "
+        "not taken for a mask; give --bands %s,%d to look at it as well, --bands %s not to.",
+        scene.path,
+        alpha,
+        bands,
+        alpha,
+        bands,
     )
 
 
@@ -306,17 +539,22 @@ def absolute(path: StrPath) -> str:
 
 
 def _why_not_open(path: str, error: Exception) -> str:
+    if is_missing(path):
+        return no_such_file(path)
     local = Path(path)
     if local.is_dir():
         return f"{path}: this is a folder; name the raster file in it."
     if local.suffix.lower() == ".zip" and local.exists():
         return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
-    if is_missing(path):
-        return no_such_file(path)
-    return f"{path}: this cannot be opened as a raster ({error}); give a GeoTIFF."
+    return f"{path}: this cannot be opened as a raster ({reason_of(error)}); give a GeoTIFF."
 
 
-def _refuse_odd(path: str, dataset: rasterio.DatasetReader) -> None:
+def _refuse_odd(
+    path: str,
+    dataset: rasterio.DatasetReader,
+    bands: Sequence[int],
+    file_bands: Sequence[FileBand],
+) -> None:
     """Raise SceneError for what would be read wrong, or would not fit in any memory."""
     if dataset.count == 0:
         raise SceneError(
@@ -340,13 +578,27 @@ def _refuse_odd(path: str, dataset: rasterio.DatasetReader) -> None:
             f"{path}: {dataset.width} x {dataset.height} pixels are more than geofcn takes; cut "
             "it with `gdal_translate -srcwin`."
         )
-    if len(set(dataset.dtypes)) > 1 or np.dtype(dataset.dtypes[0]).kind == "c":
+    if not bands:
+        raise SceneError(f"{path}: its only band is alpha, a mask; give a raster with colours.")
+    _, dtypes, scales, offsets = zip(*(file_bands[band - 1] for band in bands), strict=True)
+    if len(set(dtypes)) > 1 or np.dtype(dtypes[0]).kind == "c":
         raise SceneError(
-            f"{path}: its bands have the types {', '.join(dataset.dtypes)}; geofcn needs one real "
+            f"{path}: its bands have the types {', '.join(dtypes)}; geofcn needs one real "
             "type for all (see `gdal_translate -ot`)."
         )
-    if all(colour == ColorInterp.alpha for colour in dataset.colorinterp):
-        raise SceneError(f"{path}: its only band is alpha, a mask; give a raster with colours.")
+    if not (all(scales) and np.isfinite([*scales, *offsets]).all()):
+        raise SceneError(
+            f"{path}: it declares a scale of 0, or that is no number; set it by "
+            "`gdal_edit.py -scale 1 -offset 0`."
+        )
+
+
+def _translation(dtype: str, wanted: str) -> str:
+    """Options of gdal_translate that make values of another type, spread over its range."""
+    option = f"-ot {_GDAL_TYPES.get(wanted, wanted)}"
+    if "f" in (np.dtype(dtype).kind, np.dtype(wanted).kind):
+        return option
+    return f"{option} -scale 0 {np.iinfo(dtype).max} 0 {np.iinfo(wanted).max}"
 
 
 def undeclared_collar(scene: Scene) -> float | None:
@@ -357,6 +609,7 @@ def undeclared_collar(scene: Scene) -> float | None:
     """
     if scene.declares_blank:
         return None
+    scene = replace(scene, conversion=())  # `nodata` is compared with the file's values
     highest = np.iinfo(scene.dtype).max if np.dtype(scene.dtype).kind in "iu" else 1
     counts, total = {0: 0, highest: 0}, 0
     for window in sample_windows(scene.height, scene.width, 128, 64):

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import pyproj
 import shapely
 from rasterio.features import rasterize
 from rasterio.transform import Affine
@@ -15,7 +16,8 @@ from rasterio.transform import Affine
 from geofcn.core.grid import Grid
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window
-from geofcn.io.datasets import Stamp, stamp
+from geofcn.errors import LabelsError
+from geofcn.io.identity import digest, files_behind
 from geofcn.io.label_source import LabelSource
 from geofcn.io.polygon_index import PolygonIndex
 from geofcn.io.polygon_store import NumberedPolygons
@@ -44,18 +46,18 @@ class VectorLabels:
         The file the labels come from, and what counts of it.
     grid : Grid
         Of the scene.
-    stamp : tuple of int
-        Changes when the file is replaced.
+    state : str
+        Changes when one of its files does; empty where nobody knows.
     """
 
     source: LabelSource
     grid: Grid
-    stamp: Stamp
+    state: str
 
     @classmethod
     def of(cls, source: LabelSource, scene: Scene) -> VectorLabels:
         """Labels for a scene; nothing is read yet."""
-        return cls(source, scene.grid, stamp(source.path))
+        return cls(source, scene.grid, _state(source.path))
 
     @property
     def path(self) -> str:
@@ -63,15 +65,18 @@ class VectorLabels:
         return self.source.path
 
     @property
-    def identity(self) -> tuple[object, ...]:
-        """What changes when the file is replaced, or other features of it count."""
-        chosen = (self.source.layer, self.source.where)
-        return self.stamp if chosen == (None, None) else (*self.stamp, *chosen)
+    def identity(self) -> str:
+        """What changes when one of the files does, or other features count; empty: nobody knows."""
+        chosen = "".join(f" {part!r}" for part in (self.source.layer, self.source.where) if part)
+        return self.state and self.state + chosen
+
+    def refuse_changed(self) -> None:
+        """Nothing: all polygons are of the state that they were read in."""
 
     @property
-    def layer(self) -> str | None:
-        """The layer they are in; None where the format has none."""
-        return self._read.layer
+    def crs(self) -> pyproj.CRS | None:
+        """CRS of the file; None where none is stated."""
+        return self._read.layer.crs
 
     @property
     def count(self) -> int:
@@ -84,10 +89,9 @@ class VectorLabels:
         return len(self._read.index)
 
     @property
-    def remarks(self) -> list[str]:
-        """What of the file is left out or mended."""
-        tally = self._read.tally
-        return [str(tally)] if tally.is_notable else []
+    def left_out(self) -> int:
+        """Features of the file that are no polygons."""
+        return self._read.tally.left_out.total()
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8."""
@@ -117,7 +121,9 @@ class VectorLabels:
             numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)
             index.add(numbered.select(touching))
         index.finish()
-        return _Read(index, count, layer.layer, tally)
+        if self.state and _state(self.path) != self.state:
+            raise LabelsError(f"{self.path}: it has changed while it was read; leave it alone.")
+        return _Read(index, count, layer, tally)
 
     def __getstate__(self) -> dict[str, Any]:
         """Other processes read the file themselves."""
@@ -130,8 +136,12 @@ class _Read:
 
     index: PolygonIndex
     count: int
-    layer: str | None
+    layer: VectorLayer
     tally: Tally
+
+
+def _state(path: str) -> str:
+    return digest(files_behind([path]))
 
 
 def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[PolygonBatch]:

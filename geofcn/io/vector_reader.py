@@ -19,7 +19,7 @@ from rasterio.crs import CRS
 from geofcn.core.cleaning import COLLECTION, EMPTY, MENDED, polygons_of
 from geofcn.core.longitudes import unwrapped
 from geofcn.errors import LabelsError
-from geofcn.io.files import is_missing, no_such_file
+from geofcn.io.files import is_missing, is_special, no_ordinary_file, no_such_file
 from geofcn.io.label_source import LabelSource
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img", ".jpg", ".jpeg")
@@ -341,6 +341,8 @@ def open_vectors(source: LabelSource) -> VectorLayer:
     path = source.path
     if is_missing(path):
         raise LabelsError(no_such_file(path))
+    if is_special(path):
+        raise LabelsError(no_ordinary_file(path))
     if {"!", ";"} & set(path) and Path(path).exists():
         # pyogrio would take them for parts of a URL.
         raise LabelsError(f"{path}: its path must not hold '!' or ';'; rename or move it.")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
+import os
 import sqlite3
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -58,9 +58,11 @@ GEOMETRY = "geometry"
 GROUP_ROWS = 16_384
 SHAPEFILE_NAME_LENGTH = 10
 GEOJSON_DECIMALS = 9
-# Files that describe a target of these kinds, and would describe its successor wrongly.
-STALE_SUFFIXES = {".shp": (".qix", ".sbn", ".sbx", ".qpj", ".cpg", ".prj", ".shp.xml")}
-STALE_ENDINGS = {".gpkg": ("-journal", "-wal", "-shm")}
+# Files that belong to a target of these kinds: those of an older one would be taken for its own.
+PARTS = {
+    ".shp": (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".shp.xml"),
+}
+ENDINGS = {".gpkg": ("-journal", "-wal", "-shm")}
 REASON_LENGTH = 160
 
 log = logging.getLogger(__name__)
@@ -91,7 +93,8 @@ def check_vector_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
         Where it must not or cannot, or has a character in its path that pyogrio would not take
         for one of a name.
     """
-    target = files.check_target(path, DRIVERS, overwrite, *sources)
+    others = _others(Path(path))
+    target = files.check_target(path, DRIVERS, overwrite, *sources, others=others)
     if {"!", ";"} & set(str(target.absolute())):
         # pyogrio would take them for parts of a URL, and write elsewhere.
         raise OutputError(f"{target}: its path must not hold '!' or ';'; choose another name.")
@@ -384,44 +387,54 @@ def _count_geometry(batches: Iterable[pa.RecordBatch]) -> int:
 
 @contextmanager
 def _partial_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside the target, emptied of a killed run's remains, gone afterwards."""
+    """A hidden folder beside the target, gone afterwards."""
+    folder = files.partial_beside(target)
     try:
-        folder = files.make_partial_folder(target)
+        folder.mkdir(mode=0o700)
     except OSError as error:
         raise _failed(target, error) from error
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        files.discard(folder)
 
 
 def _publish(folder: Path, target: Path) -> None:
-    """Move the finished files to their final names, the target itself last."""
+    """Move the finished files to their final names, the target itself last: all or none."""
     parts = sorted(folder.iterdir(), key=lambda part: part.suffix == target.suffix.lower())
     for part in parts:
         files.sync(part)
-    _remove_stale(target)
-    for part in parts:
-        final = target if part is parts[-1] else target.with_suffix(part.suffix)
-        if part.suffix == ".qml" and final.exists():
-            continue
-        part.replace(final)
+    for stale in _others(target):
+        stale.unlink(missing_ok=True)
+    if target.suffix.lower() == ".shp":
+        # An old one must not stand beside a new .dbf.
+        target.unlink(missing_ok=True)
+    moved: list[Path] = []
+    try:
+        for part in parts:
+            final = target if part is parts[-1] else target.with_suffix(part.suffix)
+            if part.suffix == ".qml" and os.path.lexists(final):
+                continue
+            part.replace(final)
+            moved.append(final)
+    except BaseException:
+        for final in moved:
+            final.unlink(missing_ok=True)
+        raise
     files.sync(target.parent)
 
 
-def _remove_stale(target: Path) -> None:
-    """Remove what belongs to a file that is being replaced and would spoil the new one.
+def _others(target: Path) -> list[Path]:
+    """Files besides a target that are parts of it, or would be taken for parts of it.
 
     SQLite would roll an old journal back into the new GeoPackage; an old spatial index would hide
-    a new Shapefile's polygons; and an old .shp must not stand beside a new .dbf.
+    a new Shapefile's polygons.
     """
     kind = target.suffix.lower()
-    stale = [target.with_suffix(suffix) for suffix in STALE_SUFFIXES.get(kind, ())]
-    stale += [target.with_name(target.name + ending) for ending in STALE_ENDINGS.get(kind, ())]
-    if kind == ".shp":
-        stale.append(target)
-    for path in stale:
-        path.unlink(missing_ok=True)
+    return [
+        *(target.with_suffix(suffix) for suffix in PARTS.get(kind, ())),
+        *(target.with_name(target.name + ending) for ending in ENDINGS.get(kind, ())),
+    ]
 
 
 def _failed(target: Path, error: Exception) -> OutputError:

@@ -15,14 +15,16 @@ from torch import nn
 
 from geofcn import __version__
 from geofcn.core.calibration import Calibration, ScoreCalibration
+from geofcn.core.encoding import Encoding
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation, pad_to
 from geofcn.core.resampling import FARTHEST, Ratio, area_sum, is_far
 from geofcn.core.windows import round_up
-from geofcn.errors import ModelError
+from geofcn.errors import ModelError, SceneError
 from geofcn.io.scene import Scene
 from geofcn.models.nets import answer_from_means, make_sketch
 from geofcn.models.receptive_field import Geometry, probe
+from geofcn.text import printable
 
 # Colour interpretations that say nothing of what a band holds.
 UNNAMED = frozenset(("undefined", "gray"))
@@ -58,6 +60,11 @@ class ModelMetadata:
         Colour interpretations of the training scene's bands, in order.
     dtype : str
         Of the training scene's pixels.
+    bands : tuple of int
+        1-based numbers of the training scene's bands, where the user named them; else empty.
+    scales, offsets : tuple of float
+        Of the training scene's bands, see `geofcn.core.encoding.Encoding`; empty where they are not
+        known, as of an older model.
     threshold : float
         A pixel is a house where its probability reaches it, from 0 to 1.
     calibration : Calibration or None
@@ -85,6 +92,9 @@ class ModelMetadata:
     upsample: str
     colours: tuple[str, ...]
     dtype: str
+    bands: tuple[int, ...] = ()
+    scales: tuple[float, ...] = ()
+    offsets: tuple[float, ...] = ()
     threshold: float = 0.5
     calibration: Calibration | None = None
     score_calibration: ScoreCalibration | None = None
@@ -95,6 +105,11 @@ class ModelMetadata:
     crs: str | None = None
     resolution: float | None = None
     version: str = __version__
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """What the values stand for that the net was trained on; None where it is not known."""
+        return Encoding(self.dtype, self.scales, self.offsets) if self.scales else None
 
     @property
     def all_scenes(self) -> tuple[str, ...]:
@@ -127,12 +142,13 @@ class Model:
 
     def __repr__(self) -> str:
         about = self.metadata
-        scenes = ", ".join(about.all_scenes[:3]) or "unnamed scenes"
+        colours = printable(" ".join(about.colours), 200)
+        scenes = printable(", ".join(about.all_scenes[:3]), 200) or "unnamed scenes"
         more = f" and {len(about.all_scenes) - 3} more" if len(about.all_scenes) > 3 else ""
         resolution = f" at {about.resolution:.3g} m per pixel" if about.resolution else ""
         return (
             f"<Model: {about.net} at scale {about.scale}, threshold {about.threshold:g}, "
-            f"{' '.join(about.colours)} {about.dtype}, trained on {scenes}{more}{resolution}>"
+            f"{colours} {about.dtype}, trained on {scenes}{more}{resolution}>"
         )
 
     @property
@@ -241,35 +257,61 @@ class Model:
             return answer(to_batch(prepared, self.net))[0].cpu()
 
     def select_bands(self, scene: Scene) -> Scene:
-        """A scene with the bands that this model was trained on, in its order.
+        """A scene with the bands that this model was trained on, in its order and its encoding.
 
-        Bands are matched by colour interpretation where that is unambiguous, else by position, as
-        long as no band is then taken for one of another colour. What the scene's resolution means
-        for the model is logged.
+        Bands that the user named are taken as they are. Others are matched by colour interpretation
+        where that is unambiguous, else by the numbers that were named in training, else by
+        position; by these as long as no band is then taken for one of another colour. What the
+        scene's resolution means for the model is logged.
 
         Raises
         ------
         ModelError
             When bands are missing or the pixels have another type.
         """
-        colours = self.metadata.colours
-        if len(set(colours)) == len(colours) and all(scene.colours.count(c) == 1 for c in colours):
-            bands = tuple(scene.bands[scene.colours.index(colour)] for colour in colours)
-        elif len(scene.bands) == len(colours) and all(map(_may_be, scene.colours, colours)):
-            bands = scene.bands
-        else:
+        fitting = scene
+        if not scene.named:
+            fitting = scene.with_bands(self._bands_in(scene))
+            _refuse_masks(fitting)
+        wanted = self.metadata.colours
+        if len(fitting.bands) != len(wanted):
             raise ModelError(
-                f"{scene.path}: it has {len(scene.bands)} band(s) ({', '.join(scene.colours)}), "
-                f"the model was trained on {len(colours)} ({', '.join(colours)}); give a scene "
-                "with the same bands."
-            )
-        if scene.dtype != self.metadata.dtype:
-            raise ModelError(
-                f"{scene.path}: its pixels are {scene.dtype}, the model was trained on "
-                f"{self.metadata.dtype}; convert the scene or train on one like it."
+                f"{scene.path}: {len(fitting.bands)} band(s) are named, the model was trained on "
+                f"{len(wanted)} ({', '.join(wanted)}); name as many."
             )
         self._log_resolution(scene)
-        return replace(scene, bands=bands, colours=colours)
+        return self._as_in_training(fitting)
+
+    def _bands_in(self, scene: Scene) -> tuple[int, ...]:
+        """Numbers of the bands of a scene that are those of the training."""
+        colours, numbers = self.metadata.colours, self.metadata.bands
+        all_colours = [band.colour for band in scene.file_bands]
+        if len(set(colours)) == len(colours) and all(all_colours.count(c) == 1 for c in colours):
+            return tuple(all_colours.index(colour) + 1 for colour in colours)
+        for bands in (numbers, scene.bands):
+            found = [all_colours[band - 1] for band in bands if band <= len(all_colours)]
+            if len(found) == len(colours) and all(map(_may_be, found, colours)):
+                return bands
+        by_number = f" as bands {','.join(map(str, numbers))}" if numbers else ""
+        raise ModelError(
+            f"{scene.path}: it has {len(scene.bands)} band(s) ({', '.join(scene.colours)}), "
+            f"the model was trained on {len(colours)} ({', '.join(colours)}){by_number}; give a "
+            "scene with the same bands, or name them by --bands."
+        )
+
+    def _as_in_training(self, scene: Scene) -> Scene:
+        """A scene whose values stand for what those of the training stood for."""
+        about = self.metadata
+        encoding = about.encoding
+        if encoding is None:
+            if scene.dtype == about.dtype:
+                return scene
+            plain = (1.0,) * len(scene.bands), (0.0,) * len(scene.bands)
+            encoding = Encoding(about.dtype, *plain)
+        try:
+            return scene.seen_as(encoding, "the model's training")
+        except SceneError as error:
+            raise ModelError(str(error)) from error
 
     def _log_resolution(self, scene: Scene) -> None:
         """Say how a scene is resampled, or that it should be and is not."""
@@ -293,6 +335,16 @@ class Model:
                 scene.path,
                 resolution,
                 trained,
+            )
+
+
+def _refuse_masks(scene: Scene) -> None:
+    """Raise ModelError where a band that a model takes for colours is a mask in a scene."""
+    for band, colour in zip(scene.bands, scene.colours, strict=True):
+        if colour == "alpha" and band not in scene.false_masks:
+            raise ModelError(
+                f"{scene.path}: its band {band} is a mask; in the model's training a band called "
+                "alpha held something else: name the bands that are like those by --bands."
             )
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ DTYPES = frozenset(
     + [f"float{bits}" for bits in (16, 32, 64)]
 )
 NET_PREFIX = "net."
+# Weights, and values of scenes, are smaller in size.
+LARGEST_WEIGHT = 1e12
+# Bands that a model may take: a hyperspectral scene has some hundreds.
+MAX_BANDS = 1024
 # Fields that a file has only where they were fitted.
 CALIBRATIONS: Mapping[str, type[Calibration] | type[ScoreCalibration]] = {
     "calibration": Calibration,
@@ -80,8 +85,8 @@ def load_model(path: StrPath) -> Model:
     metadata = _metadata(Path(path), header)
     if _digest(tensors) != header.get("sha256"):
         raise _damaged(path, "its tensors are not those that were saved")
-    if not all(_is_finite(tensor) for tensor in tensors.values()):
-        raise _damaged(path, "some of its weights are not finite")
+    if not all(_is_moderate(tensor) for tensor in tensors.values()):
+        raise _damaged(path, "some of its weights are not finite, or far too large")
     try:
         normalisation = _normalisation(tensors, len(metadata.colours))
         net = _trained(metadata, tensors)
@@ -99,6 +104,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         metadata, tensors = read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise _damaged(path, f"it is no safetensors file ({error})") from error
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
     if "geofcn" not in metadata:
         raise ModelError(f"{path}: geofcn did not write this model; give one from `geofcn train`.")
     try:
@@ -112,9 +119,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     if header.get("format") != FORMAT:
+        found, version = (reprlib.repr(header.get(name)) for name in ("format", "version"))
         raise ModelError(
-            f"{path}: it has format {header.get('format')}, this geofcn reads {FORMAT}; use the "
-            f"version that wrote it ({header.get('version')})."
+            f"{path}: it has format {found}, this geofcn reads {FORMAT}; use the version that "
+            f"wrote it ({version})."
         )
     known = {key: header[key] for key in ModelMetadata.__dataclass_fields__ if key in header}
     try:
@@ -122,7 +130,7 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     except TypeError as error:
         raise _damaged(path, f"its header is incomplete ({error})") from error
     if faulty := _faulty_field(metadata):
-        raise _damaged(path, f"its {faulty} is {getattr(metadata, faulty)!r:.40}")
+        raise _damaged(path, f"its {faulty} is {reprlib.repr(getattr(metadata, faulty))}")
     fitted: dict[str, Any] = {
         name: kind(**known[name])
         for name, kind in CALIBRATIONS.items()
@@ -131,6 +139,9 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     return replace(
         metadata,
         colours=tuple(metadata.colours),
+        bands=tuple(metadata.bands),
+        scales=tuple(map(float, metadata.scales)),
+        offsets=tuple(map(float, metadata.offsets)),
         scenes=tuple(metadata.scenes),
         parent=_parent(header.get("parent")),
         **fitted,
@@ -144,12 +155,17 @@ def _parent(facts: dict[str, Any] | None) -> Parent | None:
 
 def _faulty_field(metadata: ModelMetadata) -> str | None:
     """The first field that holds what it cannot; the values come from a file."""
+    bands = len(metadata.colours) if _is_texts(metadata.colours) else 0
     sound = {
         "net": isinstance(metadata.net, str) and metadata.net in REGISTRY,
         "scale": type(metadata.scale) is int and metadata.scale in SCALES,
         "upsample": metadata.upsample in UPSAMPLES,
-        "colours": _is_texts(metadata.colours) and metadata.colours,
+        "colours": _is_texts(metadata.colours) and 0 < len(metadata.colours) <= MAX_BANDS,
         "dtype": isinstance(metadata.dtype, str) and metadata.dtype in DTYPES,
+        "bands": _is_for_each(metadata.bands, bands, _is_band),
+        "scales": _is_for_each(metadata.scales, bands, _is_number) and 0 not in metadata.scales,
+        "offsets": _is_for_each(metadata.offsets, bands, _is_number)
+        and len(metadata.offsets) == len(metadata.scales),
         "threshold": _is_number(metadata.threshold) and 0 <= metadata.threshold <= 1,
         **{name: _is_calibration(getattr(metadata, name), name) for name in CALIBRATIONS},
         "recipe": isinstance(metadata.recipe, dict),
@@ -157,7 +173,8 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "scenes": _is_texts(metadata.scenes),
         "parent": metadata.parent is None or _is_parent(metadata.parent),
         "crs": metadata.crs is None or isinstance(metadata.crs, str),
-        "resolution": metadata.resolution is None or _is_number(metadata.resolution),
+        "resolution": metadata.resolution is None
+        or (_is_number(metadata.resolution) and metadata.resolution > 0),
         "version": isinstance(metadata.version, str),
     }
     return next((field for field, is_sound in sound.items() if not is_sound), None)
@@ -165,6 +182,17 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
 
 def _is_texts(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def _is_for_each(value: object, bands: int, is_sound: Callable[[object], bool]) -> bool:
+    """Whether a value is a list of what is sound, empty or with one for each band."""
+    return (
+        isinstance(value, list | tuple) and len(value) in (0, bands) and all(map(is_sound, value))
+    )
+
+
+def _is_band(value: object) -> bool:
+    return type(value) is int and value > 0
 
 
 def _is_parent(value: object) -> bool:
@@ -196,9 +224,10 @@ def _is_calibration(value: object, name: str) -> bool:
     return sound and value["slope"] > 0 and 0 < value.get("share", 0.5) < 1
 
 
-def _is_finite(tensor: torch.Tensor) -> bool:
+def _is_moderate(tensor: torch.Tensor) -> bool:
+    """Whether products of a few such weights can be computed; false for NaN."""
     try:
-        return bool(torch.isfinite(tensor).all())
+        return bool((tensor.abs() < LARGEST_WEIGHT).all())
     except RuntimeError:  # a type of few bits: no net's, and refused as that
         return True
 

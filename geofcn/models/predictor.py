@@ -11,6 +11,7 @@ import torch
 
 from geofcn.core.pixels import pad_to
 from geofcn.core.windows import Window, round_up, tile_at
+from geofcn.errors import ModelError
 from geofcn.io.scene import Scene
 from geofcn.models.device import compute_in_full_precision
 from geofcn.models.merged import Merged, fold_batch_norm, has_linear_tail
@@ -99,6 +100,8 @@ class Predictor:
             For a window that does not start on multiples of the stride.
         SceneError
             When the scene cannot be read there.
+        ModelError
+            Where values of the scene or weights of the model are too large to compute with.
         """
         stride, halo = self.model.geometry.stride, self.model.geometry.halo
         if write.row % stride or write.col % stride:
@@ -115,6 +118,12 @@ class Predictor:
         on_scene = tile.read.intersect(read).relative_to(read).slices
         computed = self._probability(image[:, *on_scene], valid[on_scene], tile.read, whole)
         computed = computed[tile.crop.slices]
+        if np.isnan(computed).any():
+            raise ModelError(
+                f"{scene.path}: the net's answer is no number in {placed}; values of the scene are "
+                "too large there (if they stand for blank, give --nodata), or the model's weights "
+                "(train it again)."
+            )
         if not inside.all():
             computed = np.where(inside[part.slices], computed, np.float32(0))
         if part.shape == write.shape:

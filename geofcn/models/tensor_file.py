@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +11,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from geofcn.io.files import write_whole
+from geofcn.io.files import is_special, write_whole
+
+# What a file may take: ours are far smaller, and a stranger's must not fill memory.
+MAX_HEADER_BYTES = 16 * 2**20
+MAX_BYTES = 512 * 2**20
+
+# Where a file's metadata has the checksum of all else.
+CHECKSUM = "crc32"
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
@@ -18,12 +27,32 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     Raises
     ------
     SafetensorError, OSError
-        Where it is no such file, or cannot be read.
+        Where it is no such file, is larger than any of geofcn's, or cannot be read.
+    ValueError
+        Where its checksum, if it has one, is not that of what it holds.
     """
+    _refuse_foreign(path)
     with safe_open(path, framework="pt") as file:
         # Copies: the file's own tensors keep it mapped, and Windows replaces no file that is.
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        return file.metadata() or {}, tensors
+        metadata = dict(file.metadata() or {})
+    checksum = metadata.pop(CHECKSUM, None)
+    if checksum not in (None, _checksum(metadata, tensors)):
+        raise ValueError("its checksum does not fit")
+    return metadata, tensors
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Raise OSError for what would never end, or fill memory, before anything of it is parsed."""
+    if is_special(path):
+        raise OSError("a pipe or a device")
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    if size > MAX_BYTES:
+        raise OSError(f"it has {size} bytes, geofcn's have {MAX_BYTES} at the most")
+    if MAX_HEADER_BYTES < header < size:
+        raise OSError(f"its header has {header} bytes, geofcn's {MAX_HEADER_BYTES} at the most")
 
 
 def write_tensors(
@@ -36,5 +65,17 @@ def write_tensors(
     OutputError
         Where it cannot be written.
     """
+    checked = {**metadata, CHECKSUM: _checksum(metadata, tensors)}
     # safetensors' own save_file would let nobody but its owner read the file.
-    write_whole(path, save(dict(tensors), dict(metadata)))
+    write_whole(path, save(dict(tensors), checked))
+
+
+def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """CRC-32 of all that a file holds, hexadecimal."""
+    found = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        found = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), found)
+        # As bytes: a foreign file may hold types that numpy does not know.
+        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
+    return f"{found:08x}"

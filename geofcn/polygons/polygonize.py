@@ -12,8 +12,9 @@ from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
+from geofcn.io.locks import locked
 from geofcn.io.masks import open_mask
-from geofcn.io.scene import Scene, open_scene, read_tags
+from geofcn.io.scene import Scene, open_raster, read_tags
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
@@ -89,32 +90,35 @@ def polygonize(
     scores = None if probability is None else _open_probability(probability, scene)
     calibration = None if scores is None else calibration_in(read_tags(scores))
     sources = [path for path in (scene.path, probability) if path is not None]
-    target = check_vector_target(polygons, overwrite, *sources)
-    refuse_no_crs(scene, allow_no_crs)
-    found = False
-    with progress("polygons", scene.window.pixels, "px") as bar:
+    with locked(polygons):
+        target = check_vector_target(polygons, overwrite, *sources)
+        refuse_no_crs(scene, allow_no_crs)
+        found = False
+        with progress("polygons", scene.window.pixels, "px") as bar:
 
-        def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-            nonlocal found
-            for window in row_bands(scene.height, scene.width, BAND_ROWS):
-                houses = classes.read(window) == HOUSE
-                found = found or bool(houses.any())
-                yield houses, None if scores is None else scores.read(window)[0][0]
-                bar.advance(window.pixels)
+            def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+                nonlocal found
+                for window in row_bands(scene.height, scene.width, BAND_ROWS):
+                    houses = classes.read(window) == HOUSE
+                    found = found or bool(houses.any())
+                    yield houses, None if scores is None else scores.read(window)[0][0]
+                    bar.advance(window.pixels)
+                for raster in filter(None, (scene, scores)):
+                    raster.refuse_changed()
 
-        count = write_footprints(target, bands(), scene, cleaning, calibration)
-    if not found:
-        values = " or ".join(f"{value:g}" for value in house_value)
-        wanted = f"the value {values}" if values else "a value besides 0 and nodata"
-        log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
-    return PolygonizeResult(target, count, time.monotonic() - start)
+            count = write_footprints(target, bands(), scene, cleaning, calibration)
+        if not found:
+            values = " or ".join(f"{value:g}" for value in house_value)
+            wanted = f"the value {values}" if values else "a value besides 0 and nodata"
+            log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
+        return PolygonizeResult(target, count, time.monotonic() - start)
 
 
 def _open_probability(path: StrPath, mask: Scene) -> Scene:
-    scene = open_scene(path)
+    scene = open_raster(path)
     if len(scene.bands) > 1:
         raise SceneError(f"{path}: it has {len(scene.bands)} bands; give a probability raster.")
-    if not scene.grid.is_same(mask.grid):
+    if not scene.grid.is_at(mask.grid):
         raise SceneError(f"{path}: it is not on the mask's grid; give the one of the same run.")
     if scene.dtype != "uint8":
         raise SceneError(

@@ -15,6 +15,8 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import blocks
 from geofcn.errors import OutputError
 from geofcn.io.files import StrPath
+from geofcn.io.locks import locked
+from geofcn.io.projections import check_projections
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter, check_raster_target
 from geofcn.io.vector_writer import FeatureBatch, check_vector_target, write_polygons
 from geofcn.progress import Progress, silent
@@ -80,13 +82,22 @@ def sample(
     UsageError
         For a size that is too small.
     """
+    check_projections()
     scene = SyntheticScene(size, seed)
     target = _make_folder(Path(folder))
-    result = SampleResult(
-        check_raster_target(target / "scene.tif", overwrite),
-        check_raster_target(target / "labels.tif", overwrite),
-        check_vector_target(target / "labels.gpkg", overwrite),
-    )
+    result = SampleResult(target / "scene.tif", target / "labels.tif", target / "labels.gpkg")
+    with locked(result.scene, result.labels, result.polygons):
+        check_raster_target(result.scene, overwrite)
+        check_raster_target(result.labels, overwrite)
+        check_vector_target(result.polygons, overwrite)
+        _write(scene, result, overwrite, progress)
+    return result
+
+
+def _write(
+    scene: SyntheticScene, result: SampleResult, overwrite: bool, progress: Progress
+) -> None:
+    size = scene.size
     grid = Grid(size, size, scene.crs, scene.transform)
     colours = Band("uint8", nodata=0, count=3)
     classes = Band("uint8", description="house")
@@ -107,7 +118,6 @@ def sample(
         columns={"id": "int64"},
         overwrite=overwrite,
     )
-    return result
 
 
 def _make_folder(folder: Path) -> Path:

@@ -57,7 +57,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
         return None
     try:
         metadata, tensors = read_tensors(Path(path))
-        state = json.loads(metadata[HEADER])
+        state = dict(json.loads(metadata.pop(HEADER)))
+        if metadata:
+            raise ValueError(f"it says {', '.join(map(ascii, metadata))} besides")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(
             f"{path}: this is no training's state, or a damaged one ({error}); give --overwrite to "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from geofcn.io.labels import LabelledScene, refuse_changed
 from geofcn.models.model import Model
 from geofcn.progress import Progress, ProgressBar
 from geofcn.runtime import keep_freed_memory
@@ -42,6 +44,8 @@ class TrainingLoop:
         The folder that keeps the state and the best weights.
     events : EventWriter
         Told of every step and epoch.
+    sources : sequence of LabelledScene
+        What is read meanwhile, and must not change.
     """
 
     trainer: Trainer
@@ -51,6 +55,7 @@ class TrainingLoop:
     state: TrainingState
     run: Run
     events: EventWriter
+    sources: Sequence[LabelledScene] = ()
 
     def fit(self, progress: Progress) -> None:
         """Train to the end of the recipe; score after each epoch, and keep the best weights.
@@ -64,6 +69,8 @@ class TrainingLoop:
         ------
         TrainingError
             When the loss is no longer finite.
+        SceneError
+            When a scene has changed meanwhile.
         """
         recipe, state = self.trainer.recipe, self.state
         keep_freed_memory()
@@ -96,6 +103,7 @@ class TrainingLoop:
         recipe, state, steps = self.trainer.recipe, self.state, len(self.batches)
         rate = learning_rate(recipe, state.epoch, (steps - 1) / steps)
         scores = self.validator(self.model)
+        refuse_changed(self.sources)
         row = state.end_epoch(rate, scores)
         figures = {name: value for name, value in asdict(row).items() if name != "scored_on"}
         self.events.epoch(len(state.losses), figures)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import json
 import logging
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from math import isnan
@@ -19,11 +21,13 @@ from geofcn.core.metrics import Confusion
 from geofcn.defaults import BEST_F1
 from geofcn.errors import OutputError, TrainingError
 from geofcn.io.files import write_whole
+from geofcn.io.labels import LabelledScene, refuse_changed
 from geofcn.models.model import Model
 from geofcn.models.model_file import load_model, save_model
 from geofcn.training import plots
 from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.training.state import Epoch, TrainingState, best_of
+from geofcn.training.tensorboard import EVENTS
 from geofcn.training.trainer import Trainer
 
 MODELS = (BEST_F1, "best-accuracy.safetensors", "last.safetensors")
@@ -42,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Run:
-    """A training's folder, made if need be.
+    """A training's folder, made if need be; whoever trains holds its lock, see `geofcn.io.locks`.
 
     Parameters
     ----------
@@ -67,9 +71,7 @@ class Run:
             raise OutputError(f"{folder}: this is a file; give the name of a folder.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
+            tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
             raise OutputError(
                 f"{folder}: it cannot be written ({error}); give another -o."
@@ -91,6 +93,12 @@ class Run:
             Where it holds a damaged checkpoint and must not be overwritten.
         """
         folder = self.folder
+        for name in (*RUN_FILES, CHECKPOINT):
+            if (folder / name).is_dir():
+                raise OutputError(
+                    f"{folder / name}: this is a folder, where a file of the run is to be; remove "
+                    "it or give another -o."
+                )
         try:
             checkpoint = load_checkpoint(folder / CHECKPOINT)
         except TrainingError:
@@ -100,6 +108,11 @@ class Run:
         if checkpoint is not None and checkpoint.state.get("fingerprint") == self.fingerprint:
             log.warning("%s: an unfinished training goes on.", folder)
             return checkpoint
+        if checkpoint is not None and not overwrite and self._is_resumed(checkpoint):
+            raise OutputError(
+                f"{folder}: its unfinished training cannot go on: {self._what_changed(checkpoint)} "
+                "since; give scene and labels again, with --overwrite, to begin anew."
+            )
         if checkpoint is not None and not overwrite:
             raise OutputError(
                 f"{folder}: it holds an unfinished training with other options, or its files have "
@@ -117,6 +130,20 @@ class Run:
         """Remove the files of an older run: none of them must be taken for this run's."""
         for name in (*RUN_FILES, CHECKPOINT):
             (self.folder / name).unlink(missing_ok=True)
+        for events in (self.folder / EVENTS).glob("events.out.tfevents.*"):
+            events.unlink()
+
+    def _is_resumed(self, checkpoint: Checkpoint) -> bool:
+        """Whether this is what `--resume` asks for: the very options of the checkpoint."""
+        return checkpoint.state.get("request") == json.loads(json.dumps(self.request))
+
+    def _what_changed(self, checkpoint: Checkpoint) -> str:
+        """What has another fingerprint than when the training was begun."""
+        begun = checkpoint.state.get("fingerprint") or {}
+        for name in ("geofcn", "torch"):
+            if begun.get(name) != self.fingerprint.get(name):
+                return f"{name} {begun.get(name)} has become {self.fingerprint.get(name)}"
+        return "its files have changed"
 
     def save(self, trainer: Trainer, state: TrainingState) -> None:
         """Write a checkpoint: everything the next step depends on; `restore` brings it back."""
@@ -167,17 +194,29 @@ class Run:
                 save_model(scored, self.folder / f"best-{name}.safetensors")
         self._write_history(history)
 
-    def calibrate_scores(self, calibrate: Callable[[Model], ScoreCalibration | None]) -> None:
+    def calibrate_scores(
+        self,
+        calibrate: Callable[[Model], ScoreCalibration | None],
+        sources: Sequence[LabelledScene] = (),
+    ) -> None:
         """Add the calibration of its scores to every model that is kept.
 
         Parameters
         ----------
         calibrate : callable
             From a Model to the calibration.
+        sources : sequence of LabelledScene
+            What it reads, and what must not change meanwhile.
+
+        Raises
+        ------
+        SceneError
+            When a scene has changed.
         """
         for name in MODELS:
             model = load_model(self.folder / name)
             metadata = replace(model.metadata, score_calibration=calibrate(model))
+            refuse_changed(sources)
             save_model(replace(model, metadata=metadata), self.folder / name)
 
     def plot(self, state: TrainingState) -> None:
@@ -227,7 +266,7 @@ def checkpoint_to_resume(folder: Path, epochs: int | None = None) -> Checkpoint:
             f"{folder}: there is no such folder; give that of an unfinished training."
         )
     checkpoint = load_checkpoint(folder / CHECKPOINT)
-    if checkpoint is not None and epochs in (None, checkpoint.state["epochs"]):
+    if checkpoint is not None and epochs in (None, checkpoint.state.get("epochs")):
         return checkpoint
     if epochs is None:
         raise OutputError(
@@ -239,7 +278,12 @@ def checkpoint_to_resume(folder: Path, epochs: int | None = None) -> Checkpoint:
         raise OutputError(
             f"{folder}: it holds no training that could go on; start from its model by --from."
         )
-    planned = checkpoint.state["epochs"]
+    planned = checkpoint.state.get("epochs")
+    if not isinstance(planned, int):
+        raise TrainingError(
+            f"{folder}: its training does not say how many epochs it has; start from its model by "
+            "--from."
+        )
     if epochs <= planned:
         raise OutputError(f"{folder}: its training has {planned} epochs; give --epochs above that.")
     extended = _extended(checkpoint, epochs)

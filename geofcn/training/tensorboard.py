@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
+# Folder of the events in that of a run.
+EVENTS = "tensorboard"
+
+
 class EventWriter(Protocol):
     """Writes what a training reports; `number` counts its steps from 1."""
 
@@ -50,7 +54,7 @@ def open_event_writer(folder: Path | None, done: int = 0) -> Iterator[EventWrite
     Parameters
     ----------
     folder : Path or None
-        Events go to its `tensorboard`; None: nowhere.
+        Events go to its folder EVENTS; None: nowhere.
     done : int
         Steps of a training that goes on; the events after them are dropped.
 
@@ -68,5 +72,5 @@ def open_event_writer(folder: Path | None, done: int = 0) -> Iterator[EventWrite
         raise UsageError(
             "--log-tensorboard: TensorBoard is not installed; `pip install geofcn[tensorboard]`."
         ) from error
-    with SummaryWriter(folder / "tensorboard", purge_step=done + 1 if done else None) as writer:
+    with SummaryWriter(folder / EVENTS, purge_step=done + 1 if done else None) as writer:
         yield _TensorBoardEvents(writer)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import math
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
-from geofcn.errors import LabelsError, UsageError
+from geofcn.errors import LabelsError, SceneError, TrainingError, UsageError
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
-from geofcn.io.labels import LabelledScene, open_labelled_scenes
+from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
+from geofcn.io.locks import locked
 from geofcn.io.scene import absolute, names_apart
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model, ModelMetadata, net_geometry
@@ -82,6 +85,7 @@ def train(
     seed: int | None = None,
     log_tensorboard: bool = False,
     device: str = "auto",
+    bands: Sequence[int] | None = None,
     nodata: float | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -146,6 +150,9 @@ def train(
         Write loss and scores as TensorBoard events, too.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the net is computed; auto: the first of cuda, mps and cpu that is there.
+    bands : sequence of int, optional
+        1-based numbers of the bands that the net looks at, the same in all scenes; default: all but
+        alpha. The model keeps them.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the rasters declare.
     overwrite : bool
@@ -179,14 +186,12 @@ def train(
     target = pick_device(device)
     main = LabelSource.of(labels, layer, where, house_value)
     pairs = [(scene, main), *and_, *([validate] if validate else [])]
-    opened = open_labelled_scenes(pairs, nodata, area)
-    if parent is not None:
-        opened = [replace(pair, scene=parent.select_bands(pair.scene)) for pair in opened]
-    _refuse_unlike(opened)
+    opened = open_labelled_scenes(pairs, nodata, area, bands)
+    opened = _seen_alike(opened, parent)
     _compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
     validation = opened[len(sources) :] or sources
-    settings = _with_scale(settings, sources[0], stride is None)
+    settings = with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
         "labels": _found_anywhere(main),
@@ -196,56 +201,64 @@ def train(
         "from_": from_ and absolute(from_),
         "recipe": recipe,
         "device": device,
+        "bands": bands and list(bands),
         "nodata": nodata,
         "log_tensorboard": log_tensorboard,
         **options,
     }
     fingerprint = _fingerprint([*sources, *validation], settings, target, parent)
     run = Run(Path(output), fingerprint, request)
-    checkpoint = run.unfinished(overwrite)
+    with locked(run.folder):
+        checkpoint = run.unfinished(overwrite)
 
-    tiles = TileCache(sources, settings.normalise == "image")
-    statistics = _survey(tiles, settings, run.folder, progress)
-    point_out_corners(sources, statistics)
-    normalisation = parent.normalisation if parent else None
-    selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
-    log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
-    settings = _with_class_weights(settings, selection.house_share)
-    if settings.epochs == 0:
-        steps = ceil_div(len(selection.windows), settings.batch)
-        settings = replace(settings, epochs=epochs_for(settings, steps))
-        log.info("%d epochs", settings.epochs)
-    trainer = Trainer(_starting_net(sources, settings, target, parent), settings)
-    model = Model(trainer.averaged, selection.normalisation, _metadata(sources, settings, parent))
-    state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
-    is_validated = bool(validate or selection.held_out)
-    state.scored_on = "validation" if is_validated else "training"
-    # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
-    state.keeps_last = not is_validated and bool(settings.averaging)
-    if checkpoint is None:
-        # Only now, when a training can start: an older run outlives a refusal.
-        run.empty()
-        # From here on the folder tells an unfinished run from a finished one.
-        run.save(trainer, state)
-    validation_tiles = tiles
-    if validation is not sources:
-        validation_tiles = TileCache(validation, settings.normalise == "image")
-    damping = _damping(parent, is_validated)
-    validator = make_validator(validation_tiles, selection.held_out, settings, damping)
-    batches = BatchLoader(
-        tiles, selection.windows, selection.normalisation, settings, selection.held_out
-    )
-    with open_event_writer(run.folder if log_tensorboard else None, len(state.losses)) as events:
-        TrainingLoop(trainer, model, batches, validator, state, run, events).fit(progress)
-    tiles.forget()
-    give_back_freed_memory()  # before the overlay takes its own
-    if settings.normalise != "image":
-        extents = validation_extents(validation_tiles, selection.held_out)
-        run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type))
-    run.plot(state)
-    write_overlay(sources[0], run.folder, progress)
-    run.finish()
-    return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+        tiles = TileCache(sources, settings.normalise == "image")
+        statistics = _survey(tiles, settings, run.folder, progress)
+        point_out_corners(sources, statistics)
+        normalisation = parent.normalisation if parent else None
+        selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
+        log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
+        settings = _with_class_weights(settings, selection.house_share)
+        if settings.epochs == 0:
+            steps = ceil_div(len(selection.windows), settings.batch)
+            settings = replace(settings, epochs=epochs_for(settings, steps))
+            log.info("%d epochs", settings.epochs)
+        trainer = Trainer(_starting_net(sources, settings, target, parent), settings)
+        model = Model(
+            trainer.averaged, selection.normalisation, _metadata(sources, settings, parent)
+        )
+        state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+        is_validated = bool(validate or selection.held_out)
+        state.scored_on = "validation" if is_validated else "training"
+        # Averaged weights get no worse towards the end: what was learnt from has nothing to choose
+        # by.
+        state.keeps_last = not is_validated and bool(settings.averaging)
+        if checkpoint is None:
+            # Only now, when a training can start: an older run outlives a refusal.
+            run.empty()
+            # From here on the folder tells an unfinished run from a finished one.
+            run.save(trainer, state)
+        validation_tiles = tiles
+        if validation is not sources:
+            validation_tiles = TileCache(validation, settings.normalise == "image")
+        damping = _damping(parent, is_validated)
+        validator = make_validator(validation_tiles, selection.held_out, settings, damping)
+        batches = BatchLoader(
+            tiles, selection.windows, selection.normalisation, settings, selection.held_out
+        )
+        with open_event_writer(
+            run.folder if log_tensorboard else None, len(state.losses)
+        ) as events:
+            loop = TrainingLoop(trainer, model, batches, validator, state, run, events, opened)
+            loop.fit(progress)
+        tiles.forget()
+        give_back_freed_memory()  # before the overlay takes its own
+        if settings.normalise != "image":
+            extents = validation_extents(validation_tiles, selection.held_out)
+            run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type), opened)
+        run.plot(state)
+        write_overlay(sources[0], run.folder, progress)
+        run.finish()
+        return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
 
 
 def _pair_found_anywhere(pair: tuple[StrPath, StrPath]) -> list[str]:
@@ -284,8 +297,17 @@ def resume(
     GeofcnError
         As `train` does.
     """
-    checkpoint = checkpoint_to_resume(Path(run), epochs)
-    return train(output=run, progress=progress, **checkpoint.state["request"])
+    with locked(run):
+        checkpoint = checkpoint_to_resume(Path(run), epochs)
+    request: Any = checkpoint.state.get("request")
+    try:
+        begun = signature(train).bind(output=run, progress=progress, **request)
+    except TypeError as error:
+        raise TrainingError(
+            f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
+            "and labels, with --overwrite, to begin anew."
+        ) from error
+    return train(*begun.args, **begun.kwargs)
 
 
 def _recipe(
@@ -326,14 +348,14 @@ def _fingerprint(
 
 
 def _identity(source: LabelledScene) -> list[object]:
-    """What changes when a scene or its labels do."""
+    """What changes when a scene or its labels do; another one each time where nobody knows."""
     scene = source.scene
     return [
         absolute(scene.path),
-        scene.bands,
-        scene.identity,
+        scene.reading,
+        scene.identity or uuid.uuid4().hex,
         repr(scene.nodata),
-        source.labels.identity,
+        source.labels.identity or uuid.uuid4().hex,
     ]
 
 
@@ -350,6 +372,7 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
     statistics = load_survey(folder / SURVEY, key)
     if statistics is None:
         statistics = survey(tiles, recipe, progress)
+        refuse_changed(tiles.sources)
         save_survey(folder / SURVEY, key, statistics)
     return statistics
 
@@ -401,17 +424,28 @@ def _starting_net(
     return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _refuse_unlike(sources: Sequence[LabelledScene]) -> None:
-    """Raise UsageError unless all scenes have the same bands, in the same order, of one type."""
+def _seen_alike(sources: Sequence[LabelledScene], parent: Model | None) -> list[LabelledScene]:
+    """All scenes with the same bands, and values in the encoding of the parent's, or of the first.
+
+    Raises UsageError for a scene with other bands, in another order, or of a type that cannot be
+    brought to that of the first; ModelError for one that does not fit the parent.
+    """
+    if parent is not None:
+        return [replace(source, scene=parent.select_bands(source.scene)) for source in sources]
     first = sources[0].scene
-    for source in sources[1:]:
+    seen = []
+    for source in sources:
         scene = source.scene
-        if (scene.dtype, scene.colours) != (first.dtype, first.colours):
+        if scene.colours != first.colours:
             raise UsageError(
-                f"{scene.path}: its bands are {', '.join(scene.colours)} ({scene.dtype}), those of "
-                f"{first.path} {', '.join(first.colours)} ({first.dtype}); train on scenes of one "
-                "kind."
+                f"{scene.path}: its bands are {', '.join(scene.colours)}, those of {first.path} "
+                f"{', '.join(first.colours)}; train on scenes of one kind."
             )
+        try:
+            seen.append(replace(source, scene=scene.seen_as(first.encoding, first.path)))
+        except SceneError as error:
+            raise UsageError(str(error)) from error
+    return seen
 
 
 def _compare_resolutions(
@@ -440,7 +474,7 @@ def _compare_resolutions(
         log.info("%s; it is seen at that.", found)
 
 
-def _with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
+def with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
     """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
 
     A stride that nobody asked for (`free_stride`) becomes one that fits.
@@ -476,12 +510,16 @@ def _metadata(
     sources: Sequence[LabelledScene], recipe: Recipe, parent: Model | None
 ) -> ModelMetadata:
     scene = sources[0].scene
+    encoding = scene.encoding
     metadata = ModelMetadata(
         net=recipe.net,
         scale=recipe.scale,
         upsample=recipe.upsample,
         colours=scene.colours,
-        dtype=scene.dtype,
+        dtype=encoding.dtype,
+        bands=scene.bands if scene.named else (),
+        scales=encoding.scales,
+        offsets=encoding.offsets,
         recipe=recipe.to_json(),
         scenes=_names(sources),
         crs=scene.crs.to_wkt() if scene.crs else None,
@@ -490,4 +528,13 @@ def _metadata(
     if parent is None:
         return metadata
     # Its net goes on seeing as many metres of the ground.
-    return replace(metadata, parent=described(parent), resolution=parent.metadata.resolution)
+    about = parent.metadata
+    return replace(
+        metadata,
+        dtype=about.dtype,
+        bands=metadata.bands or about.bands,
+        scales=about.scales,
+        offsets=about.offsets,
+        parent=described(parent),
+        resolution=about.resolution,
+    )

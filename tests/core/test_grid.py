@@ -13,6 +13,23 @@ from geofcn.core.windows import Window
 TRANSFORM = Affine(0.5, 0, 600_000, 0, -0.25, 5_100_000)
 
 
+@pytest.mark.parametrize(
+    ("moved", "is_same"),
+    [
+        (Affine.identity(), True),
+        (Affine.translation(1e-9, -1e-9), True),
+        (Affine.translation(0.01, 0), False),
+        (Affine.scale(1 + 1e-9), True),
+        (Affine.scale(1.01), False),
+        (Affine.rotation(180), False),
+    ],
+)
+def test_grids_are_the_same_to_a_thousandth_of_a_pixel(moved, is_same):
+    grid = Grid(20, 30, None, TRANSFORM)
+    assert grid.is_at(Grid(20, 30, None, TRANSFORM * moved)) is is_same
+    assert not grid.is_at(Grid(21, 30, None, TRANSFORM * moved))
+
+
 @given(st.integers(1, 10**6), st.integers(1, 10**6))
 def test_its_window_is_all_of_its_pixels(height, width):
     window = Grid(height, width, None, TRANSFORM).window
@@ -57,5 +74,5 @@ def test_a_grid_cannot_be_changed():
 )
 def test_a_grid_is_the_same_when_no_corner_is_off_by_a_thousandth_of_a_pixel(other, same):
     grid = Grid(300, 400, CRS.from_epsg(32632), TRANSFORM)
-    assert grid.is_same(Grid(300, 400, None, other)) == same
-    assert not grid.is_same(Grid(400, 300, None, TRANSFORM))
+    assert grid.is_at(Grid(300, 400, None, other)) == same
+    assert not grid.is_at(Grid(400, 300, None, TRANSFORM))

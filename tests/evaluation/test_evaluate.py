@@ -1,6 +1,7 @@
 """Scores by pixel and by house, of rasters and polygons on either side."""
 
 import math
+import os
 
 import geopandas
 import numpy as np
@@ -9,7 +10,7 @@ from rasterio.transform import from_origin
 from shapely import affinity
 from shapely.geometry import MultiPolygon, Polygon, box
 
-from geofcn.errors import LabelsError, OutputError, UsageError
+from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.evaluation.evaluate import evaluate
 from geofcn.evaluation.result import Counts
 
@@ -240,3 +241,13 @@ def test_what_is_no_vector_file_is_refused(files, tmp_path, content):
 def test_options_out_of_range_are_refused(files, wrong):
     with pytest.raises(UsageError, match="give a number"):
         evaluate(files["predicted.tif"], files["truth.tif"], **wrong)
+
+
+def test_a_raster_that_changes_while_it_is_read_is_an_error(write_raster, tmp_path, once_under_way):
+    houses = np.ones((4, 4), np.uint8)
+    prediction, labels = write_raster("p.tif", houses), write_raster("l.tif", houses)
+    for changing in (prediction, labels):
+        progress = once_under_way(lambda path=changing: os.utime(path))
+        with pytest.raises(SceneError, match=f"{changing.stem}.tif: it has changed while it was"):
+            evaluate(prediction, labels, matches=tmp_path / "m.gpkg", progress=progress)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["l.tif", "p.tif"]

@@ -29,7 +29,7 @@ from geofcn.core.calibration import Calibration, expected_share
 from geofcn.core.pixels import Normalisation, quantise
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import count_blocks, round_up
-from geofcn.errors import OutputError, UsageError, WorkersError
+from geofcn.errors import OutputError, SceneError, UsageError, WorkersError
 from geofcn.inference import infer as infer_module
 from geofcn.inference.job import Job
 from geofcn.inference.outputs import Outputs
@@ -632,18 +632,57 @@ def test_a_window_that_kills_its_workers_is_named_and_the_work_kept(
     assert (tmp_path / "mask.tif").read_bytes() == run(scene, path)["mask.tif"]
 
 
-@pytest.mark.parametrize("side", [0, -16])
+@pytest.mark.parametrize("side", [0, -16, 2.5, "512"])
 def test_a_compute_window_of_no_pixels_is_refused(make_model, write_raster, tmp_path, side):
     save_model(make_model("fcnn2"), tmp_path / "m.safetensors")
     scene = write_raster("s.tif", np.zeros((3, 600, 520), np.uint8))
     given = {"model": tmp_path / "m.safetensors", "compute_window": side}
-    with pytest.raises(UsageError, match=f"compute_window {side}: give a number"):
+    with pytest.raises(UsageError, match=f"compute_window {side}: give a whole number"):
         geofcn.infer(scene, tmp_path / "mask.tif", **given)
     assert not (tmp_path / "mask.tif").exists()
 
 
 def test_a_negative_number_of_windows_to_verify_is_refused(make_case, tmp_path):
     scene, path = make_case(PLAIN)
-    with pytest.raises(UsageError, match="verify -1: give a number of windows from 0 up"):
+    with pytest.raises(UsageError, match="verify -1: give a whole number from 0 up"):
         infer(scene, tmp_path / "mask.tif", model=path, verify=-1)
     assert not (tmp_path / "mask.tif").exists()
+
+
+# --- a scene that changes meanwhile ---
+
+
+@pytest.mark.parametrize("threshold", ["model", "scene"])
+@pytest.mark.parametrize("changing", ["scene.tif", "scene.tif.msk"])
+def test_a_scene_that_changes_while_it_is_read_is_an_error(
+    write_raster, make_model, tmp_path, once_under_way, threshold, changing
+):
+    """The new file was opened on purpose: the mask was half of one scene, half of another."""
+    image = np.random.default_rng(0).integers(0, 255, (3, 3 * COMPUTE, COMPUTE), np.uint8)
+    scene = write_raster("scene.tif", image)
+    save_model(make_model("fcnn2", calibration=CALIBRATION), tmp_path / "model.safetensors")
+    outputs = tmp_path / "out"
+    outputs.mkdir()
+    progress = once_under_way(lambda: _append(tmp_path / changing))
+    with pytest.raises(SceneError, match=r"scene\.tif: .*has changed while it was read"):
+        infer(
+            scene, outputs / "m.tif", model=tmp_path / "model.safetensors", threshold=threshold,
+            polygons=outputs / "h.gpkg", progress=progress,
+        )  # fmt: skip
+    assert [path.name for path in outputs.iterdir()] == [".m.tif.work"]
+
+
+def _append(path) -> None:
+    with path.open("ab") as file:
+        file.write(b"\0")
+
+
+def test_two_outputs_of_one_name_are_refused(write_raster, make_model, tmp_path):
+    scene = write_raster("scene.tif", np.ones((3, COMPUTE, COMPUTE), np.uint8))
+    save_model(make_model("fcnn2"), tmp_path / "model.safetensors")
+    (tmp_path / "x").mkdir()
+    with pytest.raises(OutputError, match=r"a\.tif: two outputs have this name"):
+        infer(
+            scene, tmp_path / "a.tif", model=tmp_path / "model.safetensors",
+            probability=tmp_path / "x" / ".." / "a.tif",
+        )  # fmt: skip

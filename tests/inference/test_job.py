@@ -9,6 +9,7 @@ import pytest
 from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import BLANK, HOUSE, classify, quantise
 from geofcn.core.windows import Window
+from geofcn.inference import job as job_module
 from geofcn.inference.job import Job, run_task, side_by_side, warm_up
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import pack, unpack
@@ -54,6 +55,12 @@ def test_whatever_decides_a_byte_is_in_the_fingerprint(job, make_model, change):
     assert replace(job, model=make_model(seed=1)).fingerprint() != job.fingerprint()
     assert replace(job, scene=replace(job.scene, nodata=7)).fingerprint() != job.fingerprint()
     assert json.loads(json.dumps(job.fingerprint())) == job.fingerprint(), "plain JSON"
+
+
+def test_so_is_the_type_of_the_processor(job, monkeypatch):
+    before = job.fingerprint()
+    monkeypatch.setattr(job_module, "processor", lambda device: f"another {device}")
+    assert job.fingerprint() == before | {"processor": "another cpu"} != before
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,8 @@ def test_the_arrays_of_a_task_are_one_prediction_in_several_forms(job):
 
 
 def test_a_process_makes_its_predictor_once(job):
-    assert warm_up(job) is job.predictor is warm_up(job)
+    assert warm_up(job) == (job, "")
+    assert "predictor" in vars(job)
 
 
 def test_tags_name_the_model_and_what_changes_a_pixel(job):
@@ -130,3 +138,13 @@ def test_windows_are_joined_by_name_from_left_to_right():
     np.testing.assert_array_equal(joined["a"], [[0, 0, 0, 1]] * 2)
     np.testing.assert_array_equal(joined["b"], [[1, 1, 1, 0]] * 2)
     assert side_by_side([left]) is left
+
+
+def test_where_nobody_knows_whether_a_scene_has_changed_each_job_is_another(
+    make_model, write_raster
+):
+    scene = open_scene(write_raster("scene.tif", np.ones((3, 8, 8), np.uint8)))
+    job = Job(scene, make_model(), 0.5, None, False, 8)
+    assert job.fingerprint() == job.fingerprint()
+    job = replace(job, scene=replace(scene, identity=""))
+    assert job.fingerprint() != job.fingerprint()

@@ -79,11 +79,6 @@ def test_the_scene_is_never_an_output(check, role):
         check(**{role: "scene.tif"}, overwrite=True)
 
 
-def test_two_outputs_of_one_name_are_refused(check):
-    with pytest.raises(OutputError, match="two outputs have this name"):
-        check(mask="same.tif", probability="same.tif")
-
-
 def test_polygons_of_a_scene_without_a_crs_are_written_only_when_allowed(
     check, job, write_raster, tmp_path
 ):

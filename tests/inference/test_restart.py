@@ -264,14 +264,21 @@ def test_a_file_that_is_not_the_jobs_own_is_kept(workplace):
     assert (workplace.out / "probability.tif").read_text() == "mine"
 
 
+def test_a_signal_to_end_leaves_the_work_folder_only(workplace):
+    ended = workplace.infer(signal=signal.SIGTERM, among=["rename"], event=3, pause=0.02)
+    assert ended.code == 128 + signal.SIGTERM
+    assert "same command again" in ended.stderr
+    assert [path.name for path in workplace.out.iterdir()] == [workplace.work.name]
+    assert workplace.infer().code == 0
+
+
 @pytest.mark.parametrize("event", [1, 5, BANDS * COLUMNS])
 def test_ctrl_c_stops_at_once_and_says_how_to_go_on(workplace, event):
     stopped = workplace.infer(signal=signal.SIGINT, among=["window"], event=event, pause=0.02)
     assert stopped.code == 130
     assert stopped.seconds < 2
     assert "same command again" in stopped.stderr
-    assert workplace.work.is_dir()
-    assert workplace.outputs() == {}
+    assert [path.name for path in workplace.out.iterdir()] == [workplace.work.name]
     shards = workplace.shards()
     again = workplace.infer()
     assert again.code == 0

@@ -90,23 +90,21 @@ def test_only_the_work_of_this_very_job_is_kept(tmp_path, remains):
 def test_a_shard_has_its_name_only_when_it_is_whole(tmp_path, monkeypatch, step):
     shards = Shards(tmp_path / "work", JOB)
 
-    def fail(*_) -> None:
+    def fail(*_, **__) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         if step == "write":
-            # A folder in the way of the temporary file.
-            (shards.folder / ".000000.shard.partial").mkdir()
+            patch.setattr(Path, "open", fail)
         elif step == "fsync":
             patch.setattr(os, "fsync", fail)
         else:
             patch.setattr(Path, "replace", fail)
         with pytest.raises(OutputError, match=r"work: unfinished work cannot be kept .*make room"):
             shards.save(0, ARRAYS)
-    assert 0 not in shards
-    if step != "write":
-        shards.save(0, ARRAYS)
-        assert equal(shards.load(0), ARRAYS)
+    assert [path.name for path in shards.folder.iterdir()] == ["job.json"]
+    shards.save(0, ARRAYS)
+    assert equal(shards.load(0), ARRAYS)
 
 
 def test_a_shard_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
@@ -131,6 +129,32 @@ def test_a_damaged_shard_is_never_used_but_made_anew(tmp_path, damage):
     with pytest.raises(OutputError, match=r"000000\.shard.*damaged.*same command"):
         shards.load(0)
     assert 0 not in shards and 1 in shards
+
+
+@pytest.mark.parametrize("whose", ["another job's", "another band's", "an older version's"])
+def test_a_shard_of_anything_else_is_never_used(tmp_path, whose):
+    """Two jobs in one folder: the mask was one part this job's, one part the other's."""
+    shards, other = Shards(tmp_path / "work", JOB), Shards(tmp_path / "other", {"scene": "b.tif"})
+    other.save(0, ARRAYS)
+    shards.save(1, ARRAYS)
+    source = {
+        "another job's": (other.folder / "000000.shard").read_bytes(),
+        "another band's": (shards.folder / "000001.shard").read_bytes(),
+        "an older version's": pack(ARRAYS),
+    }[whose]
+    (shards.folder / "000000.shard").write_bytes(source)
+    with pytest.raises(OutputError, match=r"000000\.shard.*not of this job.*same command"):
+        shards.load(0)
+    assert 0 not in shards and 1 in shards
+
+
+def test_a_folder_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "mine").touch()
+    (tmp_path / "work").symlink_to(tmp_path / "precious")
+    with pytest.raises(OutputError, match="work: this is a link"):
+        Shards(tmp_path / "work", JOB)
+    assert (tmp_path / "precious" / "mine").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):

@@ -150,13 +150,31 @@ def test_what_lay_beside_an_older_output_goes_with_it(tmp_path):
 @pytest.mark.parametrize("name", ["RESAMPLING", "TILING_SCHEME", "compress", "QUALITY", ""])
 def test_an_option_that_changes_the_pixels_or_is_unknown_is_refused(name):
     with pytest.raises(UsageError, match=f"--co {name}: not an option") as caught:
-        refuse_unknown_options(["COMPRESS", name])
+        refuse_unknown_options({"COMPRESS": "ZSTD", name: "YES"})
     assert all(option in str(caught.value) for option in OPTIONS)
 
 
 def test_every_listed_option_is_one_of_gdals_cog_driver():
-    refuse_unknown_options(OPTIONS)
+    refuse_unknown_options({name: values[0] for name, values in OPTIONS.items()})
+    refuse_unknown_options({"COMPRESS": "deflate", "LEVEL": 9})
     refuse_unknown_options({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COMPRESS", "NONSENSE"),
+        ("COMPRESS", "JPEG"),  # other pixels
+        ("LEVEL", "abc"),
+        ("BLOCKSIZE", "17"),
+        ("BLOCKSIZE", "abc"),  # GDAL aborts the process
+        ("NUM_THREADS", "-1"),
+        ("BIGTIFF", ""),
+    ],
+)
+def test_a_value_that_gdal_would_ignore_is_refused(name, value):
+    with pytest.raises(UsageError, match=f"--co {name}={value}: GDAL's COG driver takes"):
+        refuse_unknown_options({name: value})
 
 
 def test_options_replace_the_writers_own(tmp_path):

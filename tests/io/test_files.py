@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import shutil
 import stat
 from contextlib import nullcontext
@@ -11,13 +12,16 @@ from geofcn.errors import OutputError
 from geofcn.io import files
 from geofcn.io.files import (
     check_target,
+    discard,
+    discard_unfinished,
     free_gigabytes,
     is_missing,
-    make_partial_folder,
     no_such_file,
-    partial_folder,
+    partial_beside,
     publish,
     publish_bytes,
+    refuse_equal_names,
+    remove_leftovers,
     sync,
     write_whole,
     writing_failed,
@@ -144,26 +148,81 @@ def test_only_local_paths_can_be_missing(tmp_path):
     assert no_such_file("a.tif") == "a.tif: there is no such file; check the path."
 
 
-# --- the folder of what is unfinished ---
+# --- what is unfinished ---
 
 
-def test_the_partial_folder_is_hidden_beside_its_file(tmp_path, monkeypatch):
-    assert partial_folder(tmp_path / "a.tif") == tmp_path / ".a.tif.partial"
-    monkeypatch.chdir(tmp_path)
-    assert make_partial_folder(files.Path("b.tif")) == tmp_path / ".b.tif.partial"
+def test_what_is_unfinished_has_a_hidden_name_of_its_own_that_nobody_foresees(tmp_path):
+    made = {partial_beside(tmp_path / "a.tif") for _ in range(20)}
+    assert len(made) == 20 and made <= files.unfinished
+    assert all(re.fullmatch(r"\.a\.tif\.[0-9a-f]{8}\.partial", path.name) for path in made)
+    for path in made:
+        discard(path)
+    assert not made & files.unfinished
 
 
-def test_the_partial_folder_is_made_without_what_a_killed_run_left(tmp_path):
-    left = tmp_path / ".a.tif.partial"
-    (left / "deeper").mkdir(parents=True)
-    (left / "deeper" / "half").write_bytes(b"half")
-    assert make_partial_folder(tmp_path / "a.tif") == left
-    assert names(left) == []
+def test_what_is_unfinished_goes_with_its_process(tmp_path):
+    folder, file = partial_beside(tmp_path / "a.tif"), partial_beside(tmp_path / "b.tif")
+    never_made = partial_beside(tmp_path / "c.tif")
+    folder.mkdir()
+    (folder / "half").write_bytes(b"half")
+    file.write_bytes(b"half")
+    discard_unfinished()
+    assert names(tmp_path) == []
+    assert not {folder, file, never_made} & files.unfinished
 
 
-def test_a_partial_folder_that_cannot_be_made_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        make_partial_folder(tmp_path / "none" / "a.tif")
+def test_what_a_killed_process_left_of_an_output_is_removed_and_nothing_else(tmp_path):
+    others = [
+        ".a.tif.work",
+        ".a.tif.0123456.partial",
+        ".a.tif.b.0123abcd.partial",
+        ".b.tif.0123abcd.partial",
+        "a.tif.0123abcd.partial",
+    ]
+    for name in (".a.tif.0123abcd.partial", ".a.tif.partial", *others):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_bytes(b"half")
+    (tmp_path / ".a.tif.ffffffff.partial").write_bytes(b"half")
+    (tmp_path / ".a.tif.eeeeeeee.partial").symlink_to(tmp_path / ".a.tif.work")
+    remove_leftovers(tmp_path / "a.tif")
+    assert names(tmp_path) == sorted([*others, ".a.tif.eeeeeeee.partial"])
+    assert names(tmp_path / ".a.tif.work") == ["half"]
+
+
+def test_of_a_folder_all_is_removed_that_was_not_finished(tmp_path):
+    (tmp_path / ".last.safetensors.0123abcd.partial").write_bytes(b"half")
+    (tmp_path / "last.safetensors").write_bytes(b"whole")
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == ["last.safetensors"]
+
+
+# --- names of several outputs ---
+
+
+@pytest.mark.parametrize("other", ["a.tif", "x/../a.tif", "link/a.tif", "A.TIF", "link/x/../a.TIF"])
+def test_two_outputs_of_one_name_are_refused_however_it_is_written(tmp_path, other):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(OutputError, match="two outputs have this name"):
+        refuse_equal_names([tmp_path / "b.tif", tmp_path / "a.tif", tmp_path / other])
+
+
+def test_outputs_of_other_names_or_folders_are_not_refused(tmp_path):
+    (tmp_path / "x").mkdir()
+    refuse_equal_names([tmp_path / "a.tif", tmp_path / "a.tiff", tmp_path / "x" / "a.tif"])
+    refuse_equal_names([tmp_path / "none" / "a.tif", tmp_path / "a.tif"])
+
+
+# --- parts of an output ---
+
+
+def test_a_part_of_an_output_that_exists_needs_overwrite_too(tmp_path):
+    part = tmp_path / "a.tif.msk"
+    part.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputError) as caught:
+        check_target(tmp_path / "a.tif", ENDINGS, False, others=[part])
+    assert str(caught.value).startswith(f"{part}: it exists already and is a part of what a.tif ")
+    assert check_target(tmp_path / "a.tif", ENDINGS, True, others=[part])
 
 
 # --- to disk ---

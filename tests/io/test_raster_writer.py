@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 from rasterio.errors import RasterioIOError
-from rasterio.transform import from_origin
+from rasterio.transform import Affine, from_origin
 
 from geofcn import errors
 from geofcn.core.grid import Grid
@@ -17,6 +17,7 @@ from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
 from geofcn.io import cog_writer, files, raster_writer
 from geofcn.io.cog_writer import mask_writer
+from geofcn.io.locks import locked
 from geofcn.io.raster_writer import Band, RasterWriter, check_raster_target
 
 CRS_UTM = CRS.from_epsg(25832)
@@ -80,6 +81,77 @@ def test_pixels_of_any_type_come_back_also_from_arrays_in_another_order(tmp_path
         writer.write(Window(5, 0, 5, 7), image[::-1])
     with rasterio.open(tmp_path / "a.tif") as file:
         assert (file.read(1) == np.vstack([image, image[::-1]])).all()
+
+
+@pytest.mark.parametrize("make", [mask_writer, lambda path, grid: RasterWriter(path, grid, BYTE)])
+@pytest.mark.parametrize(
+    "crs",
+    [
+        CRS.from_epsg(2056),
+        CRS.from_epsg(25832).to_wkt(version="WKT1_ESRI"),
+        CRS.from_epsg(4326).to_wkt(version="WKT1_ESRI"),  # "==" to no other, for its axes
+        "+proj=laea +lat_0=46 +lon_0=11 +ellps=bessel +towgs84=577,90,463 +units=m",
+        "EPSG:25832+5783",
+        None,
+    ],
+)
+@pytest.mark.parametrize("transform", [TRANSFORM, Affine(0.1, 0.2, 7, 0.3, -0.1, 46)])
+def test_a_place_on_the_ground_survives(tmp_path, make, crs, transform):
+    crs = crs and CRS.from_user_input(crs)
+    write_bands(make(tmp_path / "a.tif", Grid(4, 4, crs, transform)), random_mask(4, 4))
+    assert names(tmp_path) == ["a.tif"]
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.transform.almost_equals(transform)
+        assert (file.crs is None) is (crs is None)
+
+
+@pytest.mark.parametrize("make", [mask_writer, lambda path, grid: RasterWriter(path, grid, BYTE)])
+def test_a_crs_that_no_geotiff_holds_is_refused_before_any_work(tmp_path, make):
+    rotated = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18"
+    grid = Grid(4, 4, CRS.from_user_input(rotated), TRANSFORM)
+    with pytest.raises(OutputError, match=r"a\.tif: a GeoTIFF cannot hold its CRS.*gdalwarp"):
+        make(tmp_path / "a.tif", grid)
+    assert names(tmp_path) == []
+
+
+SAID = {
+    "CRS": {"crs": CRS.from_epsg(3857)},
+    "transform": {"transform": from_origin(500_001, 5_000_000, 0.2, 0.2)},
+    "nodata value": {"nodata": 7},
+    "description": {"descriptions": ("barn",)},
+    "scale": {"scales": (0.5,)},
+}
+
+
+@pytest.mark.parametrize("what", [*SAID, "tags"])
+def test_a_file_that_says_something_else_of_itself_is_never_published(tmp_path, monkeypatch, what):
+    finish = RasterWriter._finish
+
+    def change(self):
+        finished = finish(self)
+        with rasterio.open(finished, "r+") as file:
+            if what == "tags":
+                file.update_tags(AUTHOR="you")
+            for name, value in SAID.get(what, {}).items():
+                setattr(file, name, value)
+        return finished
+
+    monkeypatch.setattr(RasterWriter, "_finish", change)
+    with pytest.raises(OutputError, match=rf"m\.tif: writing failed \(its {what} read back wrong"):
+        write_bands(
+            RasterWriter(tmp_path / "m.tif", utm_grid(20, 20), BYTE, {"AUTHOR": "me"}),
+            random_mask(20, 20),
+        )
+    assert names(tmp_path) == []
+
+
+def test_tags_are_those_of_the_beginning(tmp_path):
+    tags = {"AUTHOR": "me"}
+    with RasterWriter(tmp_path / "m.tif", utm_grid(4, 4), BYTE, tags) as writer:
+        tags["AUTHOR"] = "you"
+        writer.write(Window(0, 0, 4, 4), random_mask(4, 4))
+    with rasterio.open(tmp_path / "m.tif") as file:
+        assert file.tags()["AUTHOR"] == "me"
 
 
 # --- what must not be written ---
@@ -178,14 +250,47 @@ def test_an_older_output_stands_until_the_new_one_is_whole(tmp_path):
     assert path.read_bytes() == before and names(tmp_path) == ["m.tif"]
 
 
-def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
+def test_what_a_killed_run_left_is_no_hindrance_and_goes_with_the_next_lock(tmp_path):
     path = tmp_path / "m.tif"
     writer = mask_writer(path, utm_grid(20, 20))
     writer.write(Window(0, 0, 20, 20), random_mask(20, 20))
     del writer  # killed: the block is never left
     assert names(tmp_path) != []
-    write_bands(mask_writer(path, utm_grid(600, 600)), random_mask(600, 600))
+    with locked(path):
+        write_bands(mask_writer(path, utm_grid(600, 600)), random_mask(600, 600))
     assert names(tmp_path) == ["m.tif"]
+
+
+def test_no_error_whatever_its_class_leaves_anything_behind(tmp_path, monkeypatch):
+    """GDAL's own errors are none of rasterio's: a disk without inodes left the hidden folder."""
+
+    class ForeignError(Exception):
+        pass
+
+    def fail(*args, **options):
+        raise ForeignError
+
+    monkeypatch.setattr(rasterio, "open", fail)
+    with pytest.raises(ForeignError):
+        mask_writer(tmp_path / "m.tif", utm_grid(20, 20))
+    assert names(tmp_path) == []
+
+
+def test_a_link_where_old_versions_wrote_is_not_followed(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "0.tif").write_bytes(b"mine")
+    (tmp_path / ".m.tif.partial").symlink_to(tmp_path / "precious")
+    write_bands(mask_writer(tmp_path / "m.tif", utm_grid(20, 20)), random_mask(20, 20))
+    assert (tmp_path / "precious" / "0.tif").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("ending", [".aux.xml", ".msk", ".ovr", ".msk.ovr"])
+def test_what_belongs_to_no_raster_yet_is_not_removed_unasked(tmp_path, ending):
+    beside = tmp_path / f"m.tif{ending}"
+    beside.write_bytes(b"mine")
+    with pytest.raises(OutputError, match=f"m.tif{ending}: it exists already .*--overwrite"):
+        check_raster_target(tmp_path / "m.tif", False)
+    assert check_raster_target(tmp_path / "m.tif", True) == tmp_path / "m.tif"
 
 
 @pytest.mark.parametrize("make", [mask_writer, lambda path, grid: RasterWriter(path, grid, BYTE)])
@@ -213,7 +318,7 @@ def test_a_file_completed_early_gets_its_name_when_the_block_is_left(tmp_path, m
         writer.write(Window(0, 0, 600, 600), mask)
         writer.complete()
         writer._completing.result()
-        assert names(tmp_path) == [".m.tif.partial"]
+        assert names(tmp_path) == [writer.folder.name]
         writer._complete = None  # it is not completed twice
     assert names(tmp_path) == ["m.tif"]
     with rasterio.open(tmp_path / "m.tif") as file:

@@ -1,28 +1,34 @@
+import os
 import pickle
 import warnings
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio._err import CPLE_OpenFailedError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
+from geofcn.core.encoding import Encoding
 from geofcn.core.windows import Window, blocks
-from geofcn.errors import SceneError
+from geofcn.errors import SceneError, UsageError
 from geofcn.io import scene as scene_module
 from geofcn.io.datasets import close_handles
 from geofcn.io.scene import (
     absolute,
     aligned,
     names_apart,
+    open_raster,
     open_scene,
     undeclared_collar,
 )
@@ -116,12 +122,12 @@ def test_alpha(write_raster):
 
 
 def test_alpha_may_stand_anywhere(write_raster):
-    image = np.stack([np.full((4, 4), value, np.uint8) for value in (255, 1, 2, 3)])
-    image[0, ~holes(4, 4)] = 0
+    image = np.stack([np.full((12, 10), value, np.uint8) for value in (255, 1, 2, 3)])
+    image[0, ~holes()] = 0
     scene = open_scene(write_raster("argb.tif", image, colours=[RGBA[3], *RGBA[:3]]))
     assert scene.bands == (2, 3, 4)
     assert scene.read(scene.window)[0][:, 0, 0].tolist() == [1, 2, 3]
-    check_blank(scene, holes(4, 4))
+    check_blank(scene, holes())
 
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4, 6])
@@ -262,6 +268,101 @@ def test_a_scene_can_be_pickled_and_read_by_another_process(write_raster):
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         pixels, valid = pool.submit(scene.read, scene.window).result()
     assert (pixels == image).all() and valid.all()
+
+
+# --- bands, palettes and scales ---
+
+
+def test_bands_are_those_that_were_named_in_their_order(write_raster):
+    image = ramp(4, 6, 5)
+    scene = open_scene(write_raster("a.tif", image), bands=[4, 2])
+    assert scene.bands == (4, 2) and scene.named
+    assert (scene.read(scene.window)[0] == image[[3, 1]]).all()
+
+
+@pytest.mark.parametrize("bands", [(0,), (5,), (1, 1), (-1, 2)])
+def test_bands_that_there_are_not_are_refused(write_raster, bands):
+    with pytest.raises(UsageError, match=r"a\.tif: bands .*: give different numbers from 1 to 4"):
+        open_scene(write_raster("a.tif", ramp(4, 4, 4)), bands=bands)
+
+
+def test_bands_of_another_type_may_stay_unnamed(tmp_path):
+    path = tmp_path / "mixed.vrt"
+    path.write_text(
+        '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1"/>'
+        '<VRTRasterBand dataType="UInt16" band="2"/></VRTDataset>'
+    )
+    assert open_scene(path, bands=(2,)).dtype == "uint16"
+
+
+def paletted(write_raster, colours: dict, values) -> Path:
+    path = write_raster("p.tif", np.array(values, np.uint8), photometric="palette")
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, colours)
+    return path
+
+
+def test_a_palette_stands_for_its_colours(write_raster):
+    path = paletted(write_raster, {3: (10, 20, 30, 255), 7: (200, 210, 220, 255)}, [[3, 7, 3]])
+    scene = open_scene(path)
+    assert (scene.bands, scene.dtype) == ((1, 2, 3), "uint8")
+    assert scene.colours == ("red", "green", "blue")
+    pixels, valid = scene.read(scene.window)
+    assert pixels[:, 0].tolist() == [[10, 200, 10], [20, 210, 20], [30, 220, 30]] and valid.all()
+    assert (scene.read_reduced((1, 3)) == pixels).all()
+    assert open_scene(path, bands=(3,)).read(scene.window)[0].tolist() == [[[30, 220, 30]]]
+    assert open_scene(path, nodata=20).read(scene.window)[1].all(), "in every band, not in one"
+    assert open_raster(path).read(scene.window)[0].tolist() == [[[3, 7, 3]]], "classes stay"
+
+
+def test_what_a_png_palette_makes_transparent_is_blank(tmp_path):
+    path = tmp_path / "p.png"
+    profile = {"driver": "PNG", "height": 1, "width": 3, "count": 1, "dtype": "uint8"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path, "w", **profile) as file:
+            file.write_colormap(1, {0: (1, 2, 3, 0), 1: (4, 5, 6, 255), 2: (7, 8, 9, 99)})
+            file.write(np.array([[[0, 1, 2]]], np.uint8))
+    scene = open_scene(path)
+    assert scene.declares_blank
+    assert scene.read(scene.window)[1].tolist() == [[False, True, True]]
+
+
+def scaled(write_raster, name, image, scales, offsets) -> Path:
+    path = write_raster(name, image)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = scales, offsets
+    return path
+
+
+def test_values_are_seen_in_the_encoding_of_another_scene(write_raster):
+    image = np.array([[[0, 100]], [[50, 200]]], np.uint16)
+    scene = open_scene(scaled(write_raster, "deep.tif", image, (0.5, 0.5), (0, 10)), nodata=65_535)
+    assert scene.encoding == Encoding("uint16", (0.5, 0.5), (0, 10))
+    shown = scene.seen_as(Encoding("uint8", (1, 1), (0, 0)), "another")
+    pixels, valid = shown.read(shown.window)
+    assert shown.dtype == pixels.dtype == "float32" and valid.all()
+    assert pixels[:, 0].tolist() == [[0, 50], [35, 110]]
+    assert scene.seen_as(scene.encoding, "itself") == scene
+    assert undeclared_collar(replace(shown, nodata=None)) is None
+
+
+def test_nodata_is_a_value_of_the_file_whatever_it_stands_for(write_raster):
+    image = np.array([[[9, 18]]], np.uint8)
+    scene = open_scene(scaled(write_raster, "a.tif", image, (2,), (0,)), nodata=9)
+    shown = scene.seen_as(Encoding("uint8", (1,), (0,)), "another")
+    assert shown.read(shown.window)[1].tolist() == [[False, True]]
+
+
+def test_another_type_without_a_scale_is_refused_with_the_command_that_converts_it(write_raster):
+    deep = open_scene(write_raster("deep.tif", ramp(1, 4, 4)))
+    command = "gdal_translate -ot Byte -scale 0 65535 0 255"
+    with pytest.raises(SceneError, match=rf"deep\.tif: its pixels are uint16.*`{command}`"):
+        deep.seen_as(Encoding("uint8", (1,), (0,)), "another")
+
+
+def test_a_scale_of_zero_is_refused(write_raster):
+    refused(scaled(write_raster, "a.tif", ramp(1, 4, 4), (0,), (0,)), "gdal_edit")
 
 
 # --- onto another grid ---
@@ -421,6 +522,37 @@ def test_local_paths_become_absolute_and_others_stay(tmp_path, monkeypatch):
 # --- damage ---
 
 
+def test_a_missing_part_of_a_vrt_is_what_is_to_be_made_again(tmp_path, write_raster):
+    write_raster("a.tif", np.ones((4, 4), np.uint8))
+    path = tmp_path / "a.vrt"
+    with rasterio.open(tmp_path / "a.tif") as file:
+        rasterio.shutil.copy(file, path, driver="VRT")
+    (tmp_path / "a.tif").unlink()
+    scene = open_scene(path)
+    with pytest.raises(SceneError, match=r"a\.vrt: cannot .*a\.tif.*; the file named there is mis"):
+        scene.read(scene.window)
+
+
+def test_a_mask_of_another_size_is_what_is_to_be_removed(write_raster):
+    small, path = (write_raster(f"{n}.tif", ramp(1, n, n)) for n in (4, 8))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(small, "r+") as file:
+        file.write_mask(np.eye(4, dtype=bool))
+    Path(f"{small}.msk").rename(f"{path}.msk")
+    scene = open_scene(path)
+    with pytest.raises(SceneError, match=r"8\.tif\.msk is damaged or the mask of another raster"):
+        scene.read(scene.window)
+
+
+def test_an_error_that_rasterio_does_not_wrap_is_a_scene_error(write_raster, monkeypatch):
+    path = write_raster("a.tif", ramp(1, 4, 4))
+
+    def fail(*args, **options):
+        raise CPLE_OpenFailedError(3, 4, "no\n  such thing")
+
+    monkeypatch.setattr(rasterio, "open", fail)
+    refused(path, r"a\.tif: this cannot be opened as a raster \(no such thing\)")
+
+
 def test_a_file_that_is_gone_is_a_scene_error_while_reading(write_raster):
     path = write_raster("a.tif", ramp(1, 8, 8))
     scene = open_scene(path)
@@ -466,3 +598,18 @@ def test_a_damaged_tile_is_an_error_with_gdals_reason(write_raster):
         for window in blocks(scene.window, 16):
             scene.read(window)
     assert "See previous exception" not in str(caught.value), "the reason, not a pointer to it"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    (tmp_path / "device.tif").symlink_to("/dev/zero")
+    for name in ("pipe.tif", "device.tif"):
+        with pytest.raises(SceneError, match=f"{name}: this is a pipe or a device; save"):
+            scene_module.open_scene(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a\0.tif", "a" * 5000 + ".tif", "\udcff.tif"])
+def test_what_can_be_no_files_name_is_missing(name):
+    with pytest.raises(SceneError, match="there is no such file"):
+        scene_module.open_scene(name)

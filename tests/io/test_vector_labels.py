@@ -29,10 +29,9 @@ def scene(write_raster):
 
 def test_what_touches_the_scene_is_counted_apart_from_all(scene, write_vectors):
     on, off = shapely.box(500_001, 4_999_998, 500_002, 4_999_999), shapely.box(0, 0, 9, 9)
-    labels = labels_of(write_vectors("l.gpkg", [off, on, off]), scene)
-    assert (labels.count, labels.touching, labels.layer) == (3, 1, "houses")
+    labels = labels_of(write_vectors("l.geojson", [off, on, off, off.centroid]), scene)
+    assert (labels.count, labels.touching, labels.left_out, labels.crs) == (3, 1, 1, "EPSG:25832")
     assert labels.near(scene.window).numbers.tolist() == [1]
-    assert labels.remarks == []
 
 
 def test_layer_and_condition_are_part_of_the_identity(scene, tmp_path):

@@ -1,6 +1,7 @@
 """Polygons of vector files of any format: opened, cleaned, read batch by batch."""
 
 import json
+import os
 import sqlite3
 import warnings
 
@@ -307,3 +308,13 @@ def test_tables_without_shapes_are_refused(tmp_path):
     refused(path, "table without shapes")
     geopandas.pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "table.parquet")
     refused(tmp_path / "table.parquet", "cannot be read as polygons")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+@pytest.mark.parametrize("ending", [".gpkg", ".parquet"])
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path, ending):
+    os.mkfifo(tmp_path / f"pipe{ending}")
+    (tmp_path / f"device{ending}").symlink_to("/dev/zero")
+    for name in (f"pipe{ending}", f"device{ending}"):
+        with pytest.raises(LabelsError, match=f"{name}: this is a pipe or a device; save"):
+            read(tmp_path / name)

@@ -19,6 +19,7 @@ import shapely
 from geofcn import errors
 from geofcn.errors import OutputError
 from geofcn.io import files, vector_writer
+from geofcn.io.locks import locked
 from geofcn.io.vector_writer import (
     DRIVERS,
     FOOTPRINT_COLUMNS,
@@ -469,10 +470,10 @@ def test_a_step_after_writing_that_fails_is_one_output_error(path, monkeypatch, 
 
 
 def test_a_folder_that_cannot_be_made_is_one_output_error(path, monkeypatch):
-    def denied(target):
+    def denied(*args, **options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(files, "make_partial_folder", denied)
+    monkeypatch.setattr(vector_writer.Path, "mkdir", denied)
     with pytest.raises(OutputError, match="Permission denied") as caught:
         write_polygons(path, batches(2), CRS)
     assert str(caught.value).count("writing failed") == 1
@@ -492,10 +493,53 @@ def test_a_long_reason_is_cut_at_its_start(tmp_path):
     assert "(KeyError)" in str(vector_writer._failed(tmp_path / "a.gpkg", KeyError()))
 
 
+SHAPEFILE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".shp.xml")
+
+
+@pytest.mark.parametrize("suffix", [*SHAPEFILE, ".qml"])
+def test_a_users_file_is_no_part_of_a_shapefile_unless_it_may_be(tmp_path, suffix):
+    mine = tmp_path / f"houses{suffix}"
+    mine.write_bytes(b"mine")
+    if suffix != ".qml":  # a style of one's own is kept in any case
+        with pytest.raises(OutputError, match=f"houses{suffix}: it exists already.*--overwrite"):
+            write_polygons(tmp_path / "houses.shp", batches(2), CRS)
+        assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    assert mine.read_bytes() == b"mine"
+    write_polygons(tmp_path / "houses.shp", batches(2), CRS, overwrite=True)
+    assert len(read(tmp_path / "houses.shp")) == 2
+    assert (suffix == ".qml") == (mine.exists() and mine.read_bytes() == b"mine")
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal", "-shm"])
+def test_a_journal_without_its_geopackage_is_not_removed_unasked(tmp_path, ending):
+    (tmp_path / f"a.gpkg{ending}").write_bytes(b"mine")
+    with pytest.raises(OutputError, match=f"a.gpkg{ending}: it exists already"):
+        write_polygons(tmp_path / "a.gpkg", batches(2), CRS)
+    assert (tmp_path / f"a.gpkg{ending}").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("moved", range(1, 5))
+def test_a_shapefile_gets_all_its_names_or_none(tmp_path, monkeypatch, moved):
+    replace, done = vector_writer.Path.replace, []
+
+    def fail_later(*paths):
+        if len(done) == moved:
+            raise OSError(28, "No space left on device")
+        done.append(paths)
+        return replace(*paths)
+
+    monkeypatch.setattr(vector_writer.Path, "replace", fail_later)
+    with pytest.raises(OutputError, match="No space left"):
+        write_polygons(tmp_path / "a.shp", batches(2), CRS)
+    assert len(done) == moved
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_run_left_is_removed(path):
-    left = path.with_name(f".{path.name}.partial")
+    left = path.with_name(f".{path.name}.0123abcd.partial")
     left.mkdir()
     (left / path.name).write_bytes(b"half")
-    write_polygons(path, batches(2), CRS)
+    with locked(path):
+        write_polygons(path, batches(2), CRS)
     assert len(read(path)) == 2
     assert not left.exists()

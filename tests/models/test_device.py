@@ -1,11 +1,20 @@
 """geofcn.models.device: the choice of a device, and threads of a pass."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from geofcn.defaults import DEVICES
 from geofcn.errors import UsageError
-from geofcn.models.device import compute_in_full_precision, one_torch_thread, pick_device
+from geofcn.models.device import (
+    compute_in_full_precision,
+    one_torch_thread,
+    pick_device,
+    processor,
+)
 
 
 def test_devices(monkeypatch):
@@ -48,3 +57,20 @@ def test_the_number_of_threads_is_one_inside_and_restored_even_after_an_error():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_type_of_a_gpu_is_its_name(monkeypatch):
+    assert processor("mps") == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100")
+    assert processor.__wrapped__("cuda") == "NVIDIA H100"
+
+
+@pytest.mark.parametrize("setting", [{}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}])
+def test_the_type_of_a_cpu_tells_how_it_rounds(setting):
+    code = "from geofcn.models.device import processor; print(processor('cpu'))"
+    told = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **setting},
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    assert (told == processor("cpu")) == (not setting)

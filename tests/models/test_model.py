@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
@@ -174,6 +175,55 @@ def test_another_pixel_type_is_refused(make_model, write_raster):
     scene = open_scene(write_raster("deep.tif", np.ones((3, 4, 4), np.uint16)))
     with pytest.raises(ModelError, match=r"deep\.tif.*uint16.*uint8"):
         make_model().select_bands(scene)
+
+
+def test_bands_that_the_user_named_are_taken_as_they_are(make_model, write_raster):
+    path = write_raster("nrgb.tif", np.ones((4, 4, 4), np.uint8), colours=[ColorInterp.nir, *RGB])
+    assert make_model().select_bands(open_scene(path, bands=(1, 2, 3))).bands == (1, 2, 3)
+    with pytest.raises(ModelError, match=r"2 band\(s\) are named, the model was trained on 3"):
+        make_model().select_bands(open_scene(path, bands=(1, 2)))
+
+
+def test_a_mask_is_not_shown_to_a_model_of_near_infrared_called_alpha(make_model, write_raster):
+    image = np.random.default_rng(0).integers(0, 255, (4, 30, 30)).astype(np.uint8)
+    rgba = [*RGB, ColorInterp.alpha]
+    model = make_model(bands=4, colours=("red", "green", "blue", "alpha"))
+    infrared = open_scene(write_raster("nir.tif", image, colours=rgba))
+    assert model.select_bands(infrared).bands == (1, 2, 3, 4)
+    image[3] = 255
+    with pytest.raises(ModelError, match=r"rgba\.tif: its band 4 is a mask"):
+        model.select_bands(open_scene(write_raster("rgba.tif", image, colours=rgba)))
+
+
+def test_bands_without_colours_are_found_by_the_numbers_that_were_named(make_model, write_raster):
+    scene = open_scene(write_raster("many.tif", np.ones((5, 4, 4), np.uint8)))
+    model = make_model(colours=("undefined",) * 3)
+
+    def numbered(bands):
+        return replace(model, metadata=replace(model.metadata, bands=bands))
+
+    assert numbered((5, 3, 2)).select_bands(scene).bands == (5, 3, 2)
+    with pytest.raises(ModelError, match=r"5 band\(s\).*or name them by --bands"):
+        model.select_bands(scene)
+    with pytest.raises(ModelError, match="as bands 6,3,2"):
+        numbered((6, 3, 2)).select_bands(scene)
+
+
+def test_a_scene_of_another_scale_is_seen_as_the_trainings(make_model, write_raster):
+    path = write_raster("deep.tif", np.full((3, 4, 4), 257 * 7, np.uint16))
+    with rasterio.open(path, "r+") as file:
+        file.scales = (1 / 257,) * 3
+    model = make_model(scales=(1.0,) * 3, offsets=(0.0,) * 3)
+    fitted = model.select_bands(open_scene(path))
+    np.testing.assert_allclose(fitted.read(fitted.window)[0], 7, rtol=1e-6)
+
+
+def test_a_model_that_does_not_know_its_scale_takes_values_as_they_are(make_model, write_raster):
+    path = write_raster("a.tif", np.full((3, 4, 4), 7, np.uint8))
+    with rasterio.open(path, "r+") as file:
+        file.scales = (0.1,) * 3
+    fitted = make_model().select_bands(open_scene(path))
+    assert fitted.dtype == "uint8" and (fitted.read(fitted.window)[0] == 7).all()
 
 
 # --- scenes of another ground resolution ---

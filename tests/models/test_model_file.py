@@ -266,6 +266,17 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("colours", 3),
         ("colours", None),
         ("colours", [1, 2, 3]),
+        ("bands", [1]),
+        ("bands", [0, 1, 2]),
+        ("bands", [1, 2, "3"]),
+        ("bands", 3),
+        ("scales", [1.0]),
+        ("scales", [1.0, 0.0, 1.0]),
+        ("scales", [1.0, None, 1.0]),
+        ("scales", [1.0, 1.0, 1.0]),  # without offsets
+        ("offsets", ["0", 0.0, 0.0]),
+        ("offsets", None),
+        ("colours", ["red"] * 2000),
         ("dtype", None),
         ("dtype", "object"),
         ("dtype", ["uint8"]),
@@ -283,6 +294,7 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("resolution", "far"),
         ("resolution", 10**400),
         ("resolution", float("inf")),
+        ("resolution", -0.2),
         ("version", 3),
         ("format", 2),
         ("format", None),
@@ -326,6 +338,19 @@ def test_a_model_of_a_later_format_names_the_version_that_wrote_it(saved):
         load_model(path)
 
 
+@pytest.mark.parametrize("field", ["format", "version", "net", "dtype", "threshold"])
+def test_what_a_header_says_is_shown_in_short_and_harmless(saved, field):
+    _, path = saved
+    header, tensors = header_and_tensors(path)
+    if field == "version":
+        header["format"] = 9
+    header[field] = "\x1b[2J\nError: " + "x" * 1_000_000
+    rewrite(path, header, tensors)
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
 TENSOR_FAULTS = {
     "a weight missing": lambda t: t.pop("net.net.conv1.bias"),
     "one too many": lambda t: t.update({"net.net.conv9.bias": torch.zeros(3)}),
@@ -347,6 +372,7 @@ TENSOR_FAULTS = {
     "a scale that is nan": lambda t: t.update(scale=torch.full((3,), torch.nan)),
     "a mean that is nan": lambda t: t["mean"].fill_(torch.nan),
     "a weight that is nan": lambda t: t["net.net.conv2.weight"][0, 0, 0].fill_(torch.nan),
+    "a weight whose products are inf": lambda t: t["net.net.conv2.weight"].fill_(1e38),
     "a weight that is inf": lambda t: t["net.net.conv4.bias"].fill_(torch.inf),
 }
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, blocks, round_up
+from geofcn.errors import ModelError
 from geofcn.io.scene import open_scene
 from geofcn.models import nets
 from geofcn.models.model import net_geometry
@@ -275,3 +276,15 @@ def test_a_net_that_looks_far_gets_windows_of_many_times_its_halo(make_model, mo
         assert compute_window_side(make_model("far", 1)) == 8 * 100
     finally:
         net_geometry.cache_clear()
+
+
+def test_values_that_are_too_large_to_compute_with_are_an_error(write_raster, make_model):
+    image = np.full((3, 16, 16), 100, np.float32)
+    image[:, 4, 5] = -3.4e38  # as blank pixels that nothing declares are
+    scene = open_scene(write_raster("scene.tif", image))
+    small = Normalisation(np.full((3, 1, 1), 100, np.float32), np.full(3, 1e-3, np.float32))
+    predictor = Predictor(make_model("fcnn", dtype="float32", normalisation=small))
+    with pytest.raises(ModelError, match=r"scene\.tif: the net's answer is no number in rows 0-15"):
+        predictor.window(scene, scene.window)
+    declared = open_scene(scene.path, nodata=float(np.float32(-3.4e38)))
+    assert np.isfinite(predictor.window(declared, scene.window).probability).all()

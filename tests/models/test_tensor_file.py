@@ -1,5 +1,6 @@
 """geofcn.models.tensor_file: tensors in a file that can be replaced while they are in use."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,26 @@ def test_tensors_that_were_read_do_not_hold_their_file(tmp_path):
     assert torch.equal(tensors["count"], TENSORS["count"])
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_anywhere_is_an_error(tmp_path, bit):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"name": "net"}, TENSORS)
+    content = path.read_bytes()
+    before = read_tensors(path)
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        try:
+            metadata, tensors = read_tensors(path)
+        except (SafetensorError, ValueError):
+            continue
+        # What is left is a checksum under another name, and of the content nothing is lost.
+        assert metadata.items() - before[0].items() == {(name, metadata[name]) for name in metadata
+                                                         if name not in before[0]}  # fmt: skip
+        assert all(torch.equal(tensors[name], before[1][name]) for name in TENSORS)
+
+
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])
 def test_another_file_is_an_error(tmp_path, content):
     (tmp_path / "a.safetensors").write_bytes(content)
@@ -45,3 +66,25 @@ def test_another_file_is_an_error(tmp_path, content):
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path):
     with pytest.raises(OutputError, match="cannot be written"):
         write_tensors(tmp_path / "none" / "a.safetensors", {}, TENSORS)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with a name")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.safetensors")
+    with pytest.raises(OSError, match="pipe"):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+def test_what_would_fill_memory_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {}, TENSORS)
+    os.truncate(path, 2**40)  # takes no room on the disk
+    with pytest.raises(OSError, match="it has 1099511627776 bytes"):
+        read_tensors(path)
+
+
+def test_a_header_that_would_fill_memory_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"name": "x" * 20_000_000}, TENSORS)
+    with pytest.raises(OSError, match="its header has 2000"):
+        read_tensors(path)

@@ -1,5 +1,7 @@
 """geofcn.polygons.polygonize: a mask's file becomes a vector file, or is refused."""
 
+import os
+
 import numpy as np
 import pytest
 import rasterio
@@ -145,3 +147,22 @@ def test_an_outline_and_a_number_besides_contradict_each_other(write_raster, tmp
     mask = write_raster("mask.tif", np.ones((4, 4), np.uint8))
     with pytest.raises(UsageError, match="min_area"):
         polygonize(mask, tmp_path / "houses.gpkg", outline=RAW, min_area=3)
+
+
+def test_a_mask_that_changes_while_it_is_read_is_an_error(write_raster, tmp_path, once_under_way):
+    mask = write_raster("m.tif", np.ones((300, 4), np.uint8))
+    progress = once_under_way(lambda: os.utime(mask))
+    with pytest.raises(SceneError, match=r"m\.tif: it has changed while it was read"):
+        polygonize(mask, tmp_path / "h.gpkg", progress=progress)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.tif"]
+
+
+def test_probabilities_that_change_behind_the_last_row_are_an_error(
+    write_raster, tmp_path, once_under_way
+):
+    mask = write_raster("m.tif", np.ones((4, 4), np.uint8))
+    scores = write_raster("p.tif", np.full((4, 4), 99, np.uint8))
+    progress = once_under_way(lambda: os.utime(scores))
+    with pytest.raises(SceneError, match=r"p\.tif: it has changed while it was read"):
+        polygonize(mask, tmp_path / "h.shp", probability=scores, progress=progress)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "p.tif"]

@@ -40,7 +40,7 @@ class WindowsOs(types.ModuleType):
 
 def hide_posix() -> None:
     """Let geofcn find no POSIX module or function; other packages look at the platform instead."""
-    import_module, windows_os = builtins.__import__, WindowsOs("os")
+    import_module, windows_os, msvcrt = builtins.__import__, WindowsOs("os"), make_msvcrt()
 
     def importing(name, globals=None, locals=None, fromlist=(), level=0):
         importer = (globals or {}).get("__name__", "")
@@ -49,9 +49,21 @@ def hide_posix() -> None:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             if name == "os":
                 return windows_os
+            if name == "msvcrt":
+                return msvcrt
         return import_module(name, globals, locals, fromlist, level)
 
     builtins.__import__ = importing
+
+
+def make_msvcrt() -> types.ModuleType:
+    """The one function of Windows' own module that geofcn uses, made of what there is."""
+    import fcntl
+
+    windows = types.ModuleType("msvcrt")
+    windows.LK_NBLCK = fcntl.LOCK_EX | fcntl.LOCK_NB
+    windows.locking = lambda handle, mode, count: fcntl.flock(handle, mode)
+    return windows
 
 
 def refuse_odd_syncs() -> None:

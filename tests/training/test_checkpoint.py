@@ -53,6 +53,17 @@ def test_a_damaged_file_is_an_error(tmp_path, length):
         load_checkpoint(path)
 
 
+def test_a_flipped_bit_is_an_error_wherever_it_lies(tmp_path):
+    """One in the weights: F1 50 where it was 68, without a word."""
+    path = tmp_path / "state"
+    save_checkpoint(path, CHECKPOINT)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+        with pytest.raises(TrainingError, match=r"state: .*damaged.*--overwrite"):
+            load_checkpoint(path)
+
+
 @pytest.mark.parametrize("metadata", [None, {"geofcn": "{}"}, {HEADER: "{"}])
 def test_a_file_of_another_kind_is_an_error(tmp_path, metadata):
     path = tmp_path / "state"

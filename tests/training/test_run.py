@@ -16,6 +16,7 @@ from geofcn.models.model_file import load_model, model_digest
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT
 from geofcn.training import train as train_module
+from geofcn.training.checkpoint import Checkpoint, save_checkpoint
 from geofcn.training.run import CHECKPOINT, FINISHED, MODELS, RUN_FILES, Run, restore
 from geofcn.training.state import Epoch, TrainingState
 from geofcn.training.train import SURVEY, resume, train
@@ -37,6 +38,50 @@ def equal(a: dict, b: dict) -> bool:
 
 def row(epoch: int, f1: float, accuracy: float, threshold: float = 0.5) -> Epoch:
     return Epoch(epoch, 0.1, 1 / 3, f1, f1, f1, f1, accuracy, f1, threshold, 0.0)
+
+
+# --- what a folder holds ---
+
+
+def test_an_unfinished_run_of_another_version_is_no_reason_to_resume_it(tmp_path, make_model):
+    request = {"scene": "a.tif", "and_": ()}
+    old = Run(tmp_path / "run", {"geofcn": "0.1.0", "torch": "2.4"}, request)
+    net = make_model().net
+    old.save(Trainer(net, DEFAULT), TrainingState())
+    new = Run(tmp_path / "run", {"geofcn": "0.3.0", "torch": "2.4"}, request)
+    with pytest.raises(OutputError, match=r"geofcn 0\.1\.0 has become 0\.3\.0 since.*--overwrite"):
+        new.unfinished(overwrite=False)
+    new = Run(tmp_path / "run", {"geofcn": "0.1.0", "torch": "2.4", "sources": 1}, request)
+    with pytest.raises(OutputError, match=r"its files have changed since.*--overwrite"):
+        new.unfinished(overwrite=False)
+    other = Run(tmp_path / "run", {"geofcn": "0.3.0"}, {"scene": "b.tif"})
+    with pytest.raises(OutputError, match=r"with other options.*--resume"):
+        other.unfinished(overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["history.csv", CHECKPOINT])
+def test_a_folder_under_the_name_of_a_file_is_refused(tmp_path, name):
+    run = Run(tmp_path / "run", {}, {})
+    (run.folder / name).mkdir()
+    with pytest.raises(OutputError, match=f"{name}: this is a folder"):
+        run.unfinished(overwrite=True)
+
+
+@pytest.mark.parametrize("state", [{}, {"request": [1]}, {"request": {"labels": "a.tif"}}])
+def test_a_state_that_does_not_say_how_it_was_begun_is_not_resumed(tmp_path, state):
+    save_checkpoint(tmp_path / CHECKPOINT, Checkpoint({"losses": torch.zeros(1)}, state))
+    with pytest.raises(TrainingError, match="does not say how it was begun"):
+        resume(tmp_path)
+
+
+def test_events_of_an_older_run_go_and_other_files_of_their_folder_stay(tmp_path):
+    run = Run(tmp_path / "run", {}, {})
+    events = run.folder / "tensorboard"
+    events.mkdir()
+    (events / "events.out.tfevents.1.host.0").touch()
+    (events / "notes.txt").touch()
+    run.empty()
+    assert [path.name for path in events.iterdir()] == ["notes.txt"]
 
 
 # --- models and history ---

@@ -1,6 +1,7 @@
 import copy
 import csv
 import math
+import os
 
 import geopandas
 import matplotlib.image
@@ -13,7 +14,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 import geofcn
-from geofcn.errors import LabelsError, ModelError, OutputError, UsageError
+from geofcn.errors import LabelsError, ModelError, OutputError, SceneError, UsageError
 from geofcn.io.labels import open_labelled_scene
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
@@ -345,6 +346,46 @@ def test_scenes_of_another_kind_are_not_mixed(village, write_raster, tmp_path):
         train(scene, labels, tmp_path / "run", validate=(deep, labels), **QUICK)
 
 
+def test_a_scene_of_another_scale_is_seen_as_the_first_and_so_is_one_at_inference(
+    village, write_raster, tmp_path
+):
+    scene, labels = village()
+    with rasterio.open(scene) as file:
+        deep = write_raster("deep.tif", file.read().astype(np.uint16) * 100)
+    with rasterio.open(deep, "r+") as file:
+        file.scales = (0.01,) * 3
+    plain = train(scene, labels, tmp_path / "plain", **QUICK)
+    mixed = train(scene, labels, tmp_path / "mixed", and_=[(deep, labels)], **QUICK)
+    means = [geofcn.load_model(run.model).normalisation.mean for run in (plain, mixed)]
+    np.testing.assert_allclose(*means, rtol=1e-5)
+    about = geofcn.load_model(mixed.model).metadata
+    assert (about.dtype, about.bands) == ("uint8", ())
+    assert (about.scales, about.offsets) == ((1.0,) * 3, (0.0,) * 3)
+    masks = [tmp_path / "plain.tif", tmp_path / "deep-mask.tif"]
+    for path, mask in zip((scene, deep), masks, strict=True):
+        geofcn.infer(path, mask, model=mixed.model)
+    first, second = (rasterio.open(mask).read(1) for mask in masks)
+    assert (first != second).mean() < 0.01
+
+
+def test_a_model_keeps_the_bands_that_were_named_and_is_shown_them(village, write_raster, tmp_path):
+    scene, labels = village()
+    with rasterio.open(scene) as file:
+        image = file.read()
+    infrared = np.random.default_rng(0).integers(0, 255, image.shape[1:]).astype(np.uint8)
+    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    four = write_raster("four.tif", np.stack([*image, infrared]), colours=colours)
+    model = train(four, labels, tmp_path / "run", bands=(4, 2), **QUICK).model
+    about = geofcn.load_model(model).metadata
+    assert (about.bands, about.colours) == ((4, 2), ("alpha", "green"))
+    mask = geofcn.infer(four, tmp_path / "mask.tif", model=model).mask
+    moved = write_raster("moved.tif", np.stack([image[1], infrared]))
+    again = geofcn.infer(moved, tmp_path / "again.tif", model=model, bands=(2, 1)).mask
+    with rasterio.open(mask) as first, rasterio.open(again) as second:
+        assert (first.read() == second.read()).all()
+        assert second.tags()["GEOFCN_BANDS"] == "2,1" and "GEOFCN_BANDS" not in first.tags()
+
+
 def test_scenes_with_their_bands_in_another_order_are_not_mixed(village, write_raster, tmp_path):
     scene, labels = village(64)
     with rasterio.open(scene) as dataset:
@@ -356,3 +397,28 @@ def test_scenes_with_their_bands_in_another_order_are_not_mixed(village, write_r
         )
     with pytest.raises(UsageError, match="blue, green, red"):
         geofcn.train(scene, labels, tmp_path / "run", and_=[(swapped, labels)], tile=64, epochs=1)
+
+
+def test_labels_that_change_while_they_are_learnt_are_an_error(village, tmp_path, once_under_way):
+    scene, labels = village()
+    progress = once_under_way(lambda: os.utime(labels))
+    with pytest.raises(SceneError, match=r"-labels\.tif: it has changed while it was read"):
+        train(scene, labels, tmp_path / "run", net="fcnn", epochs=1, tile=32, progress=progress)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_second_training_in_one_folder_is_refused(village, tmp_path, once_under_way):
+    """One said it was done, and its models were the other's."""
+    scene, labels = village()
+    refused = []
+
+    def second():
+        try:
+            train(scene, labels, tmp_path / "run", net="fcnn", epochs=1, tile=32, overwrite=True)
+        except OutputError as error:
+            refused.append(str(error))
+
+    options = {"net": "fcnn", "epochs": 1, "tile": 32, "progress": once_under_way(second)}
+    train(scene, labels, tmp_path / "run", **options)
+    assert len(refused) == 1 and "run: another geofcn (process " in refused[0]
+    assert not (tmp_path / "run" / ".lock").exists()

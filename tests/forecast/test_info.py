@@ -1,12 +1,14 @@
-"""geofcn.inference.info: every fact of a tiny scene, known by hand."""
+"""geofcn.forecast.info: every fact of a tiny scene, known by hand."""
 
 import json
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.transform import from_origin
 
 import geofcn
-from geofcn.errors import ModelError, SceneError
+from geofcn.errors import LabelsError, ModelError, SceneError
 from geofcn.models.model_file import save_model
 
 
@@ -33,7 +35,9 @@ def test_every_fact_of_a_scene(striped):
     assert (info.block[1], info.layout) == (40, "strips")
     assert info.compression is None
     assert info.tiles == 1
-    assert info.inference is None
+    assert info.blank_by == ["nodata 0"]
+    assert info.inference is info.disk is info.labels is info.training is None
+    assert info.odd == []
 
 
 def test_tiles_and_their_compression(write_raster):
@@ -69,11 +73,12 @@ def test_nodata_declares_what_is_blank(write_raster):
 def test_facts_print_as_a_table_and_as_html(striped):
     info = geofcn.info(striped)
     lines = str(info).splitlines()
-    names = [line[:22].strip() for line in lines]
-    assert names == [name.replace("_", " ") for name in info.to_dict()]
-    assert "declares blank        yes" in lines
-    assert "compression           unknown" in lines
-    assert "transform             0.2, 0, 500000, 0, -0.2, 5000000" in lines
+    names = [line[:28].strip() for line in lines]
+    assert names == [name.replace("_", " ") for name in info.to_dict() if name != "odd"]
+    facts = {line[:28].strip(): line[28:] for line in lines}
+    assert facts["declares blank"] == "yes"
+    assert facts["compression"] == "unknown"
+    assert facts["transform"] == "0.2, 0, 500000, 0, -0.2, 5000000"
     assert info._repr_html_().count("<tr>") == len(lines)
 
 
@@ -86,6 +91,7 @@ def test_facts_are_plain_json_those_of_the_inference_among_them(striped, make_mo
     assert facts["threshold"] == info.inference.threshold == 0.4
     assert facts["width"] == 40
     assert "inference" not in facts
+    assert facts["disk_peak_gb"] == info.disk.peak_gb > facts["mask_gb"] + facts["probability_gb"]
 
 
 def test_a_missing_scene_or_model_is_one_sentence(striped, tmp_path):
@@ -93,3 +99,41 @@ def test_a_missing_scene_or_model_is_one_sentence(striped, tmp_path):
         geofcn.info(tmp_path / "none.tif")
     with pytest.raises(ModelError, match="no such model"):
         geofcn.info(striped, model=tmp_path / "none.safetensors")
+
+
+def test_what_does_not_go_together_is_odd_and_no_error(write_raster, make_model, tmp_path):
+    single = write_raster("single.tif", np.ones((1, 20, 30), np.uint8))
+    elsewhere = write_raster(
+        "elsewhere.tif", np.ones((20, 30), np.uint8), transform=from_origin(0, 0, 0.2, 0.2)
+    )
+    save_model(make_model("fcnn"), tmp_path / "model.safetensors")
+    found = geofcn.info(single, elsewhere, model=tmp_path / "model.safetensors")
+    assert found.inference is found.labels is found.training is None
+    of_model, of_grid, of_labels = found.odd
+    assert "on another grid" in of_grid
+    assert "it has 1 band(s)" in of_model and of_model.endswith("with the same bands.")
+    assert "does not overlap" in of_labels and of_labels.endswith("its CRS.")
+    assert str(found).splitlines()[-3:] == [f"odd: {line}" for line in found.odd]
+    with pytest.raises(LabelsError, match=r"none\.tif: there is no such file"):
+        geofcn.info(single, tmp_path / "none.tif")
+
+
+def test_a_training_is_forecast_and_notices_of_its_labels_are_odd(village, write_raster, caplog):
+    scene, labels = village(600)
+    with rasterio.open(labels) as file:
+        bright = write_raster("bright.tif", file.read(1) * 255)
+    found = geofcn.info(scene, bright)
+    # 5 x 5 windows of 256 pixels every 128, of which none is blank; a block of 256 of 600 pixels a
+    # side is held out, and as much around it: too much of so small a scene.
+    assert found.training.tiles in range(1, 26)
+    assert found.training.steps == found.training.epochs * -(-found.training.tiles // 16)
+    assert found.training.steps >= 750
+    assert found.training.core_minutes > 0 and found.training.memory_mb > 100
+    assert found.labels.kind == "raster"
+    assert found.labels.median_house_m2 == pytest.approx(80 * 0.2**2, rel=0.01)
+    assert found.odd[-1].startswith("half of the houses have less than 3.2 m2")
+    assert any("its value 255 is taken as house" in line for line in found.odd)
+    assert not caplog.records, "they are told once"
+    facts = found.to_dict()
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["training_steps"] == found.training.steps and facts["labels_kind"] == "raster"
