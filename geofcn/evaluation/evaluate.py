@@ -153,7 +153,7 @@ def _compare_on_raster(
     truth = open_labels(labels, reference) if is_raster else mask
     predicted = mask if is_raster else _open_prediction(prediction, reference)
     for side in (predicted, truth):
-        if isinstance(side, Mask) and not has_background(side):
+        if isinstance(side, Mask) and side.raster.declares_blank and not has_background(side):
             raise LabelsError(
                 f"{side.path}: it knows houses and no background, for nodata counts for nothing; "
                 "give a raster with 0 for background."
