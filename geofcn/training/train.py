@@ -21,6 +21,7 @@ from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.core.windows import ceil_div, round_up
 from geofcn.errors import LabelsError, SceneError, TrainingError, UsageError
 from geofcn.io.files import StrPath
+from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
 from geofcn.io.scene import absolute, names_apart
@@ -40,7 +41,7 @@ from geofcn.training.overlay import write_overlay
 from geofcn.training.parent import described, load_parent, with_parents
 from geofcn.training.result import TrainingResult
 from geofcn.training.run import Run, checkpoint_to_resume, restore
-from geofcn.training.sampling import Selection, held_out_blocks, select
+from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
 from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer
@@ -77,6 +78,9 @@ def train(
     validate: tuple[StrPath, StrPath] | None = None,
     validate_fraction: float | None = None,
     area: StrPath | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    house_value: Sequence[float] = (),
     patience: int | None = None,
     seed: int | None = None,
     log_tensorboard: bool = False,
@@ -98,7 +102,8 @@ def train(
         Raster to train on.
     labels : path
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
-        and CRS.
+        and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,
+        ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3``.
     output : path
         The run's folder.
     and_ : sequence of (path, path)
@@ -133,6 +138,10 @@ def train(
         themselves.
     area : path, optional
         Polygons outside of which nothing is learnt or scored, on the scenes that they touch.
+    layer, where : str, optional
+        Layer of `labels`, and a condition in SQL that their features must meet.
+    house_value : sequence of float
+        Values of a raster of `labels` that are houses, all others being background.
     patience : int, optional
         Stop after so many epochs without a better validation F1; 0: never.
     seed : int, optional
@@ -175,7 +184,8 @@ def train(
     if validate and validate_fraction:
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
-    pairs = [(scene, labels), *and_, *([validate] if validate else [])]
+    main = LabelSource.of(labels, layer, where, house_value)
+    pairs = [(scene, main), *and_, *([validate] if validate else [])]
     opened = open_labelled_scenes(pairs, nodata, area, bands)
     opened = _seen_alike(opened, parent)
     _compare_resolutions(opened, settings, parent)
@@ -184,10 +194,10 @@ def train(
     settings = with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
-        "labels": absolute(labels),
-        "and_": [[absolute(path) for path in pair] for pair in and_],
-        "validate": validate and [absolute(path) for path in validate],
-        "area": area and absolute(area),
+        "labels": _found_anywhere(main),
+        "and_": [_pair_found_anywhere(pair) for pair in and_],
+        "validate": validate and _pair_found_anywhere(validate),
+        "area": area and _found_anywhere(LabelSource.of(area)),
         "from_": from_ and absolute(from_),
         "recipe": recipe,
         "device": device,
@@ -203,6 +213,7 @@ def train(
 
         tiles = TileCache(sources, settings.normalise == "image")
         statistics = _survey(tiles, settings, run.folder, progress)
+        point_out_corners(sources, statistics)
         normalisation = parent.normalisation if parent else None
         selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
         log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
@@ -248,6 +259,15 @@ def train(
         write_overlay(sources[0], run.folder, progress)
         run.finish()
         return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+
+
+def _pair_found_anywhere(pair: tuple[StrPath, StrPath]) -> list[str]:
+    """A scene and its labels as they are named from any folder."""
+    return [absolute(pair[0]), _found_anywhere(LabelSource.of(pair[1]))]
+
+
+def _found_anywhere(labels: LabelSource) -> str:
+    return str(replace(labels, path=absolute(labels.path)))
 
 
 def resume(
