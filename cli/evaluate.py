@@ -32,14 +32,18 @@ from geofcn_cli import options
     metavar="FILE",
     help="Write the polygons of both sides with their outcome (tp, fp, fn).",
 )
+@options.layer
+@options.where
+@options.house_value
 @options.overwrite
 @options.as_json
 @options.verb
 def evaluate(progress: Progress, prediction: str, labels: str, as_json: bool, **given: Any) -> None:
     """Score PREDICTION against LABELS: pixel by pixel, and house by house.
 
-    Each is a raster (.tif, .tiff, .vrt, .png, .jp2, .img) or polygons of any format and CRS.
-    Between two files of polygons no pixels are scored.
+    Each is a raster (.tif, .tiff, .vrt, .png, .jp2, .img, .jpg) or polygons of any format and CRS;
+    what counts of it may be said as in "FILE|layername=NAME|subset=SQL" and "FILE|house=V". Between
+    two files of polygons no pixels are scored.
 
     A raster's houses are polygons along its pixels. A predicted polygon is right (TP) when it
     overlaps a true one by --iou or more, each true one counting once; the others are false alarms

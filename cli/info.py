@@ -21,6 +21,9 @@ from geofcn_cli import options
     metavar="FILE",
     help="Say also what this model is, and what inference with it takes: time, memory, disk.",
 )
+@options.layer
+@options.where
+@options.house_value
 @options.bands
 @options.nodata
 @options.as_json

@@ -108,6 +108,26 @@ allow_no_crs = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+layer = click.option(
+    "--layer",
+    metavar="NAME",
+    help="Layer of LABELS, where their file has several; as in FILE|layername=NAME.",
+)
+where = click.option(
+    "--where",
+    metavar="SQL",
+    help="Features of LABELS that count, as a condition; as in FILE|subset=SQL.",
+)
+house_value = click.option(
+    "--house-value",
+    type=float,
+    multiple=True,
+    metavar="V",
+    help="A raster's value for houses, all others being background; may be given several times, or "
+    "as in FILE|house=V,V.  [default: the only one besides 0 and nodata]",
+)
+
+
 def is_given(name: str) -> bool:
     """Whether the command line, and not a default, says what the parameter `name` is."""
     source = click.get_current_context().get_parameter_source(name)

@@ -20,12 +20,7 @@ from geofcn_cli import options
     metavar="FILE",
     help="uint8 probabilities on the mask's grid, for the column `score`.",
 )
-@click.option(
-    "--value",
-    type=float,
-    metavar="V",
-    help="The mask's value for houses.  [default: all but 0 and nodata]",
-)
+@options.house_value
 @options.outline
 @options.simplify
 @options.min_area

@@ -225,6 +225,9 @@ def _spoken(recipe: Recipe, name: str) -> str:
     metavar="FILE",
     help="Polygons outside of which nothing is learnt or scored, on the scenes they touch.",
 )
+@options.layer
+@options.where
+@options.house_value
 @click.option(
     "--patience",
     type=click.IntRange(min=0),
@@ -257,8 +260,11 @@ def train(
 ) -> None:
     """Train on SCENE and LABELS; write models, history and plots into RUN.
 
-    LABELS is a raster (0 background, another value house) or polygons in any format and CRS. A
-    training that was stopped goes on when the same command is run again, or with --resume.
+    LABELS is a raster (0 background, another value house) or polygons in any format and CRS; what
+    counts of them is said by --layer, --where and --house-value, or as QGIS does, for all labels:
+    "FILE|layername=NAME|subset=SQL", and "FILE|house=V" for rasters.
+
+    A training that was stopped goes on when the same command is run again, or with --resume.
     """
     if unfinished is not None:
         _refuse_others()

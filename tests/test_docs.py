@@ -39,8 +39,8 @@ def test_help_names_every_default(name):
 
 # Options that do nothing unless they are given.
 OPTIONAL = {
-    "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler", "value",
-    "matches", "area", "co", "unfinished", "from_",
+    "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler",
+    "matches", "area", "co", "unfinished", "from_", "layer", "where",
 }  # fmt: skip
 
 

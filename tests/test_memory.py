@@ -13,6 +13,8 @@ from geofcn.models.model_file import save_model
 WIDTH = 2048
 # The peak may grow by a twentieth of what the higher scene has more than the lower one.
 GROWTH_SHARE = 1 / 20
+# Bytes that a peak may grow by for each column: 16 rows of a mask and of probabilities, and copies.
+COLUMN_BYTES = 250
 
 
 def peak_mb(*arguments, before: str = "") -> int:
@@ -71,6 +73,31 @@ def test_the_peak_does_not_grow_with_the_scene(tmp_path, make_model):
         )
     grown = [after - before for before, after in zip(peaks[low], peaks[high], strict=True)]
     assert max(grown) <= allowed_mb(low, high), peaks
+
+
+def test_the_peak_does_not_grow_with_the_width_either(tmp_path, make_model):
+    """Two low scenes, blank but for a corner, so that next to nothing is computed. GDAL's cache,
+    which the wide one fills, is made small.
+    """
+    narrow, wide = 40_000, 300_000
+    model, mask, houses = (tmp_path / name for name in ("m.safetensors", "m.tif", "h.gpkg"))
+    save_model(make_model("fcnn", bands=1, scale=8, colours=("gray",)), model)
+    peaks = {}
+    for width in (narrow, wide):
+        scene = tmp_path / f"{width}.tif"
+        profile = {
+            "driver": "GTiff", "width": width, "height": 64, "count": 1, "dtype": "uint8",
+            "crs": "EPSG:32632", "tiled": True, "sparse_ok": True, "nodata": 0,
+            "transform": (0.2, 0, 677_000, 0, -0.2, 5_152_000),
+        }  # fmt: skip
+        with rasterio.open(scene, "w", **profile) as dataset:
+            dataset.write(np.full((1, 64, 64), 90, np.uint8), window=((0, 64), (0, 64)))
+        outputs = ("--probability", tmp_path / "p.tif", "--polygons", houses, "--overwrite")
+        peaks[width] = peak_mb(
+            "infer", scene, mask, "--model", model, *outputs, "-q",
+            before="from geofcn.io import gdal; gdal.RASTER_OPTIONS['GDAL_CACHEMAX'] = 2**25",
+        )  # fmt: skip
+    assert peaks[wide] - peaks[narrow] <= COLUMN_BYTES * (wide - narrow) / 2**20, peaks
 
 
 @pytest.mark.parametrize(("net", "scale"), [("fcnn2", 1), ("unet", 4)])

@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# Pixels of a row band at the most, as long as it has so many rows at the least: blocks of GeoTIFFs
+# have multiples of these.
+BAND_PIXELS, BAND_ROWS = 2**22, 16
+
 
 @dataclass(frozen=True, order=True)
 class Window:
@@ -189,6 +193,17 @@ def row_bands(height: int, width: int, rows: int) -> Iterator[Window]:
         yield Window(row, 0, min(rows, height - row), width)
 
 
+def band_height(width: int) -> int:
+    """Rows of a row band of `width` columns of which a few can be held, whatever the width.
+
+    Examples
+    --------
+    >>> band_height(30_000), band_height(1_000_000)
+    (128, 16)
+    """
+    return max(1, BAND_PIXELS // (BAND_ROWS * width)) * BAND_ROWS
+
+
 def blocks(extent: Window, size: int) -> Iterator[Window]:
     """`extent` cut into `size` x `size` windows, row by row; smaller at its right and bottom.
 
@@ -199,9 +214,20 @@ def blocks(extent: Window, size: int) -> Iterator[Window]:
     rows 0-1, columns 0-2
     rows 0-1, columns 3-4
     """
-    for row in range(extent.row, extent.bottom, size):
-        for col in range(extent.col, extent.right, size):
-            yield Window(row, col, size, size).intersect(extent)
+    return cut(extent, size, size)
+
+
+def cut(extent: Window, height: int, width: int) -> Iterator[Window]:
+    """`extent` cut into `height` x `width` windows, row by row; smaller at its right and bottom.
+
+    Examples
+    --------
+    >>> print(*cut(Window(2, 0, 3, 4), 2, 4), sep="; ")
+    rows 2-3, columns 0-3; rows 4-4, columns 0-3
+    """
+    for row in range(extent.row, extent.bottom, height):
+        for col in range(extent.col, extent.right, width):
+            yield Window(row, col, height, width).intersect(extent)
 
 
 def sample_windows(height: int, width: int, size: int, count: int) -> Iterator[Window]:

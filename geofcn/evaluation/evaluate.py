@@ -8,8 +8,8 @@ the prediction where there is no raster; areas and distances are those on the gr
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rasterio.crs import CRS
@@ -18,37 +18,41 @@ from geofcn import defaults
 from geofcn.core.geodesy import Ground
 from geofcn.core.metrics import Confusion, confusion
 from geofcn.core.pixels import houses_and_known
-from geofcn.core.windows import Window, row_bands
+from geofcn.core.windows import Window, band_height, row_bands
 from geofcn.errors import LabelsError, UsageError
 from geofcn.evaluation.footprints import (
     HouseCollector,
-    Houses,
     LocatedHouses,
     TracedHouses,
-    houses_of,
-    open_both,
+    read_both,
 )
-from geofcn.evaluation.object_scores import MATCHES_COLUMNS, match_features, score_objects
+from geofcn.evaluation.matching import match
+from geofcn.evaluation.object_scores import MATCHES_COLUMNS, MatchFeatures, ObjectCounter
 from geofcn.evaluation.result import Evaluation, PixelScores
+from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.executors import ThreadExecutor
 from geofcn.io.files import StrPath
+from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import (
     LabelledScene,
-    NoLabels,
-    RasterLabels,
     WindowLabels,
+    is_beside,
     open_labels,
     refuse_changed,
 )
 from geofcn.io.locks import locked
-from geofcn.io.scene import Scene, open_mask
-from geofcn.io.vector_reader import is_raster_path, read_vectors
+from geofcn.io.masks import Mask, has_background, open_mask
+from geofcn.io.scene import Scene
+from geofcn.io.vector_labels import VectorLabels
+from geofcn.io.vector_reader import is_raster_path
 from geofcn.io.vector_writer import check_vector_target, write_polygons
-from geofcn.polygons.footprints import BAND_ROWS
 from geofcn.progress import Progress, silent
 
-# Row bands read ahead of the sweep.
+# Rows that are read and swept at once, at the most, and row bands that are read ahead.
+BAND_ROWS = 256
 AHEAD = 4
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -57,6 +61,9 @@ def evaluate(
     *,
     iou: float = defaults.IOU,
     min_area: float = 0.0,
+    layer: str | None = None,
+    where: str | None = None,
+    house_value: Sequence[float] = (),
     matches: StrPath | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -69,15 +76,20 @@ def evaluate(
     Parameters
     ----------
     prediction : path
-        A mask raster, every value but 0 and nodata being a house; or polygons, of which each part
-        is a house, those with the highest `score` choosing their match first.
+        A mask raster (see `geofcn.io.masks.open_mask`), or polygons, of which each part is a house,
+        those with the highest `score` choosing their match first. Layer, features and values are
+        chosen as in ``houses.gpkg|layername=houses|subset=score > 0.5`` and ``mask.tif|house=1``.
     labels : path
         A raster or polygons; cut to the prediction's extent where that is a raster, as predicted
-        polygons are to the extent of a raster of labels.
+        polygons are to the extent of a raster of labels. In the same forms.
     iou : float
         Intersection over union from which two polygons are the same house.
     min_area : float
         Smaller polygons of either side are left out, in square metres on the ground.
+    layer, where : str, optional
+        Layer of the labels, and a condition in SQL that their features must meet.
+    house_value : sequence of float
+        Values of a raster of labels that are houses, all others being background.
     matches : path, optional
         Vector file for the polygons of both sides with their outcome: tp, fp or fn.
     overwrite : bool
@@ -100,63 +112,89 @@ def evaluate(
         raise UsageError(f"iou {iou}: give a number above 0, up to 1.")
     if not min_area >= 0:
         raise UsageError(f"min_area {min_area}: give a number from 0 up.")
-    sources = os.fspath(prediction), os.fspath(labels)
+    sources = LabelSource.of(prediction), LabelSource.of(labels, layer, where, house_value)
+    paths = [source.path for source in sources]
     with locked(matches):
-        target = None if matches is None else check_vector_target(matches, overwrite, *sources)
+        target = None if matches is None else check_vector_target(matches, overwrite, *paths)
         pixels = None
-        if any(map(is_raster_path, sources)):
-            pixels, sides, crs = _compare_on_raster(*sources, progress)
+        if any(map(is_raster_path, paths)):
+            pixels, sides, crs = _compare_on_raster(*sources, min_area, progress)
         else:
-            sides, crs = open_both(*sources)
-        objects, outcomes = score_objects(sides, Ground(crs), iou, min_area)
+            sides, crs = read_both(*sources, min_area)
+        ground = Ground(crs)
+        counter, kept = ObjectCounter(ground), MatchFeatures()
+        houses = sum(map(len, sides))
+        with progress("matching", houses, "houses") as bar:
+            for matched in match(*sides, iou):
+                counter.add(matched)
+                if target is not None:
+                    kept.add(matched)
+                bar.advance(len(matched.prediction) + len(matched.truth))
+        for path, side in zip(paths, sides, strict=True):
+            if side.repeated:
+                log.warning(
+                    "%s: %d of its houses repeat others and count for nothing.", path, side.repeated
+                )
         if target is not None:
-            features = match_features(outcomes)
+            features = kept.features(ground)
             write_polygons(
                 target, features, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
             )
-        return Evaluation(pixels, objects)
+        return Evaluation(pixels, counter.scores())
 
 
 def _compare_on_raster(
-    prediction: str, labels: str, progress: Progress
-) -> tuple[PixelScores, tuple[Houses, Houses], CRS | None]:
+    prediction: LabelSource, labels: LabelSource, min_area: float, progress: Progress
+) -> tuple[PixelScores, tuple[SortedHouses, SortedHouses], CRS | None]:
     """Pixel scores, the houses of both sides, and their CRS, from one pass over a raster."""
-    reference = open_mask(prediction if is_raster_path(prediction) else labels)
-    truth = open_labels(labels, reference)
-    predicted, predicted_houses = _open_prediction(prediction, reference)
-    true_houses: HouseCollector
-    if is_raster_path(labels):
-        true_houses = TracedHouses(reference)
-    else:
-        true_houses = LocatedHouses(houses_of(read_vectors(labels), reference.crs), reference)
+    is_raster = is_raster_path(prediction.path)
+    mask = open_mask(str(prediction if is_raster else labels))
+    reference = mask.raster
+    truth = open_labels(labels, reference) if is_raster else mask
+    predicted = mask if is_raster else _open_prediction(prediction, reference)
+    for side in (predicted, truth):
+        if isinstance(side, Mask) and side.raster.declares_blank and not has_background(side):
+            raise LabelsError(
+                f"{side.path}: it knows houses and no background, for nodata counts for nothing; "
+                "give a raster with 0 for background."
+            )
+    collectors = tuple(_collector(side, reference, min_area) for side in (predicted, truth))
     total = Confusion()
     with progress("comparing", reference.window.pixels, "px") as bar:
         for window, part, houses, counted in _read_bands(reference, predicted, truth):
             total += part
-            predicted_houses.add(window, houses[0], counted)
-            true_houses.add(window, houses[1], counted)
+            for collector, of_side in zip(collectors, houses, strict=True):
+                collector.add(window, of_side, counted)
             bar.advance(window.pixels)
     refuse_changed([LabelledScene(reference, truth)])
     if total == Confusion():
-        raise LabelsError(f"{labels}: no labelled pixel lies on {prediction}; check both CRS.")
-    sides = predicted_houses.finish(), true_houses.finish()
-    return PixelScores(**total.scores()), sides, reference.crs
+        raise LabelsError(
+            f"{labels.path}: no labelled pixel lies on {prediction.path}; check both CRS."
+        )
+    first, second = (collector.finish() for collector in collectors)
+    return PixelScores(**total.scores()), (first, second), reference.crs
 
 
-def _open_prediction(path: str, reference: Scene) -> tuple[WindowLabels, HouseCollector]:
-    """The prediction's pixels, and what collects its houses."""
-    if is_raster_path(path):
-        return RasterLabels(reference), TracedHouses(reference)
-    houses = houses_of(read_vectors(path), reference.crs)
-    pixels = open_labels(path, reference) if len(houses.polygons) else NoLabels()
-    return pixels, LocatedHouses(houses, reference)
+def _open_prediction(source: LabelSource, reference: Scene) -> VectorLabels:
+    """Predicted polygons on a raster; a file may hold none, but not all beside the raster."""
+    predicted = VectorLabels.of(source, reference)
+    if predicted.count and not predicted.touching:
+        raise is_beside(predicted, reference.name)
+    return predicted
+
+
+def _collector(side: WindowLabels, reference: Scene, min_area: float) -> HouseCollector:
+    if isinstance(side, VectorLabels):
+        return LocatedHouses(side, reference, min_area)
+    return TracedHouses(reference, min_area)
 
 
 def _read_bands(
     reference: Scene, *sides: WindowLabels
 ) -> Iterator[tuple[Window, Confusion, tuple[np.ndarray, np.ndarray], np.ndarray]]:
     """Each row band with its confusion, the houses of both sides, and what neither leaves blank."""
-    windows = list(row_bands(reference.height, reference.width, BAND_ROWS))
+    rows = min(BAND_ROWS, band_height(reference.width))
+    windows = list(row_bands(reference.height, reference.width, rows))
     bands = ThreadExecutor().stream(_read_band, sides, windows, AHEAD)
     for window, band in zip(windows, bands, strict=True):
         yield window, *band

@@ -1,88 +1,43 @@
-"""Footprints of one side of an evaluation: polygons of a file, or traced in a raster."""
+"""Houses of one side of an evaluation: polygons of a file, or traced in a raster."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import nan
 from typing import Protocol
 
-import geopandas
 import numpy as np
 import pyproj
 import shapely
-from rasterio.crs import CRS
 
+from geofcn.core.geodesy import Ground
 from geofcn.core.windows import Window
 from geofcn.errors import LabelsError
+from geofcn.evaluation.sorted_houses import SortedHouses
+from geofcn.io.label_source import LabelSource
+from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
-from geofcn.io.vector_reader import AREAL, no_crs, read_vectors
+from geofcn.io.vector_labels import VectorLabels
+from geofcn.io.vector_reader import Tally, VectorLayer, no_crs, open_vectors
 from geofcn.polygons.convert import to_map, to_shapely
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
 
 
-@dataclass(frozen=True)
-class Houses:
-    """Footprints of houses, of one side of an evaluation.
-
-    Attributes
-    ----------
-    polygons : (n,) array
-        Valid shapely Polygons in the common CRS.
-    scores : (n,) array
-        The file's column `score`, NaN without one.
-    """
-
-    polygons: np.ndarray
-    scores: np.ndarray
-
-    def select(self, chosen: np.ndarray) -> Houses:
-        """The houses chosen by a boolean array (n,)."""
-        return Houses(self.polygons[chosen], self.scores[chosen])
-
-
-def houses_of(frame: geopandas.GeoDataFrame, crs: CRS | pyproj.CRS | None) -> Houses:
-    """Houses of a file's polygons, reprojected to `crs` and made valid.
-
-    Each part of a multipolygon is a house; other geometries are left out.
+def read_both(
+    prediction: LabelSource, labels: LabelSource, min_area: float
+) -> tuple[tuple[SortedHouses, SortedHouses], pyproj.CRS | None]:
+    """Read the houses of two files of polygons, in the CRS of the prediction.
 
     Parameters
     ----------
-    frame : GeoDataFrame
-        What the file holds, with a numeric column `score` or without.
-    crs : CRS or None
-        Of the houses; None, or a frame without a CRS: coordinates stay as they are.
-
-    Examples
-    --------
-    >>> parts = shapely.union(shapely.box(0, 0, 1, 1), shapely.box(5, 5, 6, 6))
-    >>> frame = geopandas.GeoDataFrame({"score": [0.9]}, geometry=[parts])
-    >>> houses_of(frame, None).scores
-    array([0.9, 0.9])
-    """
-    if frame.crs is not None and crs is not None:
-        frame = frame.to_crs(crs.to_wkt())
-    shapes = shapely.force_2d(np.asarray(frame.geometry.values))
-    areal = np.isin(shapely.get_type_id(shapes), AREAL) & np.isfinite(shapely.area(shapes))
-    mended = shapely.make_valid(shapes[areal], method="structure", keep_collapsed=False)
-    parts, owner = shapely.get_parts(mended, return_index=True)
-    scores = np.full(len(shapes), nan)
-    if "score" in frame and frame["score"].dtype.kind in "iuf":
-        scores = frame["score"].to_numpy(float)
-    return Houses(parts, scores[areal][owner]).select(~shapely.is_empty(parts))
-
-
-def open_both(prediction: str, labels: str) -> tuple[tuple[Houses, Houses], pyproj.CRS | None]:
-    """Read the houses of two files of polygons.
-
-    Parameters
-    ----------
-    prediction, labels : str
-        Paths of vector files.
+    prediction, labels : LabelSource
+        Vector files.
+    min_area : float
+        Smaller houses are left out, in square metres on the ground.
 
     Returns
     -------
-    (Houses, Houses)
+    (SortedHouses, SortedHouses)
         Predicted and true ones.
     CRS or None
         The prediction's, in which both are.
@@ -92,17 +47,30 @@ def open_both(prediction: str, labels: str) -> tuple[tuple[Houses, Houses], pypr
     LabelsError
         Where only one of them states a CRS, or they lie far apart.
     """
-    frames = read_vectors(prediction), read_vectors(labels)
-    crs = frames[0].crs
-    for path, frame in zip((prediction, labels), frames, strict=True):
-        if frame.crs is None and frames[0].crs != frames[1].crs:
-            raise no_crs(path)
-    sides = houses_of(frames[0], crs), houses_of(frames[1], crs)
-    if all(len(side.polygons) for side in sides):
-        extents = [shapely.box(*shapely.total_bounds(side.polygons)) for side in sides]
+    layers = open_vectors(prediction), open_vectors(labels)
+    crs = layers[0].crs
+    for layer in layers:
+        if layer.crs is None and layers[0].crs != layers[1].crs:
+            raise no_crs(layer.path)
+    first, second = (_read(layer, crs, min_area) for layer in layers)
+    if len(first) and len(second):
+        extents = shapely.box(*first.bounds), shapely.box(*second.bounds)
         if not shapely.intersects(*extents):
-            raise LabelsError(f"{labels}: it does not overlap {prediction}; check both CRS.")
-    return sides, crs
+            raise LabelsError(
+                f"{labels.path}: it does not overlap {prediction.path}; check both CRS."
+            )
+    return (first, second), crs
+
+
+def _read(layer: VectorLayer, crs: pyproj.CRS | None, min_area: float) -> SortedHouses:
+    houses, number = SortedHouses(Ground(crs), min_area), 0
+    for batch in layer.batches(Tally(), crs, centre=0.0):
+        count = len(batch.polygons)
+        numbers = np.arange(number, number + count)
+        houses.add(NumberedPolygons(batch.polygons, batch.scores, numbers))
+        number += count
+    houses.finish()
+    return houses
 
 
 class HouseCollector(Protocol):
@@ -119,7 +87,7 @@ class HouseCollector(Protocol):
             What is a house on this side, and what neither side leaves blank.
         """
 
-    def finish(self) -> Houses:
+    def finish(self) -> SortedHouses:
         """All houses, after the last row band."""
 
 
@@ -130,25 +98,31 @@ class TracedHouses:
     ----------
     raster : Scene
         Whose transform and width the row bands have.
+    min_area : float
+        Smaller houses are left out, in square metres on the ground.
     """
 
-    def __init__(self, raster: Scene):
+    def __init__(self, raster: Scene, min_area: float = 0):
         self._transform = raster.transform
         self._sweep = Sweep(raster.width)
-        self._parts: list[np.ndarray] = []
+        self._houses = SortedHouses(Ground(raster.crs), min_area)
+        self._number = 0
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
         """See HouseCollector."""
         self._append(self._sweep.push(houses & counted))
 
-    def finish(self) -> Houses:
+    def finish(self) -> SortedHouses:
         """See HouseCollector."""
         self._append(self._sweep.finish())
-        polygons = np.concatenate(self._parts)
-        return Houses(polygons, np.full(len(polygons), nan))
+        self._houses.finish()
+        return self._houses
 
     def _append(self, polygons: Polygons) -> None:
-        self._parts.append(to_map(to_shapely(polygons), self._transform))
+        traced = to_map(to_shapely(polygons), self._transform)
+        numbers = np.arange(self._number, self._number + len(traced))
+        self._number += len(traced)
+        self._houses.add(NumberedPolygons(traced, np.full(len(traced), nan), numbers))
 
 
 class LocatedHouses:
@@ -156,28 +130,30 @@ class LocatedHouses:
 
     Parameters
     ----------
-    houses : Houses
-        Of the file, in the raster's CRS. Each lies where its representative point does; off the
-        raster it does not count.
+    labels : VectorLabels
+        Of the file, on the raster's grid. Each house lies where its representative point does; off
+        the raster it does not count.
     raster : Scene
         Whose row bands pass by.
+    min_area : float
+        Smaller houses are left out, in square metres on the ground.
     """
 
-    def __init__(self, houses: Houses, raster: Scene):
-        self._houses = houses
-        points = shapely.get_coordinates(shapely.point_on_surface(houses.polygons))
-        col, row = np.floor(~raster.transform * points.T)
-        inside = (col >= 0) & (col < raster.width) & (row >= 0) & (row < raster.height)
-        # From top to bottom, as the row bands come.
-        self._index = np.flatnonzero(inside)[np.argsort(row[inside], kind="stable")]
-        self._row, self._col = row[self._index].astype(np.int64), col[self._index].astype(np.int64)
-        self._counted = np.zeros(len(points), bool)
+    def __init__(self, labels: VectorLabels, raster: Scene, min_area: float = 0):
+        self._labels, self._raster = labels, raster
+        self._houses = SortedHouses(Ground(raster.crs), min_area)
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
         """See HouseCollector."""
-        band = slice(*np.searchsorted(self._row, [window.row, window.bottom]))
-        self._counted[self._index[band]] = counted[self._row[band] - window.row, self._col[band]]
+        # A pixel of slack: their boxes are rounded.
+        near = self._labels.near(window, margin=1)
+        points = shapely.get_coordinates(shapely.point_on_surface(near.polygons))
+        col, row = np.floor(~self._raster.transform * points.T)
+        inside = (col >= 0) & (col < window.width) & (row >= window.row) & (row < window.bottom)
+        row, col = row[inside].astype(np.int64) - window.row, col[inside].astype(np.int64)
+        self._houses.add(near.select(np.flatnonzero(inside)[counted[row, col]]))
 
-    def finish(self) -> Houses:
+    def finish(self) -> SortedHouses:
         """See HouseCollector."""
-        return self._houses.select(self._counted)
+        self._houses.finish()
+        return self._houses

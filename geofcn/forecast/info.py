@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from geofcn.forecast.oddities import (
     oddities_of_scene,
 )
 from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labels
 from geofcn.io.scene import Scene, open_scene
 from geofcn.recipes import DEFAULT
@@ -142,6 +142,9 @@ def info(
     labels: StrPath | None = None,
     *,
     model: StrPath | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    house_value: Sequence[float] = (),
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
 ) -> SceneInfo:
@@ -155,6 +158,10 @@ def info(
         Its labels, as `geofcn.train` takes them: the training is forecast.
     model : path, optional
         A model of `geofcn.train`: the inference is forecast.
+    layer, where : str, optional
+        Layer of the labels, and a condition in SQL that their features must meet.
+    house_value : sequence of float
+        Values of a raster of labels that are houses, all others being background.
     bands : sequence of int, optional
         1-based numbers of the bands to look at; default: all but alpha, or the model's.
     nodata : float, optional
@@ -176,7 +183,10 @@ def info(
         blank_share = _blank_share(opened)
         odd += oddities_of_scene(opened, blank_share)
         inference, disk = (None, None) if model is None else _inference(opened, model, odd)
-        described, training = (None, None) if labels is None else _training(opened, labels, odd)
+        described, training = None, None
+        if labels is not None:
+            chosen = LabelSource.of(labels, layer, where, house_value)
+            described, training = _training(opened, chosen, odd)
     return SceneInfo(
         path=opened.path,
         driver=opened.driver,
@@ -223,17 +233,17 @@ def _inference(
 
 
 def _training(
-    scene: Scene, path: StrPath, odd: list[str]
+    scene: Scene, chosen: LabelSource, odd: list[str]
 ) -> tuple[LabelsInfo | None, TrainingEstimate | None]:
     """What labels are, and what training on them takes; None where they do not fit, which is odd.
 
     Raises LabelsError where there is no such file.
     """
-    if is_missing(os.fspath(path)):
-        raise LabelsError(no_such_file(os.fspath(path)))
+    if is_missing(chosen.path):
+        raise LabelsError(no_such_file(chosen.path))
     labels = None
     try:
-        source = LabelledScene(scene, open_labels(path, scene))
+        source = LabelledScene(scene, open_labels(chosen, scene))
         labels = describe_labels(source)
         odd += oddities_of_labels(labels)
         from geofcn.forecast.training import estimate_training  # needs torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from geofcn.core.geodesy import Ground, ground_resolution
 from geofcn.core.pixels import houses_and_known
 from geofcn.core.windows import Window, sample_windows
 from geofcn.io.labels import LabelledScene
-from geofcn.io.vector_reader import AREAL, is_raster_path, read_vectors
+from geofcn.io.scene import Scene
+from geofcn.io.vector_labels import VectorLabels
 
 # Windows that are looked at: their side in pixels, and how many.
 SAMPLE_SIZE, SAMPLE_COUNT = 256, 64
@@ -33,7 +35,7 @@ class LabelsInfo:
     polygons : int or None
         In the file, each part of a multipolygon counted.
     shapes_without_area : int or None
-        Points and lines, which count for nothing.
+        Points, lines and the like, which count for nothing.
     houses_about : int
         On the scene, from the share of house pixels and the size of a house in a sample.
     median_house_m2 : float or None
@@ -93,7 +95,9 @@ def describe_labels(source: LabelledScene) -> LabelsInfo:
         known_share=sample.known / sample.pixels,
         extent_share=sample.extent.pixels / scene.window.pixels if sample.extent else 0.0,
     )
-    return found if is_raster_path(path) else _with_polygons(found)
+    if not isinstance(source.labels, VectorLabels):
+        return found
+    return _with_polygons(found, source.labels, scene)
 
 
 def _median_area(sample: _Sample, resolution: float | None) -> float | None:
@@ -103,21 +107,25 @@ def _median_area(sample: _Sample, resolution: float | None) -> float | None:
     return float(np.median(sample.house_pixels)) * resolution**2
 
 
-def _with_polygons(found: LabelsInfo) -> LabelsInfo:
-    """With what the file's own polygons say."""
-    frame = read_vectors(found.path)
-    geometry = np.asarray(frame.geometry.values)
-    is_areal = np.isin(shapely.get_type_id(geometry), AREAL)
-    parts = shapely.get_parts(geometry[is_areal])
-    areas, _ = Ground(frame.crs).measure(parts)
+def _with_polygons(found: LabelsInfo, labels: VectorLabels, scene: Scene) -> LabelsInfo:
+    """With what the file's own polygons say, their size by those in the sample's windows."""
+    areas: dict[int, float] = {}
+    for window in _windows(scene):
+        houses = labels.near(window)
+        sizes, _ = Ground(scene.crs).measure(houses.polygons)
+        areas |= zip(houses.numbers.tolist(), sizes.tolist(), strict=True)
     return replace(
         found,
         kind="polygons",
-        crs=None if frame.crs is None else frame.crs.to_string(),
-        polygons=len(parts),
-        shapes_without_area=int(np.count_nonzero(~is_areal)),
-        median_house_m2=float(np.median(areas)) if len(areas) else None,
+        crs=None if labels.crs is None else labels.crs.to_string(),
+        polygons=labels.count,
+        shapes_without_area=labels.left_out,
+        median_house_m2=float(np.median([*areas.values()])) if areas else None,
     )
+
+
+def _windows(scene: Scene) -> Iterator[Window]:
+    return sample_windows(scene.height, scene.width, SAMPLE_SIZE, SAMPLE_COUNT)
 
 
 def _sample(source: LabelledScene) -> _Sample:
@@ -125,7 +133,7 @@ def _sample(source: LabelledScene) -> _Sample:
     sizes: list[float] = []
     boxes: list[tuple[int, int, int, int]] = []
     scene = source.scene
-    for window in sample_windows(scene.height, scene.width, SAMPLE_SIZE, SAMPLE_COUNT):
+    for window in _windows(scene):
         is_house, is_known = houses_and_known(source.labels.read(window))
         pixels += window.pixels
         known += int(np.count_nonzero(is_known))

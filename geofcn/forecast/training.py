@@ -21,8 +21,8 @@ from geofcn.recipes import DEFAULT, Recipe, epochs_for
 from geofcn.runtime import peak_memory
 from geofcn.training.loader import BatchLoader
 from geofcn.training.sampling import PART_TILES
+from geofcn.training.settings import with_scale
 from geofcn.training.tiles import CACHE_BYTES, SourceWindow, TileCache
-from geofcn.training.train import with_scale
 from geofcn.training.trainer import Trainer
 
 # Candidates that are looked at.

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.core.pixels import classify, quantise
-from geofcn.core.windows import Window, count_blocks, sample_windows
-from geofcn.inference.schedule import AHEAD_PIXELS
+from geofcn.core.windows import Window, band_height, count_blocks, sample_windows
+from geofcn.inference.schedule import AHEAD_PIXELS, Layout
 from geofcn.io.gdal import CACHE_BYTES
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread, pick_device
@@ -107,9 +107,12 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     count = count_blocks(scene.height, scene.width, window)
     probe = _probe(scene, model, device, window)
     pixels = scene.window.pixels
-    # Bytes of the row bands that wait, in two groups of tasks and in the writer: mask and uint8
-    # probability.
-    waiting = 6 * 2 * max(AHEAD_PIXELS, scene.width * window)
+    # Bytes of what waits: blocks, in two groups of tasks and to be kept, and a row band that is
+    # written and swept; each as mask and uint8 probability, and copies of them.
+    layout = Layout.of(scene.window, window)
+    block = layout.height * min(layout.width, scene.width)
+    band = scene.width * min(band_height(scene.width), layout.height)
+    waiting = 6 * 2 * (max(AHEAD_PIXELS, block) + band)
     threads = cores()
     memory = probe.memory_before + threads * probe.memory_of_a_pass + waiting
     return InferenceEstimate(

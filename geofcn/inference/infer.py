@@ -5,34 +5,36 @@
     reader -> net -> shard -> outputs
 
 dask's tasks each read a few compute windows with their halo and predict them. One consumer, in the
-caller's thread, turns every finished row band into a shard and hands it to the rasters' writers and
-to the sweep, while the next bands are computed. When all shards stand the outputs get their names.
-A threshold that is found from the scene's probabilities is known then only: the shards are read
-again to make the outputs.
+caller's thread, turns every finished block into a shard. When those of a row of blocks stand, it
+reads them again in row bands, for the rasters' writers and the sweep, while the next blocks are
+computed. When all shards stand the outputs get their names. A threshold that is found from the
+scene's probabilities is known then only: the shards are read once more to make the outputs.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 
 from geofcn import defaults
 from geofcn.core.calibration import Calibration
-from geofcn.core.windows import round_up, row_bands
+from geofcn.core.windows import round_up
 from geofcn.errors import UsageError, whole_number
 from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
 from geofcn.inference.admission import admit, conditions
-from geofcn.inference.job import Job, run_task, side_by_side, warm_up
+from geofcn.inference.bands import Bands, read_bands
+from geofcn.inference.job import Job, joined, run_task, warm_up
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.result import InferenceResult
 from geofcn.inference.schedule import task_width, tasks_ahead, tasks_of
-from geofcn.inference.shards import Arrays, Shards, pack, unpack
-from geofcn.inference.threshold import SceneThreshold, classified_bands, find_threshold
+from geofcn.inference.shards import Shards, pack, unpack
+from geofcn.inference.threshold import SceneThreshold, classified, find_threshold
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options
 from geofcn.io.files import StrPath
@@ -163,22 +165,16 @@ def infer(
             allow_no_crs=allow_no_crs,
         )
         _warn(job.scene)
-        shards = Shards(outputs.work_folder, job.fingerprint())
-        if shards.restarted:
-            whose = "another job (or on another type of processor)"
-            if not job.scene.identity:
-                whose = "a job of what may have changed since"
-            log.warning("%s: left by %s; its work is deleted.", shards.folder, whose)
-        predicted: AbstractContextManager[Iterable[Arrays]]
-        predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
+        shards = _open_shards(outputs.work_folder, job)
         found: SceneThreshold | None = None
+        predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
         if job.calibration is not None:
-            with predicted as arrays:
-                found = find_threshold(arrays, job.calibration, job.threshold)
+            with predicted as in_order:
+                found = find_threshold(in_order, job.calibration, job.threshold)
             job = found.settle(job)
-            predicted = closing(classified_bands(job, shards, progress))
-        with outputs.open(job, co or {}) as writer, predicted as arrays:
-            count = writer.write(arrays, shards, cleaning)
+            predicted = _classified_bands(job, shards, progress)
+        with outputs.open(job, co or {}) as writer, predicted as in_order:
+            count = writer.write(in_order, shards, cleaning)
         shards.remove()
         seconds = time.monotonic() - start
         verification = None
@@ -187,16 +183,16 @@ def infer(
                 verification = verify_mask(
                     outputs.mask, job.scene, job.predictor, job.threshold, verify, progress
                 )
-        return InferenceResult(
-            outputs.mask,
-            outputs.probability,
-            outputs.polygons,
-            job.scene.window.pixels,
-            count,
-            seconds,
-            verification,
-            found,
-        )
+    return InferenceResult(
+        outputs.mask,
+        outputs.probability,
+        outputs.polygons,
+        job.scene.window.pixels,
+        count,
+        seconds,
+        verification,
+        found,
+    )
 
 
 def _make_job(
@@ -248,6 +244,17 @@ def _settled(
     return threshold, None
 
 
+def _open_shards(folder: Path, job: Job) -> Shards:
+    """The shards of a job, with a warning where those of another one had to go."""
+    shards = Shards(folder, job.fingerprint())
+    if shards.restarted:
+        whose = "another job (or on another type of processor)"
+        if not job.scene.identity:
+            whose = "a job of what may have changed since"
+        log.warning("%s: left by %s; its work is deleted.", folder, whose)
+    return shards
+
+
 def _warn(scene: Scene) -> None:
     """Point out what is odd about a scene."""
     if scene.crs is None:
@@ -271,46 +278,51 @@ def _predicted_bands(
     workers: int | None,
     scheduler: str | None,
     progress: Progress,
-) -> Iterator[Iterator[Arrays]]:
-    """What `_predict_bands` yields, while there is what computes it."""
+) -> Iterator[Bands]:
+    """The row bands of a scene whose blocks are computed, while there is what computes them."""
     with (
         open_executor(workers, scheduler) as executor,
         one_torch_thread(),
-        closing(_predict_bands(job, tile, shards, executor, progress)) as bands,
+        closing(_predict_blocks(job, tile, shards, executor, progress)) as numbers,
     ):
-        yield bands
+        yield read_bands(job.layout, shards, numbers)
 
 
-def _predict_bands(
+def _predict_blocks(
     job: Job, tile: int, shards: Shards, executor: Executor, progress: Progress
-) -> Generator[Arrays]:
-    """The arrays of every row band in order: out of its shard, or computed and kept in one.
+) -> Generator[int]:
+    """The number of every block in order, once it has its shard: from before, or computed.
 
-    While the consumer is busy with a band the next ones are computed.
+    While the consumer is busy the next blocks are computed.
     """
-    scene = job.scene
-    bands = list(row_bands(scene.height, scene.width, job.window))
-    finished = {number for number in range(len(bands)) if number in shards}
+    scene, layout = job.scene, job.layout
+    blocks = list(layout.blocks())
+    finished = {number for number in range(len(blocks)) if number in shards}
     if finished:
-        log.warning("%d of %d row bands are done already.", len(finished), len(bands))
-    width = task_width(
-        scene.width, scene.block_shape[1], round_up(tile, job.window), executor.processes
-    )
-    missing = [number for number in range(len(bands)) if number not in finished]
-    tasks = [task for number in missing for task in tasks_of(number, bands[number], width)]
-    ahead = tasks_ahead(scene.width, job.window, width, executor.processes)
+        log.warning("%d of %d blocks are done already.", len(finished), len(blocks))
+    least = round_up(tile, job.window)
+    width = task_width(layout, scene.block_shape[1], least, executor.processes)
+    missing = [number for number in range(len(blocks)) if number not in finished]
+    tasks = [task for number in missing for task in tasks_of(number, blocks[number], width)]
+    ahead = tasks_ahead(layout, width, executor.processes)
     prepare = partial(admit, conditions(job)) if executor.elsewhere else warm_up
     results = executor.stream(
         run_task, job, tasks, ahead, prepare=prepare, encode=pack, decode=unpack
     )
     with closing(results), progress("inference", scene.window.pixels, "px") as bar:
-        computed = groupby(zip(tasks, results, strict=True), key=lambda pair: pair[0].band)
-        for number, band in enumerate(bands):
-            if number in finished:
-                arrays: Arrays = shards.load(number)
-            else:
+        computed = groupby(zip(tasks, results, strict=True), key=lambda pair: pair[0].block)
+        for number, block in enumerate(blocks):
+            if number not in finished:
                 _, pairs = next(computed)
-                arrays = side_by_side([result for _, result in pairs])
-                shards.save(number, arrays)
-            bar.advance(band.pixels)
-            yield arrays
+                parts = ((task.window, arrays) for task, arrays in pairs)
+                shards.save(number, joined(block, parts))
+            bar.advance(block.pixels)
+            yield number
+
+
+@contextmanager
+def _classified_bands(job: Job, shards: Shards, progress: Progress) -> Iterator[Bands]:
+    """The row bands of a scene whose shards all stand, at the threshold that was found."""
+    with progress("writing", job.scene.window.pixels, "px") as bar:
+        bands = read_bands(job.layout, shards, range(len(job.layout)))
+        yield classified(bands, job.threshold, bar.advance)

@@ -8,7 +8,7 @@ work is cut.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import HOUSE, classify, quantise
 from geofcn.core.windows import Window, blocks
 from geofcn.defaults import SCENE_THRESHOLD
-from geofcn.inference.schedule import Task
+from geofcn.inference.schedule import Layout, Task
 from geofcn.inference.shards import Arrays
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread, processor
@@ -76,6 +76,11 @@ class Job:
         """The model ready to predict windows; made once in every process."""
         return Predictor(self.model, device=self.device)
 
+    @property
+    def layout(self) -> Layout:
+        """The blocks that are kept in shards."""
+        return Layout.of(self.scene.window, self.window)
+
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides a byte of a shard, as plain JSON types.
 
@@ -99,6 +104,7 @@ class Job:
             "threshold": self.threshold if self.calibration is None else SCENE_THRESHOLD,
             "arrays": [self.dtype, self.scored],
             "window": self.window,
+            "block": [self.layout.height, self.layout.width],
             "device": self.device,
             "processor": processor(self.device),
         }
@@ -120,17 +126,26 @@ class Job:
         return tags
 
 
-def side_by_side(parts: Sequence[Arrays]) -> Arrays:
-    """Arrays of windows next to each other in a row, joined name by name.
+def joined(extent: Window, parts: Iterable[tuple[Window, Arrays]]) -> Arrays:
+    """The arrays of `extent`, from those of windows that cover it, name by name.
+
+    Each part is drawn when the one before it has its place, so that the parts are not all held.
 
     Examples
     --------
-    >>> side_by_side([{"mask": np.zeros((1, 2))}, {"mask": np.ones((1, 1))}])
+    >>> left, right = {"mask": np.zeros((1, 2))}, {"mask": np.ones((1, 1))}
+    >>> joined(Window(4, 6, 1, 3), [(Window(4, 8, 1, 1), right), (Window(4, 6, 1, 2), left)])
     {'mask': array([[0., 0., 1.]])}
     """
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+    whole: dict[str, np.ndarray] = {}
+    for window, arrays in parts:
+        if window == extent:
+            return arrays
+        for name, array in arrays.items():
+            if name not in whole:
+                whole[name] = np.empty(extent.shape, array.dtype)
+            whole[name][window.relative_to(extent).slices] = array
+    return whole
 
 
 def warm_up(job: Job) -> tuple[Job, str]:
@@ -150,8 +165,12 @@ def run_task(job: Job, task: Task) -> Arrays:
         `probability`, float32 with NaN where a pixel is blank.
     """
     with one_torch_thread():
-        return side_by_side(
-            [_predict_compute_window(job, window) for window in blocks(task.window, job.window)]
+        return joined(
+            task.window,
+            (
+                (window, _predict_compute_window(job, window))
+                for window in blocks(task.window, job.window)
+            ),
         )
 
 

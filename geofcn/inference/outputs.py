@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.core.pixels import HOUSE
-from geofcn.core.windows import row_bands
+from geofcn.core.windows import Window
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
 from geofcn.io.cog_writer import mask_writer, probability_writer
 from geofcn.io.files import StrPath
 from geofcn.io.raster_writer import RasterWriter, check_raster_target
 from geofcn.io.vector_writer import check_vector_target
-from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
+from geofcn.polygons.footprints import refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.score_tags import score_tags
 
@@ -97,7 +97,7 @@ class Outputs:
 
     @property
     def work_folder(self) -> Path:
-        """The hidden folder in which finished row bands wait for the others."""
+        """The hidden folder in which finished blocks wait for the others."""
         return self.mask.with_name(f".{self.mask.name}.work")
 
     @contextmanager
@@ -146,15 +146,17 @@ class OutputWriter:
     job: Job
     rasters: Mapping[str, RasterWriter]
 
-    def write(self, bands: Iterable[Arrays], shards: Shards, outline: Outline) -> int | None:
+    def write(
+        self, bands: Iterable[tuple[Window, Arrays]], shards: Shards, outline: Outline
+    ) -> int | None:
         """Hand every row band to the rasters' writers, and its houses to the polygons'.
 
         Parameters
         ----------
-        bands : iterable of dict
-            The arrays of each row band, from the scene's first row to its last.
+        bands : iterable of (Window, dict)
+            Every row band with its arrays, from the scene's first row to its last.
         shards : Shards
-            Where the bands are kept; the outputs are claimed in them once all bands are.
+            Where they come from; the outputs are claimed in them once all bands are written.
         outline : Outline
             How the polygons are cleaned.
 
@@ -174,28 +176,18 @@ class OutputWriter:
         return None
 
     def _write_rasters(
-        self, bands: Iterable[Arrays], shards: Shards
+        self, bands: Iterable[tuple[Window, Arrays]], shards: Shards
     ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Write rasters, and pass on what polygons are made of.
 
         The rasters are completed while the last polygons are made.
         """
-        scene = self.job.scene
-        windows = row_bands(scene.height, scene.width, self.job.window)
-        for window, arrays in zip(windows, bands, strict=True):
+        for window, arrays in bands:
             for name, writer in self.rasters.items():
                 writer.write(window, arrays[name])
-                if window.bottom == scene.height:
+                if window.bottom == self.job.scene.height:
                     writer.complete()
-            yield from _houses_of(arrays)
+            yield arrays["mask"] == HOUSE, arrays.get("quantised")
         # All shards stand, of one state of the scene: what gets a name from here on is this job's.
-        scene.refuse_changed()
+        self.job.scene.refuse_changed()
         shards.claim(self.outputs.paths)
-
-
-def _houses_of(arrays: Arrays) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """A row band as the sweep takes it: houses and, where they are wanted, uint8 probabilities."""
-    for top in range(0, len(arrays["mask"]), BAND_ROWS):
-        rows = slice(top, top + BAND_ROWS)
-        quantised = arrays["quantised"][rows] if "quantised" in arrays else None
-        yield arrays["mask"][rows] == HOUSE, quantised

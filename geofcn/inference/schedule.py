@@ -1,44 +1,116 @@
-"""Schedule of an inference: row bands cut into tasks, and how many to have under way."""
+"""Schedule of an inference: a scene cut into blocks, these into tasks, and how many are under way.
+
+::
+
+    +-----------+-----------+----     A block is some whole compute windows: BLOCK_PIXELS at most,
+    | 0   :     | 1   :     | 2       all columns of a scene that is not wide. Once a row of blocks
+    +-----------+-----------+----     is computed, it is read again in full-width row bands, which
+    | 3   :     | 4   :     | 5       are thin where the scene is wide: neither its height nor its
+    |     :     |     :     |         width decides the memory that this takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from geofcn.core.windows import Window, ceil_div, origins, round_up
+from geofcn.core.windows import Window, band_height, ceil_div, cut, origins, round_up
 from geofcn.runtime import cores
 
+# Pixels of a block at the most, unless a compute window has more.
+BLOCK_PIXELS = 2**24
 # Pixels of the tasks under way, at the least.
 AHEAD_PIXELS = 2**22
 
 
 @dataclass(frozen=True)
-class Task:
-    """Some compute windows of one row band, next to each other.
+class Layout:
+    """Blocks of a scene, numbered row by row.
 
     Attributes
     ----------
-    band : int
-        Number of the row band, from 0.
+    scene : Window
+        The whole scene.
+    height, width : int
+        Rows and columns of a block, in pixels; those at the scene's right and bottom are smaller.
+    """
+
+    scene: Window
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, scene: Window, window: int) -> Layout:
+        """The layout of a scene in compute windows of `window` pixels a side.
+
+        Blocks of one row are about equally wide. Of a narrow scene, a block has as many rows of
+        compute windows as make up for the columns that they lack.
+
+        Examples
+        --------
+        >>> Layout.of(Window(0, 0, 20_000, 30_000), 512)
+        Layout(scene=Window(row=0, col=0, height=20000, width=30000), height=512, width=30208)
+        >>> layout = Layout.of(Window(0, 0, 4096, 1_000_000), 512)
+        >>> layout.height, layout.width, layout.across
+        (512, 32256, 32)
+        >>> Layout.of(Window(0, 0, 4_000_000, 2), 512).height
+        131072
+        """
+        windows = ceil_div(scene.width, window)
+        across = ceil_div(windows, max(1, BLOCK_PIXELS // window**2))
+        down = max(1, window // scene.width)
+        return cls(scene, down * window, ceil_div(windows, across) * window)
+
+    def __len__(self) -> int:
+        return ceil_div(self.scene.height, self.height) * self.across
+
+    @property
+    def across(self) -> int:
+        """Blocks of a row."""
+        return ceil_div(self.scene.width, self.width)
+
+    def blocks(self) -> Iterator[Window]:
+        """All blocks, in the order of their numbers."""
+        return cut(self.scene, self.height, self.width)
+
+    def rows(self) -> Iterator[Window]:
+        """All rows of blocks, top to bottom."""
+        return cut(self.scene, self.height, self.scene.width)
+
+    def bands(self, row: Window) -> Iterator[Window]:
+        """A row of blocks cut into full-width row bands of which a few can be held."""
+        return cut(row, band_height(row.width), row.width)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some compute windows of a block: all of its rows.
+
+    Attributes
+    ----------
+    block : int
+        Number of the block, from 0.
     window : Window
         The pixels that it computes; what a task is named by.
     """
 
-    band: int
+    block: int
     window: Window
 
     def __str__(self) -> str:
         return str(self.window)
 
 
-def task_width(scene_width: int, block_width: int, least: int, processes: int = 0) -> int:
+def task_width(layout: Layout, block_width: int, least: int, processes: int = 0) -> int:
     """Columns of a task, in pixels: more than asked for where tasks would decode the same blocks.
 
     Parameters
     ----------
-    scene_width, block_width : int
-        Columns of the scene, and of its blocks, in pixels. Of a striped scene the whole row band is
-        one task, so that one task reads each strip and not every task of its row band.
+    layout : Layout
+        The scene's blocks that shards hold.
+    block_width : int
+        Columns of the blocks in which the scene's file is stored, in pixels. Of a striped scene a
+        whole block is one task, so that one task reads each strip and not every task of its row.
     least : int
         Columns of a task at the least, and what its width is a multiple of.
     processes : int
@@ -46,43 +118,43 @@ def task_width(scene_width: int, block_width: int, least: int, processes: int = 
 
     Examples
     --------
-    >>> task_width(5000, 256, 1024)
-    1024
-    >>> task_width(5000, 256, 1024, processes=2)
-    3072
-    >>> task_width(5000, 5000, 1024)
+    >>> layout = Layout.of(Window(0, 0, 5000, 5000), 512)
+    >>> task_width(layout, 256, 1024), task_width(layout, 256, 1024, processes=2)
+    (1024, 3072)
+    >>> task_width(layout, 5000, 1024)
     5120
     """
-    if block_width == scene_width:
-        return round_up(scene_width, least)
-    return round_up(ceil_div(scene_width, processes), least) if processes else least
+    if block_width == layout.scene.width:
+        return round_up(layout.width, least)
+    return round_up(ceil_div(layout.width, processes), least) if processes else least
 
 
-def tasks_ahead(scene_width: int, band_height: int, width: int, processes: int = 0) -> int:
+def tasks_ahead(layout: Layout, width: int, processes: int = 0) -> int:
     """How many tasks to have under way.
 
-    Those of a row band, but at least AHEAD_PIXELS, one for each processor and two for each process.
+    Those of a block, but at least AHEAD_PIXELS, one for each processor and two for each process.
 
     Parameters
     ----------
-    scene_width : int
-        Columns of the scene.
-    band_height, width : int
-        Rows and columns of a task, in pixels.
+    layout : Layout
+        The scene's blocks.
+    width : int
+        Columns of a task, in pixels.
     processes : int
         Processes of this machine that compute.
     """
-    tasks_of_a_band = len(origins(scene_width, width))
-    return max(tasks_of_a_band, AHEAD_PIXELS // (width * band_height), cores(), 2 * processes)
+    tasks_of_a_block = len(origins(layout.width, width))
+    pixels = layout.height * min(width, layout.width, layout.scene.width)
+    return max(tasks_of_a_block, AHEAD_PIXELS // pixels, cores(), 2 * processes)
 
 
-def tasks_of(number: int, band: Window, width: int) -> Iterator[Task]:
-    """Row band `number` cut into tasks of `width` columns.
+def tasks_of(number: int, block: Window, width: int) -> Iterator[Task]:
+    """Block `number` cut into tasks of `width` columns.
 
     Examples
     --------
     >>> [str(task) for task in tasks_of(1, Window(512, 0, 512, 2500), 1024)][1:]
     ['rows 512-1023, columns 1024-2047', 'rows 512-1023, columns 2048-2499']
     """
-    for col in origins(band.width, width):
-        yield Task(number, Window(band.row, col, band.height, width).intersect(band))
+    for window in cut(block, block.height, width):
+        yield Task(number, window)

@@ -1,33 +1,40 @@
-"""Checkpoints of an inference: finished row bands on disk, so that a killed job goes on.
+"""Checkpoints of an inference: finished blocks on disk, so that a killed job goes on.
 
-A work folder holds a fingerprint of the job and one shard a row band. A shard is written under a
+A work folder holds a fingerprint of the job and one shard a block. A shard is written under a
 temporary name, synced and renamed: one that has its name is whole, unless the disk damaged it,
-which its checksum tells, and it says whose it is. For a job with another fingerprint the folder is
+which its checksums tell, and it says whose it is. For a job with another fingerprint the folder is
 emptied. Whoever uses it holds the lock of the output beside it, see `geofcn.io.locks`.
+
+A shard is cut into strips of rows that are compressed one by one, so that some of its rows can be
+read without the others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
+from geofcn.core.windows import BAND_ROWS, ceil_div, origins, round_up
 from geofcn.errors import OutputError
 from geofcn.io.files import publish_bytes
 
 CODEC = "zstd"
 FINGERPRINT = "job.json"
 CLAIMS = "outputs.json"
-# Bytes of the CRC-32 that a pack begins with.
-CHECKSUM = 4
+# Bytes of the CRC-32 that a pack begins with, and of the length that a shard begins with.
+CHECKSUM = LENGTH = 4
+# Pixels of a strip at the least; its rows are a multiple of those of the thinnest row bands.
+STRIP_PIXELS = 2**16
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -50,8 +57,7 @@ def pack(arrays: Arrays) -> bytes:
         blob = pa.compress(np.ascontiguousarray(array), codec=CODEC, asbytes=True)
         entries.append([name, array.dtype.str, array.shape, len(blob)])
         blobs.append(blob)
-    content = b"".join([json.dumps(entries).encode(), b"\n", *blobs])
-    return zlib.crc32(content).to_bytes(CHECKSUM, "little") + content
+    return _sealed(b"".join([json.dumps(entries).encode(), b"\n", *blobs]))
 
 
 def unpack(content: bytes) -> dict[str, np.ndarray]:
@@ -62,10 +68,7 @@ def unpack(content: bytes) -> dict[str, np.ndarray]:
     ValueError
         Where a byte has changed or is missing.
     """
-    checksum, content = content[:CHECKSUM], content[CHECKSUM:]
-    if zlib.crc32(content) != int.from_bytes(checksum, "little"):
-        raise ValueError("its checksum does not fit")
-    header, _, rest = content.partition(b"\n")
+    header, _, rest = _unsealed(content).partition(b"\n")
     arrays, start = {}, 0
     for name, dtype, shape, length in json.loads(header):
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -75,8 +78,59 @@ def unpack(content: bytes) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _sealed(content: bytes) -> bytes:
+    """Content with its checksum before it."""
+    return zlib.crc32(content).to_bytes(CHECKSUM, "little") + content
+
+
+def _unsealed(content: bytes) -> bytes:
+    """What was sealed; raises ValueError where a byte has changed or is missing."""
+    checksum, content = content[:CHECKSUM], content[CHECKSUM:]
+    if zlib.crc32(content) != int.from_bytes(checksum, "little"):
+        raise ValueError("its checksum does not fit")
+    return content
+
+
+def _shard_of(arrays: Arrays) -> bytes:
+    """Named (rows, columns) arrays of one shape, as strips of rows that are packed one by one.
+
+    Notes
+    -----
+    The length of the index; the index, sealed JSON: rows of all, rows of a strip, and the length of
+    each strip; the strips.
+    """
+    height, width = next(iter(arrays.values())).shape
+    rows = round_up(ceil_div(STRIP_PIXELS, width), BAND_ROWS)
+    strips = [
+        pack({name: array[top : top + rows] for name, array in arrays.items()})
+        for top in origins(height, rows)
+    ]
+    index = _sealed(json.dumps([height, rows, [len(strip) for strip in strips]]).encode())
+    return b"".join([len(index).to_bytes(LENGTH, "little"), index, *strips])
+
+
+def _rows_of(shard: IO[bytes], top: int, bottom: int | None) -> dict[str, np.ndarray]:
+    """Rows top, top + 1, ... below `bottom`, or to the last one, of what `_shard_of` made.
+
+    Raises
+    ------
+    OSError, ValueError
+        Where they cannot be read, or a byte has changed or is missing.
+    """
+    index = shard.read(int.from_bytes(shard.read(LENGTH), "little"))
+    height, rows, lengths = json.loads(_unsealed(index))
+    bottom = height if bottom is None else bottom
+    first, end = top // rows, ceil_div(bottom, rows)
+    shard.seek(sum(lengths[:first]), os.SEEK_CUR)
+    strips = [unpack(shard.read(length)) for length in lengths[first:end]]
+    inside = slice(top - first * rows, bottom - first * rows)
+    if len(strips) == 1:
+        return {name: array[inside] for name, array in strips[0].items()}
+    return {name: np.concatenate([strip[name] for strip in strips])[inside] for name in strips[0]}
+
+
 class Shards:
-    """The shards in a folder: named arrays by the number of their row band.
+    """The shards in a folder: named (rows, columns) arrays by the number of their block.
 
     Parameters
     ----------
@@ -126,12 +180,19 @@ class Shards:
             Where they cannot be written.
         """
         try:
-            publish_bytes(self._path(number), self._mark(number) + pack(arrays))
+            publish_bytes(self._path(number), self._mark(number) + _shard_of(arrays))
         except OSError as error:
             raise self._failed(error) from error
 
-    def load(self, number: int) -> dict[str, np.ndarray]:
-        """The arrays kept under `number`, read-only.
+    def load(self, number: int, top: int = 0, bottom: int | None = None) -> dict[str, np.ndarray]:
+        """The arrays kept under `number`, or some of their rows; not to be written to.
+
+        Parameters
+        ----------
+        number : int
+            Of the block.
+        top, bottom : int
+            The first row, and the first one below; default: all rows.
 
         Raises
         ------
@@ -140,10 +201,10 @@ class Shards:
         """
         path = self._path(number)
         try:
-            content, mark = path.read_bytes(), self._mark(number)
-            if not content.startswith(mark):
-                raise ValueError("it is not of this job")
-            return unpack(content.removeprefix(mark))
+            with path.open("rb") as shard:
+                if shard.read(len(self._mark(number))) != self._mark(number):
+                    raise ValueError("it is not of this job")
+                return _rows_of(shard, top, bottom)
         except (OSError, ValueError) as error:
             path.unlink(missing_ok=True)
             raise OutputError(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geofcn.core.calibration import Calibration, expected_share, scene_threshold
 from geofcn.core.pixels import BLANK, classify_quantised
-from geofcn.core.windows import row_bands
+from geofcn.core.windows import Window, origins
+from geofcn.inference.bands import Bands
 from geofcn.inference.job import Job
-from geofcn.inference.shards import Arrays, Shards
-from geofcn.progress import Progress
+from geofcn.inference.shards import Arrays
 
+# Values that are counted at once: numpy does so in a copy of eight bytes each.
+COUNTED = 2**16
 # How much of the way to the expected share, in log odds, the threshold follows: neither that share
 # nor the calibration is certain on a scene that looks otherwise than the training's. By all of it
 # some scenes got worse; by less, the dense ones gained less.
@@ -55,7 +57,7 @@ class SceneThreshold:
 
 
 def find_threshold(
-    bands: Iterable[Arrays], calibration: Calibration, models: float
+    bands: Iterable[tuple[Window, Arrays]], calibration: Calibration, models: float
 ) -> SceneThreshold:
     """The threshold that fits a scene; see `geofcn.core.calibration`.
 
@@ -64,8 +66,8 @@ def find_threshold(
 
     Parameters
     ----------
-    bands : iterable of dict
-        The arrays of every row band, `quantised` among them.
+    bands : iterable of (Window, dict)
+        Every row band with its arrays, `quantised` among them.
     calibration : Calibration
         Of the model.
     models : float
@@ -76,30 +78,28 @@ def find_threshold(
     A histogram is a sum of whole numbers: how the scene is cut does not change it.
     """
     histogram = np.zeros(BLANK, np.int64)
-    for arrays in bands:
-        # Row by row, for numpy counts in a copy of eight bytes a pixel.
-        for row in arrays["quantised"]:
-            histogram += np.bincount(row, minlength=BLANK + 1)[:BLANK]
+    for _, arrays in bands:
+        steps = arrays["quantised"].ravel()
+        for start in origins(len(steps), COUNTED):
+            some = steps[start : start + COUNTED]
+            histogram += np.bincount(some, minlength=BLANK + 1)[:BLANK]
     share = expected_share(histogram, calibration)
     best = scene_threshold(histogram, calibration, calibration.towards(share, TRUST))
     return SceneThreshold(share, min(models, best), models)
 
 
-def classified_bands(job: Job, shards: Shards, progress: Progress) -> Generator[Arrays]:
-    """The arrays of every row band out of its shard, with the mask at the job's threshold.
+def classified(bands: Bands, threshold: float, advance: Callable[[int], object]) -> Bands:
+    """Row bands with a mask at the threshold that was found.
 
     Parameters
     ----------
-    job : Job
-        With the threshold that was found.
-    shards : Shards
-        Hold `quantised` of all row bands.
-    progress : callable
-        See `geofcn.progress.Progress`.
+    bands : iterator of (Window, dict)
+        Every row band with its arrays, `quantised` among them.
+    threshold : float
+        A pixel is a house where its probability reaches it.
+    advance : callable
+        Told the pixels of each band.
     """
-    scene = job.scene
-    with progress("writing", scene.window.pixels, "px") as bar:
-        for number, band in enumerate(row_bands(scene.height, scene.width, job.window)):
-            arrays = shards.load(number)
-            bar.advance(band.pixels)
-            yield {"mask": classify_quantised(arrays["quantised"], job.threshold), **arrays}
+    for window, arrays in bands:
+        advance(window.pixels)
+        yield window, {"mask": classify_quantised(arrays["quantised"], threshold), **arrays}

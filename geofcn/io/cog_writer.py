@@ -15,7 +15,7 @@ from rasterio.errors import RasterioError
 
 from geofcn.core.grid import Grid
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
-from geofcn.core.windows import Window, ceil_div
+from geofcn.core.windows import BAND_ROWS, Window, ceil_div, cut, round_up
 from geofcn.errors import UsageError
 from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.io.overviews import Reduce, halve_floats, halve_mask, halve_quantised, pad_to_even
@@ -25,8 +25,13 @@ from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 MAX_LEVELS = 9
 # Of the COG: less time than GDAL's level 6 on noisy masks, for a few more bytes.
 COMPRESSION = {"COMPRESS": "DEFLATE", "LEVEL": 4}
+# Columns that are written, halved and read back at once; a multiple of what the last overview
+# makes one pixel of.
+COLUMNS = 2**16
 # Scratch files are read once, right after they are written.
 SCRATCH = {"compress": "zstd", "zstd_level": 1}
+# Pixels of their blocks, which are wide and low, and so full when a thin row band is written.
+SCRATCH_COLUMNS, SCRATCH_PIXELS = 2**12, 2**16
 LOSSLESS = ("DEFLATE", "ZSTD", "LZW", "LZMA", "LERC", "LERC_DEFLATE", "LERC_ZSTD", "NONE")
 PREDICTORS = ("YES", "NO", "STANDARD", "FLOATING_POINT")
 SWITCH = ("AUTO", "YES", "NO", "TRUE", "FALSE", "ON", "OFF")
@@ -98,7 +103,8 @@ class CogWriter(RasterWriter):
     """A cloud-optimised GeoTIFF of one band, written in full-width row bands from the top.
 
     Its overviews are made on the way, from what is in memory: of each, the last row waits for the
-    next row band where it is to be halved with that one's first.
+    next row band where it is to be halved with that one's first. So row bands can be thin, and no
+    more than a few of their rows are held.
 
     Parameters
     ----------
@@ -134,7 +140,7 @@ class CogWriter(RasterWriter):
         self._options = options or {}
         self._float = np.dtype(band.dtype).kind == "f"
         self._levels: list[rasterio.io.DatasetWriter] = []
-        self._waiting: list[np.ndarray] = []
+        self._waiting: dict[tuple[int, int], np.ndarray] = {}
         super().__init__(path, grid, band, tags)
 
     def _create_files(
@@ -148,13 +154,15 @@ class CogWriter(RasterWriter):
             # GDAL warns of rasters without a place; nobody opens these but the COG driver.
             halved = Grid(height, width, grid.crs, grid.transform)
             self._levels.append(self._create(f"{level}.tif", halved, band))
-            self._waiting.append(np.empty((0, 0), band.dtype))
         return dataset
 
     def _create(
         self, name: str, grid: Grid, band: Band, **options: object
     ) -> rasterio.io.DatasetWriter:
-        return super()._create(name, grid, band, **SCRATCH | options)
+        cols = min(round_up(grid.width, BAND_ROWS), SCRATCH_COLUMNS)
+        rows = SCRATCH_PIXELS // cols // BAND_ROWS * BAND_ROWS
+        shape = {"blockxsize": cols, "blockysize": rows}
+        return super()._create(name, grid, band, **SCRATCH | shape | options)
 
     def write(self, window: Window, array: np.ndarray) -> None:
         """Write the next full-width (rows, columns) row band.
@@ -164,29 +172,36 @@ class CogWriter(RasterWriter):
         OutputError
             Where the disk is full.
         """
+        for part in cut(window, window.height, COLUMNS):
+            self._write_part(part, array[part.relative_to(window).slices])
+
+    def _write_part(self, window: Window, array: np.ndarray) -> None:
+        """Write some columns of a row band, and those of the overviews above them."""
         super().write(window, array)
         is_last = window.bottom == self._dataset.height
-        row = window.row
+        row, col = window.row, window.col
         for number, level in enumerate(self._levels):
-            array, row = self._with_waiting(number, array, row, is_last)
+            array, row = self._with_waiting((number, col), array, row, is_last)
             if not len(array):
                 return
-            array, row = self._reduce(pad_to_even(array)), row // 2
-            self._write(level, Window(row, 0, *array.shape), array)
+            array, row, col = self._reduce(pad_to_even(array)), row // 2, col // 2
+            self._write(level, Window(row, col, *array.shape), array)
 
     def _with_waiting(
-        self, number: int, array: np.ndarray, row: int, is_last: bool
+        self, place: tuple[int, int], array: np.ndarray, row: int, is_last: bool
     ) -> tuple[np.ndarray, int]:
         """Whole pairs of rows, and the first one's number: of `array` and the row before it.
 
-        A row that is left over waits for the next array, but the raster's last one.
+        A row that is left over waits for the next array of its place, a level and a column; but not
+        the raster's last one.
         """
-        waiting = self._waiting[number]
-        if len(waiting):
-            array = np.concatenate([waiting, array])
+        waiting = self._waiting.pop(place, None)
+        if waiting is not None:
+            array, row = np.concatenate([waiting, array]), row - 1
         pairs = len(array) if is_last else len(array) // 2 * 2
-        self._waiting[number] = array[pairs:].copy()
-        return array[:pairs], row - len(waiting)
+        if pairs < len(array):
+            self._waiting[place] = array[pairs:].copy()
+        return array[:pairs], row
 
     def _finish(self) -> Path:
         """Let GDAL's COG driver put pixels and overviews into one file."""

@@ -9,13 +9,12 @@ here besides is checked by its name and its first bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import rasterio
 
 from geofcn.errors import SceneError
-from geofcn.io.files import is_special, no_ordinary_file
+from geofcn.io.files import is_local_file, is_special, no_ordinary_file
 
 # By the ending of a raster's name.
 DRIVERS = {
@@ -73,7 +72,7 @@ def refuse_disguised(path: str) -> None:
     _refuse_xml(path)
     for side in (path + ending for ending in TIFF_SIDES):
         _refuse_pipe(side)
-        if Path(side).is_file() and not _head(side).startswith(TIFF_STARTS):
+        if is_local_file(side) and not _head(side).startswith(TIFF_STARTS):
             raise SceneError(
                 f"{side}: it is no TIFF, as the masks and overviews beside a raster are; remove it."
             )
@@ -113,7 +112,7 @@ def _refuse_pipe(path: str) -> None:
 
 
 def _refuse_xml(path: str) -> None:
-    if driver_of(path) in COLLECTIONS or not Path(path).is_file():
+    if driver_of(path) in COLLECTIONS or not is_local_file(path):
         return
     head = _head(path)
     if b"<VRTDataset" in head:

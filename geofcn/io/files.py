@@ -187,6 +187,20 @@ def no_such_file(path: str) -> str:
     return f"{path}: there is no such file; check the path."
 
 
+def is_local_file(path: StrPath) -> bool:
+    """Whether a path, however long or odd, is that of an ordinary file of this machine.
+
+    Examples
+    --------
+    >>> is_local_file(999 * "long"), is_local_file(os.devnull)
+    (False, False)
+    """
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_special(path: StrPath) -> bool:
     """Whether a path is that of a pipe, a device or a socket: reading may wait or go on for ever.
 

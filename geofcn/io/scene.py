@@ -415,6 +415,8 @@ def _opened(path: StrPath, scene_of: Callable[[rasterio.DatasetReader], Scene]) 
         found = identity(name)
         with shared_dataset(name, found) as dataset:
             return replace(scene_of(dataset), identity=found)
+    except UsageError:
+        raise
     except (*GDAL_ERRORS, ValueError) as error:  # the latter for what can be no name of a file
         raise SceneError(_why_not_open(name, error)) from error
 
@@ -508,27 +510,6 @@ def read_tags(scene: Scene) -> dict[str, str]:
     """
     with scene._reading(scene.window) as dataset:
         return dict(dataset.tags())
-
-
-def open_mask(path: StrPath) -> Scene:
-    """Open a raster of classes, as `geofcn.infer` writes one.
-
-    Raises
-    ------
-    SceneError
-        Where it is none that geofcn can use, has several bands, or holds scaled values.
-    """
-    mask = open_raster(path)
-    if len(mask.bands) > 1:
-        raise SceneError(
-            f"{mask.path}: it has {len(mask.bands)} bands, a mask has one; give the mask of a "
-            "scene, not the scene."
-        )
-    if mask.scale != 1:
-        raise SceneError(
-            f"{mask.path}: its values are scaled, as probabilities are; give the mask itself."
-        )
-    return mask
 
 
 def names_apart(paths: Sequence[str]) -> tuple[str, ...]:

@@ -27,9 +27,6 @@ from geofcn.tracing.sweep import Sweep
 
 log = logging.getLogger(__name__)
 
-# Rows of a mask that are read and swept at once.
-BAND_ROWS = 256
-
 # Polygons that are made footprints of at once, at the least.
 GATHERED = 512
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from geofcn.core.windows import row_bands
+from geofcn.core.pixels import HOUSE
+from geofcn.core.windows import band_height, row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
-from geofcn.io.scene import Scene, open_mask, open_raster, read_tags
+from geofcn.io.masks import open_mask
+from geofcn.io.scene import Scene, open_raster, read_tags
 from geofcn.io.vector_writer import check_vector_target
-from geofcn.polygons.footprints import BAND_ROWS, refuse_no_crs, write_footprints
+from geofcn.polygons.footprints import refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.polygons.result import PolygonizeResult
 from geofcn.polygons.score_tags import calibration_in
@@ -28,7 +30,7 @@ def polygonize(
     polygons: StrPath,
     *,
     probability: StrPath | None = None,
-    value: float | None = None,
+    house_value: Sequence[float] = (),
     outline: str | Outline = "simplify",
     simplify: float | None = None,
     min_area: float | None = None,
@@ -46,15 +48,15 @@ def polygonize(
     Parameters
     ----------
     mask : path
-        Any raster; its first band is read in row bands.
+        A raster of 0 and one other value, see `geofcn.io.masks.open_mask`; read in row bands.
     polygons : path
         File to write: .gpkg, .geojson, .fgb, .parquet or .shp.
     probability : path, optional
         A uint8 probability raster of geofcn on the same grid, for the column `score`: the chance
         that IoU with a real house is .5 or more, where the raster's tags hold the calibration of
         its model, else the mean probability.
-    value : float, optional
-        The mask's value for houses; default: every value but 0 and nodata.
+    house_value : sequence of float
+        The mask's values for houses; default: its only one besides 0 and nodata.
     outline : str or Outline
         How polygons are cleaned: a method with `simplify`, `min_area` and `fill_holes`, or all of
         these in one; see `geofcn.Outline`.
@@ -78,25 +80,26 @@ def polygonize(
     Raises
     ------
     GeofcnError
-        One sentence that says what is wrong: SceneError, OutputError or UsageError.
+        One sentence that says what is wrong: SceneError, LabelsError, OutputError
+        or UsageError.
     """
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
-    scene = open_mask(mask)
+    classes = open_mask(mask, house_value)
+    scene = classes.raster
     scores = None if probability is None else _open_probability(probability, scene)
     calibration = None if scores is None else calibration_in(read_tags(scores))
-    sources = [path for path in (mask, probability) if path is not None]
+    sources = [path for path in (scene.path, probability) if path is not None]
     with locked(polygons):
         target = check_vector_target(polygons, overwrite, *sources)
         refuse_no_crs(scene, allow_no_crs)
-        found = False
+        rows, found = band_height(scene.width), False
         with progress("polygons", scene.window.pixels, "px") as bar:
 
             def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
                 nonlocal found
-                for window in row_bands(scene.height, scene.width, BAND_ROWS):
-                    image, valid = scene.read(window)
-                    houses = (image[0] != 0 if value is None else image[0] == value) & valid
+                for window in row_bands(scene.height, scene.width, rows):
+                    houses = classes.read(window) == HOUSE
                     found = found or bool(houses.any())
                     yield houses, None if scores is None else scores.read(window)[0][0]
                     bar.advance(window.pixels)
@@ -105,7 +108,8 @@ def polygonize(
 
             count = write_footprints(target, bands(), scene, cleaning, calibration)
         if not found:
-            wanted = "a value besides 0 and nodata" if value is None else f"the value {value:g}"
+            values = " or ".join(f"{value:g}" for value in house_value)
+            wanted = f"the value {values}" if values else "a value besides 0 and nodata"
             log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
         return PolygonizeResult(target, count, time.monotonic() - start)
 

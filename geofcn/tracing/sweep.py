@@ -145,8 +145,9 @@ class Sweep:
 
     def finish(self) -> Polygons:
         """The polygons that are left, after the last row; nothing may be pushed after it."""
-        blank = np.zeros((1, self._width), np.int8)
-        self._sweep(blank, [] if self._sum_type is None else [column_sums(blank)])
+        blank = np.zeros((1, self._width), np.uint8)
+        tables = [] if self._sum_type is None else [column_sums(blank)]
+        self._sweep(blank.view(np.int8), tables)
         return self._harvest()
 
     def _check(self, band: np.ndarray, values: np.ndarray | None, valid: np.ndarray | None) -> None:

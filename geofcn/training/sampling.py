@@ -27,6 +27,9 @@ from geofcn.training.tiles import SourceWindow, TileCache
 # Validation blocks are laid out anew in every part of this many tiles a side.
 PART_TILES = 16
 
+# All houses in less than this share of a scene: the rest may not be labelled.
+CORNER = 0.1
+
 log = logging.getLogger(__name__)
 
 
@@ -153,6 +156,31 @@ def _refuse_one_class(sources: Sequence[LabelledScene], share: float, labelled: 
             name,
             100 * share,
         )
+
+
+def point_out_corners(sources: Sequence[LabelledScene], statistics: Survey) -> None:
+    """Warn of scenes all of whose houses lie in a small part of what is labelled.
+
+    Parameters
+    ----------
+    sources : sequence of LabelledScene
+        The scenes.
+    statistics : Survey
+        Of these.
+    """
+    for source, counts in zip(sources, statistics.counts, strict=True):
+        learnable = (counts.known > 0) & (counts.values > 0)
+        rows, cols = (np.flatnonzero((counts.houses > 0).any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
+        corner = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+        share = float(learnable[corner].sum() / max(1.0, float(learnable.sum())))
+        if share < CORNER:
+            log.warning(
+                "%s: all of its houses lie in %.1f %% of %s, and the rest is learnt as background; "
+                "if that is not labelled, draw around what is, and give that by --area.",
+                source.labels.path, 100 * share, source.scene.path,
+            )  # fmt: skip
 
 
 def held_out_blocks(

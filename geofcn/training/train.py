@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -15,32 +14,31 @@ from typing import Any
 import torch
 
 from geofcn import __version__, defaults
-from geofcn.core.geodesy import ground_resolution
-from geofcn.core.pixels import Normalisation
-from geofcn.core.resampling import FARTHEST, is_far, is_same
-from geofcn.core.windows import ceil_div, round_up
-from geofcn.errors import LabelsError, SceneError, TrainingError, UsageError
+from geofcn.errors import LabelsError, TrainingError, UsageError
 from geofcn.io.files import StrPath
+from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
-from geofcn.io.scene import absolute, names_apart
+from geofcn.io.scene import absolute
 from geofcn.models.device import pick_device
-from geofcn.models.model import Model, ModelMetadata, net_geometry
+from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
-from geofcn.models.nets import make_net
-from geofcn.models.pretrained import load_pretrained
 from geofcn.progress import Progress, silent
-from geofcn.recipes import Recipe, epochs_for, make_recipe, scale_for
+from geofcn.recipes import Recipe
 from geofcn.runtime import give_back_freed_memory
+from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
-from geofcn.training.parent import described, load_parent, with_parents
+from geofcn.training.parent import load_parent
 from geofcn.training.result import TrainingResult
 from geofcn.training.run import Run, checkpoint_to_resume, restore
-from geofcn.training.sampling import Selection, held_out_blocks, select
+from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
+from geofcn.training.settings import recipe_for, with_class_weights, with_epochs, with_scale
+from geofcn.training.sources import compare_resolutions, identity_of, names_of, seen_alike
+from geofcn.training.start import starting_metadata, starting_net
 from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer
@@ -77,6 +75,9 @@ def train(
     validate: tuple[StrPath, StrPath] | None = None,
     validate_fraction: float | None = None,
     area: StrPath | None = None,
+    layer: str | None = None,
+    where: str | None = None,
+    house_value: Sequence[float] = (),
     patience: int | None = None,
     seed: int | None = None,
     log_tensorboard: bool = False,
@@ -98,7 +99,8 @@ def train(
         Raster to train on.
     labels : path
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
-        and CRS.
+        and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,
+        ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3``.
     output : path
         The run's folder.
     and_ : sequence of (path, path)
@@ -133,6 +135,10 @@ def train(
         themselves.
     area : path, optional
         Polygons outside of which nothing is learnt or scored, on the scenes that they touch.
+    layer, where : str, optional
+        Layer of `labels`, and a condition in SQL that their features must meet.
+    house_value : sequence of float
+        Values of a raster of `labels` that are houses, all others being background.
     patience : int, optional
         Stop after so many epochs without a better validation F1; 0: never.
     seed : int, optional
@@ -171,23 +177,24 @@ def train(
         "validate_fraction": validate_fraction, "patience": patience, "seed": seed, **fields,
     }  # fmt: skip
     parent = None if from_ is None else load_parent(from_, output)
-    settings = _recipe(recipe, options, parent, from_)
+    settings = recipe_for(recipe, options, parent, from_)
     if validate and validate_fraction:
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
     target = pick_device(device)
-    pairs = [(scene, labels), *and_, *([validate] if validate else [])]
+    main = LabelSource.of(labels, layer, where, house_value)
+    pairs = [(scene, main), *and_, *([validate] if validate else [])]
     opened = open_labelled_scenes(pairs, nodata, area, bands)
-    opened = _seen_alike(opened, parent)
-    _compare_resolutions(opened, settings, parent)
+    opened = seen_alike(opened, parent)
+    compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
     validation = opened[len(sources) :] or sources
     settings = with_scale(settings, sources[0], stride is None)
     request = {
         "scene": absolute(scene),
-        "labels": absolute(labels),
-        "and_": [[absolute(path) for path in pair] for pair in and_],
-        "validate": validate and [absolute(path) for path in validate],
-        "area": area and absolute(area),
+        "labels": _found_anywhere(main),
+        "and_": [_pair_found_anywhere(pair) for pair in and_],
+        "validate": validate and _pair_found_anywhere(validate),
+        "area": area and _found_anywhere(LabelSource.of(area)),
         "from_": from_ and absolute(from_),
         "recipe": recipe,
         "device": device,
@@ -196,58 +203,91 @@ def train(
         "log_tensorboard": log_tensorboard,
         **options,
     }
-    fingerprint = _fingerprint([*sources, *validation], settings, target, parent)
-    run = Run(Path(output), fingerprint, request)
+    plan = _Plan(sources, validation, settings, parent, target)
+    run = Run(Path(output), _fingerprint(plan), request)
     with locked(run.folder):
-        checkpoint = run.unfinished(overwrite)
+        return _train(plan, run, run.unfinished(overwrite), log_tensorboard, progress)
 
-        tiles = TileCache(sources, settings.normalise == "image")
-        statistics = _survey(tiles, settings, run.folder, progress)
-        normalisation = parent.normalisation if parent else None
-        selection = _select(tiles, settings, statistics, bool(validate), normalisation, progress)
-        log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
-        settings = _with_class_weights(settings, selection.house_share)
-        if settings.epochs == 0:
-            steps = ceil_div(len(selection.windows), settings.batch)
-            settings = replace(settings, epochs=epochs_for(settings, steps))
-            log.info("%d epochs", settings.epochs)
-        trainer = Trainer(_starting_net(sources, settings, target, parent), settings)
-        model = Model(
-            trainer.averaged, selection.normalisation, _metadata(sources, settings, parent)
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained on and scored on, by which recipe, from which model, and where.
+
+    The scenes to score on are the very list of those to train on where they have none of their own.
+    """
+
+    sources: list[LabelledScene]
+    validation: list[LabelledScene]
+    recipe: Recipe
+    parent: Model | None
+    device: torch.device
+
+    @property
+    def has_own_validation(self) -> bool:
+        return self.validation is not self.sources
+
+    @property
+    def scenes(self) -> list[LabelledScene]:
+        """All that is read, each once."""
+        return [*self.sources, *(self.validation if self.has_own_validation else [])]
+
+
+def _train(
+    plan: _Plan, run: Run, checkpoint: Checkpoint | None, has_events: bool, progress: Progress
+) -> TrainingResult:
+    """Train from a checkpoint, or from the start, to the end; the caller holds the run's lock."""
+    sources, parent, recipe = plan.sources, plan.parent, plan.recipe
+    tiles = TileCache(sources, recipe.normalise == "image")
+    statistics = _survey(tiles, recipe, run.folder, progress)
+    point_out_corners(sources, statistics)
+    selection = _select(tiles, plan, statistics, progress)
+    log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
+    recipe = with_class_weights(recipe, selection.house_share)
+    recipe = with_epochs(recipe, len(selection.windows))
+    trainer = Trainer(starting_net(sources, recipe, plan.device, parent), recipe)
+    metadata = starting_metadata(sources, recipe, parent)
+    model = Model(trainer.averaged, selection.normalisation, metadata)
+    state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+    is_validated = bool(plan.has_own_validation or selection.held_out)
+    state.scored_on = "validation" if is_validated else "training"
+    # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
+    state.keeps_last = not is_validated and bool(recipe.averaging)
+    if checkpoint is None:
+        # Only now, when a training can start: an older run outlives a refusal.
+        run.empty()
+        # From here on the folder tells an unfinished run from a finished one.
+        run.save(trainer, state)
+    validation_tiles = tiles
+    if plan.has_own_validation:
+        validation_tiles = TileCache(plan.validation, recipe.normalise == "image")
+    damping = _damping(parent, is_validated)
+    validator = make_validator(validation_tiles, selection.held_out, recipe, damping)
+    batches = BatchLoader(
+        tiles, selection.windows, selection.normalisation, recipe, selection.held_out
+    )
+    with open_event_writer(run.folder if has_events else None, len(state.losses)) as events:
+        loop = TrainingLoop(trainer, model, batches, validator, state, run, events, plan.scenes)
+        loop.fit(progress)
+    tiles.forget()
+    give_back_freed_memory()  # before the overlay takes its own
+    if recipe.normalise != "image":
+        extents = validation_extents(validation_tiles, selection.held_out)
+        run.calibrate_scores(
+            lambda kept: calibrate_scores(kept, extents, plan.device.type), plan.scenes
         )
-        state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
-        is_validated = bool(validate or selection.held_out)
-        state.scored_on = "validation" if is_validated else "training"
-        # Averaged weights get no worse towards the end: what was learnt from has nothing to choose
-        # by.
-        state.keeps_last = not is_validated and bool(settings.averaging)
-        if checkpoint is None:
-            # Only now, when a training can start: an older run outlives a refusal.
-            run.empty()
-            # From here on the folder tells an unfinished run from a finished one.
-            run.save(trainer, state)
-        validation_tiles = tiles
-        if validation is not sources:
-            validation_tiles = TileCache(validation, settings.normalise == "image")
-        damping = _damping(parent, is_validated)
-        validator = make_validator(validation_tiles, selection.held_out, settings, damping)
-        batches = BatchLoader(
-            tiles, selection.windows, selection.normalisation, settings, selection.held_out
-        )
-        with open_event_writer(
-            run.folder if log_tensorboard else None, len(state.losses)
-        ) as events:
-            loop = TrainingLoop(trainer, model, batches, validator, state, run, events, opened)
-            loop.fit(progress)
-        tiles.forget()
-        give_back_freed_memory()  # before the overlay takes its own
-        if settings.normalise != "image":
-            extents = validation_extents(validation_tiles, selection.held_out)
-            run.calibrate_scores(lambda kept: calibrate_scores(kept, extents, target.type), opened)
-        run.plot(state)
-        write_overlay(sources[0], run.folder, progress)
-        run.finish()
-        return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+    run.plot(state)
+    write_overlay(sources[0], run.folder, progress)
+    run.finish()
+    return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+
+
+def _pair_found_anywhere(pair: tuple[StrPath, StrPath]) -> list[str]:
+    """A scene and its labels as they are named from any folder."""
+    return [absolute(pair[0]), _found_anywhere(LabelSource.of(pair[1]))]
+
+
+def _found_anywhere(labels: LabelSource) -> str:
+    return str(replace(labels, path=absolute(labels.path)))
 
 
 def resume(
@@ -290,17 +330,6 @@ def resume(
     return train(*begun.args, **begun.kwargs)
 
 
-def _recipe(
-    name: str | None, options: Mapping[str, Any], parent: Model | None, path: StrPath | None
-) -> Recipe:
-    """The recipe, and what a model to start from says of it."""
-    if parent is None or path is None:
-        if name == "teach":
-            raise UsageError("recipe teach: it starts from a model; give that by --from.")
-        return make_recipe(name or "default", options)
-    return make_recipe(name or "teach", with_parents(options, parent, path))
-
-
 def _damping(parent: Model | None, is_validated: bool) -> Damping | None:
     """A parent's threshold moves by what was not learnt from, and stays where there is nothing."""
     if parent is None:
@@ -309,16 +338,16 @@ def _damping(parent: Model | None, is_validated: bool) -> Damping | None:
     return Damping(threshold) if is_validated else Damping(threshold, math.inf)
 
 
-def _fingerprint(
-    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device, parent: Model | None
-) -> dict[str, Any]:
+def _fingerprint(plan: _Plan) -> dict[str, Any]:
     """Everything that decides a weight, as JSON gives it back."""
+    # Scenes that are their own validation are named twice, as always.
+    sources, recipe, parent = [*plan.sources, *plan.validation], plan.recipe, plan.parent
     facts = {
         "geofcn": __version__,
         "torch": torch.__version__,
-        "device": device.type,
+        "device": plan.device.type,
         "sources": [
-            _identity(source) + ([layout.zoom] if layout.zoom != 1 else [])
+            identity_of(source) + ([layout.zoom] if layout.zoom != 1 else [])
             for source, layout in zip(sources, tile_layouts(sources, recipe), strict=True)
         ],
         "recipe": recipe.to_json(),
@@ -327,23 +356,11 @@ def _fingerprint(
     return dict(json.loads(json.dumps(facts, default=str)))
 
 
-def _identity(source: LabelledScene) -> list[object]:
-    """What changes when a scene or its labels do; another one each time where nobody knows."""
-    scene = source.scene
-    return [
-        absolute(scene.path),
-        scene.reading,
-        scene.identity or uuid.uuid4().hex,
-        repr(scene.nodata),
-        source.labels.identity or uuid.uuid4().hex,
-    ]
-
-
 def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) -> Survey:
     """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
     key = json.dumps(
         [
-            [_identity(source) for source in tiles.sources],
+            [identity_of(source) for source in tiles.sources],
             [astuple(layout) for layout in tile_layouts(tiles.sources, recipe)],
             recipe.normalise == "image",
         ],
@@ -357,24 +374,18 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
     return statistics
 
 
-def _select(
-    tiles: TileCache,
-    recipe: Recipe,
-    statistics: Survey,
-    validated: bool,
-    normalisation: Normalisation | None,
-    progress: Progress,
-) -> Selection:
+def _select(tiles: TileCache, plan: _Plan, statistics: Survey, progress: Progress) -> Selection:
     """The tiles to train on, and the windows held out for validation.
 
-    None are held out where validation has a scene of its own (`validated`), or the scenes are too
-    small for it.
+    None are held out where validation has a scene of its own, or the scenes are too small for it.
     """
+    recipe = plan.recipe
+    normalisation = plan.parent.normalisation if plan.parent else None
 
     def choose(held_out: Sequence[SourceWindow]) -> Selection:
         return select(tiles, recipe, statistics, held_out, progress, normalisation)
 
-    if validated or not recipe.validate_fraction:
+    if plan.has_own_validation or not recipe.validate_fraction:
         return choose(())
     held_out = held_out_blocks(tiles.sources, statistics, recipe)
     if held_out:
@@ -385,136 +396,6 @@ def _select(
     log.warning(
         "%s: too small, or with too few houses, to keep a part for validation; it is scored on "
         "what it is trained on.",
-        ", ".join(_names(tiles.sources)),
+        ", ".join(names_of(tiles.sources)),
     )
     return choose(())
-
-
-def _starting_net(
-    sources: Sequence[LabelledScene], recipe: Recipe, device: torch.device, parent: Model | None
-) -> torch.nn.Module:
-    """A net with the weights of the parent, if there is one, else pretrained or random ones."""
-    torch.manual_seed(recipe.seed)
-    net = make_net(recipe.net, len(sources[0].scene.bands), recipe.scale, recipe.upsample)
-    if parent is None:
-        load_pretrained(net)
-    else:
-        net.load_state_dict(parent.net.state_dict())
-    # The stubs know memory_format with a tensor only.
-    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _seen_alike(sources: Sequence[LabelledScene], parent: Model | None) -> list[LabelledScene]:
-    """All scenes with the same bands, and values in the encoding of the parent's, or of the first.
-
-    Raises UsageError for a scene with other bands, in another order, or of a type that cannot be
-    brought to that of the first; ModelError for one that does not fit the parent.
-    """
-    if parent is not None:
-        return [replace(source, scene=parent.select_bands(source.scene)) for source in sources]
-    first = sources[0].scene
-    seen = []
-    for source in sources:
-        scene = source.scene
-        if scene.colours != first.colours:
-            raise UsageError(
-                f"{scene.path}: its bands are {', '.join(scene.colours)}, those of {first.path} "
-                f"{', '.join(first.colours)}; train on scenes of one kind."
-            )
-        try:
-            seen.append(replace(source, scene=scene.seen_as(first.encoding, first.path)))
-        except SceneError as error:
-            raise UsageError(str(error)) from error
-    return seen
-
-
-def _compare_resolutions(
-    sources: Sequence[LabelledScene], recipe: Recipe, parent: Model | None
-) -> None:
-    """Say which scenes have another ground resolution than the first, or than the parent's.
-
-    Raise UsageError for one that the recipe cannot make up for; a mean image, which is made of
-    pixels, for none.
-    """
-    wanted, whose = ground_resolution(sources[0].scene.grid), sources[0].scene.name
-    if parent is not None:
-        wanted, whose = parent.metadata.resolution, "the training of the model to start from"
-    for source in sources:
-        resolution = ground_resolution(source.scene.grid)
-        if not (wanted and resolution) or is_same(wanted, resolution):
-            continue
-        found = f"{source.scene.path}: it has {resolution:.3g} m per pixel, {whose} {wanted:.3g} m"
-        if recipe.normalise == "image":
-            raise UsageError(
-                f"{found}; a mean image needs scenes of one resolution: resample one of them, or "
-                "train by --recipe default."
-            )
-        if is_far(wanted, resolution):
-            raise UsageError(f"{found}; resample it to less than {FARTHEST} times of that.")
-        log.info("%s; it is seen at that.", found)
-
-
-def with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Recipe:
-    """Settle an `auto` scale, and check that tile and stride fit the net's total stride.
-
-    A stride that nobody asked for (`free_stride`) becomes one that fits.
-    """
-    if recipe.scale == 0:
-        recipe = replace(recipe, scale=scale_for(recipe.net, ground_resolution(source.scene.grid)))
-        log.info("scale %d", recipe.scale)
-    bands = len(source.scene.bands)
-    stride = net_geometry(recipe.net, bands, recipe.scale, recipe.upsample).stride
-    if free_stride:
-        recipe = replace(recipe, stride=min(recipe.tile, round_up(recipe.stride, stride)))
-    for name in ("tile", "stride"):
-        if getattr(recipe, name) % stride:
-            raise UsageError(
-                f"{name} {getattr(recipe, name)}: {recipe.net} at scale {recipe.scale} needs a "
-                f"multiple of {stride}."
-            )
-    return recipe
-
-
-def _with_class_weights(recipe: Recipe, house_share: float) -> Recipe:
-    """Settle `auto` class weights: the square root of the ratio of background to houses."""
-    if recipe.class_weights is not None:
-        return recipe
-    return replace(recipe, class_weights=(1.0, round(math.sqrt(1 / house_share - 1), 3)))
-
-
-def _names(sources: Sequence[LabelledScene]) -> tuple[str, ...]:
-    return names_apart([source.scene.path for source in sources])
-
-
-def _metadata(
-    sources: Sequence[LabelledScene], recipe: Recipe, parent: Model | None
-) -> ModelMetadata:
-    scene = sources[0].scene
-    encoding = scene.encoding
-    metadata = ModelMetadata(
-        net=recipe.net,
-        scale=recipe.scale,
-        upsample=recipe.upsample,
-        colours=scene.colours,
-        dtype=encoding.dtype,
-        bands=scene.bands if scene.named else (),
-        scales=encoding.scales,
-        offsets=encoding.offsets,
-        recipe=recipe.to_json(),
-        scenes=_names(sources),
-        crs=scene.crs.to_wkt() if scene.crs else None,
-        resolution=ground_resolution(scene.grid),
-    )
-    if parent is None:
-        return metadata
-    # Its net goes on seeing as many metres of the ground.
-    about = parent.metadata
-    return replace(
-        metadata,
-        dtype=about.dtype,
-        bands=metadata.bands or about.bands,
-        scales=about.scales,
-        offsets=about.offsets,
-        parent=described(parent),
-        resolution=about.resolution,
-    )

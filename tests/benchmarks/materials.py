@@ -58,6 +58,7 @@ def elsewhere(function: Callable, *args: object) -> object:
 
 
 def peak() -> int:
-    """The most bytes that were resident at once, in the life of this process (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    """The most bytes that were resident at once, in the life of this process."""
+    from geofcn.runtime import peak_memory
+
+    return peak_memory()

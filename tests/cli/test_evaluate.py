@@ -102,3 +102,75 @@ def test_polygons_on_both_sides_have_no_pixels(geofcn_command, trained, tmp_path
     refused = geofcn_command("evaluate", labels, labels, "--matches", matches, code=1)
     assert "--overwrite" in refused.stderr
     geofcn_command("evaluate", labels, labels, "--matches", matches, "--overwrite", "--min-area", 9)
+
+
+# --- what counts of either side ---
+
+
+@pytest.fixture
+def town(tmp_path):
+    """Two layers; of the houses one of two is built. Pixels are those of `pair`."""
+    import geopandas
+    import shapely
+
+    path = tmp_path / "town.gpkg"
+    boxes = [shapely.box(500_000, 4_999_999.6, 500_000.4, 5_000_000),
+             shapely.box(500_000.6, 4_999_999.4, 500_000.8, 4_999_999.6)]  # fmt: skip
+    frame = geopandas.GeoDataFrame({"state": ["built", "planned"]}, geometry=boxes, crs=25832)
+    frame.to_file(path, layer="houses")
+    frame.to_file(path, layer="parcels", mode="a")
+    return path
+
+
+def test_layer_and_condition_of_the_labels(geofcn_command, pair, town):
+    refused = geofcn_command("evaluate", pair[0], town, code=1)
+    assert "has the layers houses, parcels" in refused.stderr
+    by_options = "--layer", "houses", "--where", "state = 'built'"
+    by_name = f"{town}|layername=houses|subset=state = 'built'"
+    scores = [
+        json.loads(geofcn_command("evaluate", *given, "--json").stdout)["objects"]
+        for given in ((pair[0], town, *by_options), (pair[0], by_name), (by_name, pair[0]))
+    ]
+    assert [side["f1"] for side in scores] == [1, 1, 1]
+    everything = geofcn_command("evaluate", pair[0], town, "--layer", "houses", "--json")
+    assert json.loads(everything.stdout)["objects"]["fn"] == 1
+
+
+def test_values_of_houses_of_either_side(geofcn_command, pair, write_raster):
+    classes = write_raster("classes.tif", np.array([[2, 2, 3], [2, 3, 1], [0, 0, 0]], np.uint8))
+    for given in ((classes, classes), (f"{classes}|house=2", classes)):
+        refused = geofcn_command("evaluate", *given, code=1)
+        assert "several values besides 0 (1, 2, 3)" in refused.stderr
+    result = geofcn_command(
+        "evaluate", f"{classes}|house=2", classes, "--house-value", 2, "--house-value", 3, "--json"
+    )
+    pixels = json.loads(result.stdout)["pixels"]
+    assert (pixels["precision"], pixels["recall"]) == (1, 3 / 5)
+
+
+def test_a_probability_is_no_mask(geofcn_command, pair, write_raster):
+    """Once it was one house of the whole scene, with a recall of 100 %."""
+    floats = write_raster("p.tif", np.linspace(0.1, 0.9, 16, dtype=np.float32).reshape(4, 4))
+    refused = geofcn_command("evaluate", floats, pair[1], code=1)
+    assert "probabilities" in refused.stderr
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_houses_on_nodata_are_refused_on_either_side(geofcn_command, pair, write_raster, side):
+    """Once the precision of any prediction was 100 %, for only houses counted."""
+    only = np.array([[1, 1, 9, 9], [1, 1, 9, 9], [9] * 4, [9] * 4], np.uint8)
+    given = list(pair)
+    given[side] = write_raster("only.tif", only, nodata=9)
+    refused = geofcn_command("evaluate", *given, code=1)
+    assert "only.tif: it knows houses and no background" in refused.stderr
+
+
+def test_houses_that_are_there_twice_count_once(geofcn_command, write_vectors):
+    import shapely
+
+    box = shapely.box(500_000, 5_000_000, 500_009, 5_000_009)
+    twice, once = write_vectors("twice.gpkg", [box, box]), write_vectors("once.gpkg", [box])
+    result = geofcn_command("evaluate", twice, once, "--json")
+    objects = json.loads(result.stdout)["objects"]
+    assert (objects["tp"], objects["fp"]) == (1, 0)
+    assert f"{twice}: 1 of its houses repeat others and count for nothing." in result.stderr

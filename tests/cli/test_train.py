@@ -7,6 +7,8 @@ from matplotlib.image import imread
 from safetensors import safe_open
 
 import geofcn
+from geofcn.errors import TrainingError
+from geofcn.training.run import Run
 
 FILES = {
     "survey.npz",
@@ -168,3 +170,42 @@ def test_a_model_is_taught(geofcn_command, trained, tmp_path):
     command = "train", *scene, "--from", parent, "-o", tmp_path / "other", "--net", "fcnn"
     assert "has lite" in geofcn_command(*command, code=2).stderr
     assert not (tmp_path / "other").exists()
+
+
+def test_what_counts_of_the_labels_is_said_and_kept_for_a_resumed_training(
+    geofcn_command, trained, tmp_path, monkeypatch
+):
+    import geopandas
+
+    houses = geopandas.read_file(trained / "labels.gpkg")
+    houses.to_file(tmp_path / "town.gpkg", layer="houses")
+    houses.to_file(tmp_path / "town.gpkg", layer="parcels", mode="a")
+    monkeypatch.chdir(tmp_path)
+    scene, options = trained / "scene.tif", ("--epochs", 1, "--tile", 128, "--scale", 8)
+    refused = geofcn_command("train", scene, "town.gpkg", *options, code=1)
+    assert "has the layers houses, parcels" in refused.stderr
+    saved = []
+    save = Run.save
+
+    def stop(run, trainer, state):
+        saved.append(run.request)
+        save(run, trainer, state)
+        raise TrainingError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save", stop)
+        geofcn_command(
+            "train",
+            scene,
+            "town.gpkg",
+            "--layer",
+            "houses",
+            "--where",
+            "fid < 30",
+            *options,
+            code=1,
+        )
+    assert saved[0]["labels"] == f"{tmp_path}/town.gpkg|layername=houses|subset=fid < 30"
+    monkeypatch.chdir(tmp_path.parent)
+    geofcn_command("train", "--resume", tmp_path / "geofcn-run")
+    assert (tmp_path / "geofcn-run" / "best-f1.safetensors").exists()

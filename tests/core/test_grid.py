@@ -59,3 +59,20 @@ def test_grids_are_equal_where_rows_columns_crs_and_transform_are():
 def test_a_grid_cannot_be_changed():
     with pytest.raises(AttributeError):
         Grid(3, 4, None, TRANSFORM).height = 5
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (TRANSFORM * Affine.translation(1e-9, -1e-9), True),
+        (TRANSFORM * Affine.translation(0.9e-3, 0), True),
+        (TRANSFORM * Affine.translation(1.1e-3, 0), False),
+        # A thousandth of a pixel at the corner, not in each pixel.
+        (TRANSFORM * Affine.scale(1 + 0.9e-3 / 400), True),
+        (TRANSFORM * Affine.scale(1 + 1.1e-3 / 400), False),
+    ],
+)
+def test_a_grid_is_the_same_when_no_corner_is_off_by_a_thousandth_of_a_pixel(other, same):
+    grid = Grid(300, 400, CRS.from_epsg(32632), TRANSFORM)
+    assert grid.is_at(Grid(300, 400, None, other)) == same
+    assert not grid.is_at(Grid(400, 300, None, TRANSFORM))

@@ -10,7 +10,7 @@ from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import BLANK, HOUSE, classify, quantise
 from geofcn.core.windows import Window
 from geofcn.inference import job as job_module
-from geofcn.inference.job import Job, run_task, side_by_side, warm_up
+from geofcn.inference.job import Job, joined, run_task, warm_up
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import pack, unpack
 from geofcn.io.scene import open_scene
@@ -31,11 +31,11 @@ def test_a_task_is_the_same_computed_here_elsewhere_and_in_parts(job):
     whole = run_task(job, Task(1, Window(16, 0, 16, 70)))
     remote = unpack(pack(run_task(job, Task(1, Window(16, 0, 16, 70)))))
     parts = [Task(1, Window(16, 0, 16, 32)), Task(1, Window(16, 32, 16, 38))]
-    joined = side_by_side([run_task(job, part) for part in parts])
-    assert whole.keys() == remote.keys() == joined.keys() == {"mask", "quantised", "probability"}
+    pieced = joined(Window(16, 0, 16, 70), [(part.window, run_task(job, part)) for part in parts])
+    assert whole.keys() == remote.keys() == pieced.keys() == {"mask", "quantised", "probability"}
     for name, array in whole.items():
         assert array.shape == (16, 70)
-        assert array.tobytes() == remote[name].tobytes() == joined[name].tobytes()
+        assert array.tobytes() == remote[name].tobytes() == pieced[name].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,17 @@ def test_tags_name_the_model_and_what_changes_a_pixel(job):
     assert declared.tags() == tags | {"GEOFCN_NODATA": "7"}
 
 
-def test_windows_are_joined_by_name_from_left_to_right():
-    left = {"a": np.zeros((2, 3)), "b": np.ones((2, 3))}
-    right = {"a": np.ones((2, 1)), "b": np.zeros((2, 1))}
-    joined = side_by_side([left, right])
-    np.testing.assert_array_equal(joined["a"], [[0, 0, 0, 1]] * 2)
-    np.testing.assert_array_equal(joined["b"], [[1, 1, 1, 0]] * 2)
-    assert side_by_side([left]) is left
+def test_windows_are_joined_by_name_where_they_lie():
+    extent = Window(6, 2, 2, 4)
+    left = Window(6, 2, 2, 3), {"a": np.zeros((2, 3)), "b": np.ones((2, 3))}
+    right = Window(6, 5, 2, 1), {"a": np.ones((2, 1)), "b": np.zeros((2, 1))}
+    whole = joined(extent, [left, right])
+    np.testing.assert_array_equal(whole["a"], [[0, 0, 0, 1]] * 2)
+    np.testing.assert_array_equal(whole["b"], [[1, 1, 1, 0]] * 2)
+    below = Window(8, 2, 1, 4), {"a": np.full((1, 4), 2.0)}
+    whole = joined(Window(6, 2, 3, 4), [(extent, {"a": whole["a"]}), below])
+    np.testing.assert_array_equal(whole["a"], [[0, 0, 0, 1]] * 2 + [[2] * 4])
+    assert joined(left[0], [left]) is left[1]
 
 
 def test_where_nobody_knows_whether_a_scene_has_changed_each_job_is_another(

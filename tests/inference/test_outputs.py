@@ -52,7 +52,7 @@ def check(job, tmp_path):
 def bands_of(job: Job):
     """The arrays of every row band."""
     windows = row_bands(job.scene.height, job.scene.width, job.window)
-    return [run_task(job, Task(number, window)) for number, window in enumerate(windows)]
+    return [(window, run_task(job, Task(number, window))) for number, window in enumerate(windows)]
 
 
 # --- what may be written ---
@@ -128,10 +128,10 @@ def test_rasters_hold_the_arrays_of_all_row_bands(job, check, dtype, name):
     assert write(job, outputs) is None
     bands = bands_of(job)
     np.testing.assert_array_equal(
-        read(outputs.mask), np.concatenate([band["mask"] for band in bands])
+        read(outputs.mask), np.concatenate([band["mask"] for _, band in bands])
     )
     np.testing.assert_array_equal(
-        read(outputs.probability), np.concatenate([band[name] for band in bands])
+        read(outputs.probability), np.concatenate([band[name] for _, band in bands])
     )
     with rasterio.open(outputs.mask) as mask:
         assert job.tags().items() <= mask.tags().items()

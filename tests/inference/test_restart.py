@@ -237,7 +237,7 @@ def test_what_changes_no_pixel_goes_on(workplace):
     _left_unfinished(workplace)
     answer = workplace.infer("--tile", 1, "--co", "COMPRESS=ZSTD", "--min-area", 2)
     assert answer.code == 0
-    assert f"2 of {BANDS} row bands are done already" in answer.stderr
+    assert f"2 of {BANDS} blocks are done already" in answer.stderr
     assert answer.events["window"] == (BANDS - 2) * COLUMNS
 
 

@@ -5,11 +5,10 @@ import pytest
 
 from geofcn.core.calibration import Calibration, expected_share, scene_threshold
 from geofcn.core.pixels import BLANK, HOUSE
+from geofcn.core.windows import row_bands
 from geofcn.inference.job import Job
-from geofcn.inference.shards import Shards
-from geofcn.inference.threshold import TRUST, SceneThreshold, classified_bands, find_threshold
+from geofcn.inference.threshold import TRUST, SceneThreshold, classified, find_threshold
 from geofcn.io.scene import open_scene
-from geofcn.progress import silent
 
 CALIBRATION = Calibration(1.5, -0.5, 0.2)
 
@@ -25,9 +24,17 @@ def quantised() -> np.ndarray:
     return steps.astype(np.uint8)
 
 
+def in_bands(quantised: np.ndarray, rows: int):
+    """Row bands as inference has them."""
+    return [
+        (window, {"quantised": quantised[window.slices]})
+        for window in row_bands(*quantised.shape, rows)
+    ]
+
+
 @pytest.mark.parametrize("rows", [1, 7, 16, 40])
 def test_it_is_that_of_the_histogram_however_the_scene_is_cut(quantised, rows):
-    bands = [{"quantised": quantised[row : row + rows]} for row in range(0, 40, rows)]
+    bands = in_bands(quantised, rows)
     found = find_threshold(bands, CALIBRATION, 0.75)
     histogram = np.bincount(quantised[quantised != BLANK], minlength=BLANK)
     share = expected_share(histogram, CALIBRATION)
@@ -40,7 +47,7 @@ def test_it_is_that_of_the_histogram_however_the_scene_is_cut(quantised, rows):
 
 
 def test_a_scene_that_is_blank_as_a_whole_has_the_share_of_the_training():
-    bands = [{"quantised": np.full((4, 4), BLANK, np.uint8)}]
+    bands = in_bands(np.full((4, 4), BLANK, np.uint8), 4)
     assert find_threshold(bands, CALIBRATION, 0.75).share == CALIBRATION.share
 
 
@@ -57,13 +64,14 @@ def test_a_settled_job_has_the_threshold_and_names_the_share(job):
     assert tags.items() <= settled.tags().items()
 
 
-def test_bands_come_out_of_their_shards_with_the_mask(job, quantised, tmp_path):
-    shards = Shards(tmp_path / "work", job.fingerprint())
-    for number, row in enumerate(range(0, 40, 16)):
-        shards.save(number, {"quantised": quantised[row : row + 16]})
-    settled = SceneThreshold(0.125, 99.5 / 254, 0.75).settle(job)
-    bands = list(classified_bands(settled, shards, silent))
-    mask, steps = (np.concatenate([band[name] for band in bands]) for name in ("mask", "quantised"))
+def test_bands_get_a_mask_at_the_threshold(quantised):
+    bands, told = in_bands(quantised, 16), []
+    got = list(classified(iter(bands), 99.5 / 254, told.append))
+    assert [window for window, _ in got] == [window for window, _ in bands]
+    mask, steps = (
+        np.concatenate([arrays[name] for _, arrays in got]) for name in ("mask", "quantised")
+    )
+    assert sum(told) == quantised.size
     np.testing.assert_array_equal(steps, quantised)
     np.testing.assert_array_equal(mask == BLANK, quantised == BLANK)
     np.testing.assert_array_equal(mask == HOUSE, (quantised >= 100) & (quantised != BLANK))

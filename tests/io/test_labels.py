@@ -12,18 +12,13 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 from rasterio.transform import Affine, from_origin
 
-from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import GeofcnError, LabelsError, SceneError
 from geofcn.io.datasets import close_handles
-from geofcn.io.labels import (
-    NoLabels,
-    _to_pixels,
-    open_labelled_scene,
-    open_labelled_scenes,
-    open_labels,
-)
+from geofcn.io.labels import open_labelled_scene, open_labelled_scenes, open_labels
 from geofcn.io.scene import open_scene
+from geofcn.io.vector_labels import _to_pixels
 
 WEST, NORTH = 500_000, 5_000_000
 COUNTER = itertools.count()
@@ -199,6 +194,25 @@ def test_labels_without_crs_need_the_scenes_size(scene, write_raster, messages):
     assert "no CRS" in messages.text
     path = write_raster("m.tif", pattern(40, 30), crs=None, transform=None)
     refused(path, scene, "its place is unknown")
+
+
+@pytest.mark.parametrize("name", ["l.tif", "l.png"])
+def test_labels_without_crs_that_lie_elsewhere_are_not_laid_onto_the_scene(
+    scene, write_raster, tmp_path, name
+):
+    """Once the transform of such labels, and a world file, were ignored."""
+    place = {"transform": from_origin(WEST + 1000, NORTH, 0.2, 0.2)} if name == "l.tif" else {}
+    driver = {"driver": "PNG" if name == "l.png" else "GTiff", "transform": None} | place
+    path = write_raster(name, pattern(), crs=None, **driver)
+    if name == "l.png":
+        (tmp_path / "l.pgw").write_text(f"0.2\n0\n0\n-0.2\n{WEST + 1000.1}\n{NORTH - 0.1}\n")
+    refused(path, scene, "puts it elsewhere than scene.tif")
+
+
+def test_labels_without_crs_but_with_the_scenes_transform_are_taken(scene, write_raster, messages):
+    path = write_raster("l.tif", pattern(), crs=None)
+    assert (open_labels(path, scene).read(scene.window) == pattern()).all()
+    assert "no CRS" in messages.text
 
 
 def test_a_scene_without_crs_takes_labels_on_its_grid_only(write_raster):
@@ -401,6 +415,22 @@ def test_of_several_scenes_an_area_counts_for_those_it_touches(
     assert len(messages.messages) == 1
 
 
+def test_a_scene_without_a_house_is_background_beside_others(write_raster, write_vectors, messages):
+    """Once such a scene was refused, as if its labels were of another place."""
+    image = np.full((3, 20, 30), 9, np.uint8)
+    houses = write_vectors("l.gpkg", on_the_ground(*PATTERN_BOXES))
+    empty = write_raster("e.tif", image, transform=from_origin(WEST + 1000, NORTH, 0.2, 0.2))
+    pairs = [(write_raster("s.tif", image), houses), (empty, houses)]
+    with_houses, without = open_labelled_scenes(pairs)
+    assert (with_houses.labels.read(with_houses.scene.window) == pattern()).all()
+    assert not without.labels.read(without.scene.window).any()
+    assert messages.messages == [
+        f"{houses}: none of its polygons lies on {empty}; that counts as background."
+    ]
+    with pytest.raises(LabelsError, match=r"none of its 2 polygons lies on e\.tif"):
+        open_labelled_scenes([pairs[1], pairs[1]])
+
+
 def test_an_area_that_will_not_do_is_refused(write_raster, write_vectors):
     scene_path = write_raster("s.tif", np.full((3, 20, 30), 9, np.uint8))
     labels_path = write_raster("l.tif", pattern())
@@ -416,12 +446,6 @@ def test_an_area_that_will_not_do_is_refused(write_raster, write_vectors):
 
 
 # --- what labels have in common ---
-
-
-def test_no_labels_are_background_everywhere():
-    classes = NoLabels().read(Window(3, 4, 5, 6))
-    assert classes.shape == (5, 6) and classes.dtype == np.uint8
-    assert (classes == BACKGROUND).all()
 
 
 def test_labels_change_their_identity_when_one_of_their_files_does(write_raster, write_vectors):

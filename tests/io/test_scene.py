@@ -28,7 +28,6 @@ from geofcn.io.scene import (
     absolute,
     aligned,
     names_apart,
-    open_mask,
     open_raster,
     open_scene,
     undeclared_collar,
@@ -494,23 +493,6 @@ def test_mixed_and_complex_types_and_lone_alpha_are_refused(write_raster, tmp_pa
         '<VRTRasterBand dataType="UInt16" band="2"/></VRTDataset>'
     )
     refused(path, "uint8, uint16")
-
-
-def test_a_scene_is_no_mask_and_neither_are_probabilities(write_raster):
-    mask = write_raster("mask.tif", np.ones((4, 4), np.uint8), nodata=255)
-    assert open_mask(mask) == open_scene(mask)
-    with pytest.raises(SceneError, match=r"rgb\.tif: it has 3 bands, a mask has one"):
-        open_mask(write_raster("rgb.tif", ramp(3, 4, 4)))
-    alpha = write_raster("alpha.tif", ramp(2, 4, 4), colours=[ColorInterp.gray, ColorInterp.alpha])
-    assert open_mask(alpha).bands == (1,)
-    scaled = write_raster("p.tif", np.ones((4, 4), np.uint8))
-    with rasterio.open(scaled, "r+") as file:
-        file.scales = (1 / 254,)
-    assert open_scene(scaled).scale == 1 / 254
-    with pytest.raises(SceneError, match=r"p\.tif: its values are scaled"):
-        open_mask(scaled)
-    with pytest.raises(SceneError, match="no such file"):
-        open_mask("none.tif")
 
 
 @pytest.mark.parametrize(

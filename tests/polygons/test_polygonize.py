@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from rasterio.transform import Affine
 
-from geofcn.errors import OutputError, SceneError, UsageError
+from geofcn.errors import GeofcnError, LabelsError, OutputError, SceneError, UsageError
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.polygonize import polygonize
 
@@ -16,9 +17,29 @@ RAW = Outline("raw", min_area=0)
 
 def test_one_value_of_a_mask_of_classes(write_raster, tmp_path):
     mask = write_raster("classes.tif", np.array([[1, 2, 2], [0, 0, 2]], np.uint8))
-    assert polygonize(mask, tmp_path / "one.gpkg", value=2, outline=RAW).count == 1
-    assert polygonize(mask, tmp_path / "all.gpkg", outline=RAW).count == 1
-    assert polygonize(mask, tmp_path / "none.gpkg", value=7, outline=RAW).count == 0
+    assert polygonize(mask, tmp_path / "one.gpkg", house_value=[2], outline=RAW).count == 1
+    both = polygonize(mask, tmp_path / "both.gpkg", house_value=[1, 2], outline=RAW)
+    assert both.count == 1 and both.read()["n_px"].tolist() == [4]
+    assert polygonize(mask, tmp_path / "none.gpkg", house_value=[7], outline=RAW).count == 0
+
+
+def test_what_other_verbs_refuse_as_labels_is_refused_here(write_raster, tmp_path):
+    """Once a mask of several classes, and a float probability, were one large house."""
+    classes = write_raster("classes.tif", np.array([[1, 2, 2], [0, 0, 2]], np.uint8))
+    floats = write_raster("floats.tif", np.array([[0, 0.25, 0.75]], np.float32))
+    for mask, message in ((classes, "several values"), (floats, "probabilities")):
+        with pytest.raises(LabelsError, match=message):
+            polygonize(mask, tmp_path / "h.gpkg")
+    assert not (tmp_path / "h.gpkg").exists()
+
+
+def test_probabilities_on_a_grid_that_differs_in_the_last_digit_are_taken(write_raster, tmp_path):
+    """Once refused: transforms of tools that round differently are the same grid."""
+    mask = write_raster("mask.tif", np.ones((4, 4), np.uint8))
+    moved = Affine(0.2, 0, 500_000 + 1e-9, 0, -0.2, 5_000_000)
+    steps = write_raster("p.tif", np.full((4, 4), 127, np.uint8), transform=moved)
+    found = polygonize(mask, tmp_path / "h.gpkg", probability=steps, outline=RAW).read()
+    assert found["score"].tolist() == [0.5]
 
 
 def test_probabilities_of_another_grid_or_type_are_refused(write_raster, tmp_path):
@@ -33,10 +54,10 @@ def test_probabilities_of_another_grid_or_type_are_refused(write_raster, tmp_pat
 
 @pytest.mark.parametrize(("bands", "scale", "message"), [(3, 1, "3 bands"), (1, 1 / 254, "scaled")])
 def test_what_is_plainly_no_mask_is_refused(write_raster, tmp_path, bands, scale, message):
-    path = write_raster("m.tif", np.ones((bands, 8, 8), np.uint8))
+    path = write_raster("m.tif", np.arange(bands * 64, dtype=np.uint8).reshape(bands, 8, 8))
     with rasterio.open(path, "r+") as dataset:
         dataset.scales = (scale,) * bands
-    with pytest.raises(SceneError, match=rf"m\.tif.*{message}"):
+    with pytest.raises(GeofcnError, match=rf"m\.tif.*{message}"):
         polygonize(path, tmp_path / "h.gpkg")
     assert not (tmp_path / "h.gpkg").exists()
 
@@ -50,7 +71,7 @@ def test_probabilities_of_several_bands_are_refused(write_raster, tmp_path):
 
 def test_no_polygon_is_pointed_out(write_raster, tmp_path, caplog):
     mask = write_raster("m.tif", np.ones((8, 8), np.uint8))
-    assert polygonize(mask, tmp_path / "h.gpkg", value=7).count == 0
+    assert polygonize(mask, tmp_path / "h.gpkg", house_value=[7]).count == 0
     assert "the value 7" in caplog.text
 
 
@@ -63,7 +84,7 @@ def test_a_mask_of_specks_has_houses_all_the_same(write_raster, tmp_path, caplog
 
 
 def test_pixels_that_are_blank_in_the_mask_are_no_houses(write_raster, tmp_path):
-    pixels = np.array([[1, 255, 1], [0, 255, 3]], np.uint8)
+    pixels = np.array([[1, 255, 1], [0, 255, 1]], np.uint8)
     mask = write_raster("mask.tif", pixels, nodata=255)
     frame = polygonize(mask, tmp_path / "houses.gpkg", outline=RAW).read()
     assert sorted(frame["n_px"]) == [1, 2]

@@ -10,7 +10,7 @@ from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window, training_windows
 from geofcn.errors import LabelsError
 from geofcn.recipes import DEFAULT, EXERCISE
-from geofcn.training.sampling import held_out_blocks, select
+from geofcn.training.sampling import held_out_blocks, point_out_corners, select
 from geofcn.training.survey import survey
 from geofcn.training.tiles import SourceWindow, TileCache
 
@@ -244,3 +244,36 @@ def test_the_corner_most_like_its_scene_is_held_out(source):
 def test_blocks_of_another_scene_do_not_matter(source):
     pair = source(np.ones((1, 8, 8), np.uint8), some_houses(8, 8))
     assert len(choose([pair], BANDS8, [SourceWindow(1, Window(0, 0, 8, 8))]).windows) == 1
+
+
+# --- houses of one corner ---
+
+
+def corners_of(pair, caplog) -> str:
+    caplog.clear()
+    point_out_corners([pair], survey(TileCache([pair]), BANDS8))
+    return caplog.text
+
+
+def test_houses_of_one_corner_only_are_pointed_out(source, caplog):
+    """Once such labels trained on no houses elsewhere, without a word."""
+    labels = np.zeros((64, 64), np.uint8)
+    labels[2:6, 2:6] = labels[10:14, 18:22] = 1
+    image = np.ones((1, 64, 64), np.uint8)
+    text = corners_of(source(image, labels), caplog)
+    assert "all of its houses lie in 9.4 % of" in text and "--area" in text
+    labels[40, 40] = 1
+    assert corners_of(source(image, labels, name="spread"), caplog) == ""
+
+
+def test_what_is_unlabelled_or_blank_is_no_part_of_the_scene(source, caplog):
+    labels = np.full((64, 64), 255, np.uint8)
+    labels[:16, :24] = 0
+    labels[2:6, 2:6] = 1
+    image = np.ones((1, 64, 64), np.uint8)
+    assert corners_of(source(image, labels, labels_nodata=255), caplog) == ""
+    image[:, 16:] = 0
+    image[:, :, 24:] = 0
+    labels[labels == 255] = 0
+    assert corners_of(source(image, labels, nodata=0, name="blank"), caplog) == ""
+    assert corners_of(source(image, 0 * labels, name="none"), caplog) == ""

@@ -1,6 +1,4 @@
-import copy
 import csv
-import math
 import os
 
 import geopandas
@@ -15,17 +13,12 @@ from rasterio.transform import Affine
 
 import geofcn
 from geofcn.errors import LabelsError, ModelError, OutputError, SceneError, UsageError
-from geofcn.io.labels import open_labelled_scene
 from geofcn.models.model_file import load_model
-from geofcn.models.nets import make_net
 from geofcn.recipes import make_recipe
-from geofcn.training import loader, loop, plots
+from geofcn.training import loader, plots
 from geofcn.training import train as train_module
 from geofcn.training.plots import LEGEND_ROWS
 from geofcn.training.run import RUN_FILES
-from geofcn.training.sampling import select
-from geofcn.training.survey import survey
-from geofcn.training.tiles import TileCache
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.trainer import Trainer
 
@@ -90,21 +83,6 @@ def test_training_learns(village, tmp_path):
     assert max(row.f1 for row in history) > 0.8
 
 
-def test_the_net_is_made_right_after_the_random_seed_is_set(village, tmp_path, monkeypatch):
-    scene, labels = village()
-    weights, fit = [], loop.TrainingLoop.fit
-
-    def remember_weights(self, progress):
-        weights.append(copy.deepcopy(self.trainer.net.state_dict()))
-        fit(self, progress)
-
-    monkeypatch.setattr(loop.TrainingLoop, "fit", remember_weights)
-    torch.manual_seed(5)
-    train(scene, labels, tmp_path / "a", recipe="exercise", **QUICK)
-    torch.manual_seed(1984)
-    assert equal(weights[0], make_net("fcnn2", 3).state_dict())
-
-
 @pytest.mark.parametrize("recipe", ["exercise", "default"])
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(village, tmp_path, monkeypatch, recipe):
     scene, labels = village(160)
@@ -148,19 +126,6 @@ def test_validation_blocks_are_never_trained_on(village, tmp_path, monkeypatch):
             assert window.intersect(block.grow(32)).pixels == 0
 
 
-def test_automatic_class_weights_are_the_root_of_the_ratio(village, tmp_path):
-    scene, labels = village()
-    train(scene, labels, tmp_path / "run", recipe="exercise", class_weights="auto", **QUICK)
-    with rasterio.open(labels) as file:
-        assert file.read(1).any()
-    tiles = TileCache([open_labelled_scene(scene, labels)], zero_padding=True)
-    recipe = make_recipe("exercise", {"tile": 32})
-    share = select(tiles, recipe, survey(tiles, recipe)).house_share
-    assert 0 < share < 1
-    weights = load_model(tmp_path / "run" / "last.safetensors").metadata.recipe["class_weights"]
-    assert weights == [1.0, pytest.approx(math.sqrt((1 - share) / share), abs=1e-3)]
-
-
 def test_the_scenes_are_looked_at_once(village, tmp_path, monkeypatch):
     pair, run = village(96), tmp_path / "run"
     train(*pair, run, **QUICK)
@@ -176,18 +141,6 @@ def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path,
     assert [row.scored_on for row in result.epochs] == ["training"]
     assert str(result).startswith("training F1")
     assert "too small" in caplog.text
-
-
-def test_scenes_of_one_name_are_told_apart_by_their_folders(village, tmp_path, caplog):
-    pairs = []
-    for place in ("north", "south"):
-        (tmp_path / place).mkdir()
-        pairs.append([path.rename(tmp_path / place / path.name) for path in village(64)])
-    options = {"tile": 64, "scale": 1, "epochs": 1, "net": "fcnn"}
-    train(*pairs[0], tmp_path / "run", and_=pairs[1:], **options)
-    about = load_model(tmp_path / "run" / "last.safetensors").metadata
-    assert about.scenes == ("north/village.tif", "south/village.tif")
-    assert "north/village.tif, south/village.tif: too small" in caplog.text
 
 
 # --- a training that goes on ---
@@ -325,27 +278,6 @@ def test_scenes_of_different_resolutions_are_trained_on_and_resumed_bit_for_bit(
     assert (expected / "history.csv").read_bytes() == (killed / "history.csv").read_bytes()
 
 
-def test_resolutions_that_cannot_be_made_up_for_are_refused(village, tmp_path):
-    first, other = village(64), with_pixels_of(0.3, village(64, 1, "other"))
-    refusal = r"other\.tif: it has 0\.3 m per pixel, village\.tif 0\.2 m; a mean image"
-    for further in ({"and_": [other]}, {"validate": other}):
-        with pytest.raises(UsageError, match=refusal):
-            train(*first, tmp_path / "run", recipe="exercise", **further, **QUICK)
-    far = with_pixels_of(1.7, other)
-    with pytest.raises(UsageError, match=r"1\.7 m per pixel, .*; resample it to less than 8"):
-        train(*first, tmp_path / "run", and_=[far], **QUICK)
-    assert not (tmp_path / "run").exists()
-
-
-def test_scenes_of_another_kind_are_not_mixed(village, write_raster, tmp_path):
-    scene, labels = village()
-    deep = write_raster("deep.tif", np.ones((3, 64, 64), np.uint16))
-    with pytest.raises(UsageError, match=r"deep\.tif.*uint16.*village\.tif"):
-        train(scene, labels, tmp_path / "run", and_=[(deep, labels)], **QUICK)
-    with pytest.raises(UsageError, match=r"deep\.tif"):
-        train(scene, labels, tmp_path / "run", validate=(deep, labels), **QUICK)
-
-
 def test_a_scene_of_another_scale_is_seen_as_the_first_and_so_is_one_at_inference(
     village, write_raster, tmp_path
 ):
@@ -384,19 +316,6 @@ def test_a_model_keeps_the_bands_that_were_named_and_is_shown_them(village, writ
     with rasterio.open(mask) as first, rasterio.open(again) as second:
         assert (first.read() == second.read()).all()
         assert second.tags()["GEOFCN_BANDS"] == "2,1" and "GEOFCN_BANDS" not in first.tags()
-
-
-def test_scenes_with_their_bands_in_another_order_are_not_mixed(village, write_raster, tmp_path):
-    scene, labels = village(64)
-    with rasterio.open(scene) as dataset:
-        swapped = write_raster(
-            "swapped.tif",
-            dataset.read([3, 2, 1]),
-            photometric="minisblack",
-            colours=[ColorInterp.blue, ColorInterp.green, ColorInterp.red],
-        )
-    with pytest.raises(UsageError, match="blue, green, red"):
-        geofcn.train(scene, labels, tmp_path / "run", and_=[(swapped, labels)], tile=64, epochs=1)
 
 
 def test_labels_that_change_while_they_are_learnt_are_an_error(village, tmp_path, once_under_way):

@@ -1,0 +1,104 @@
+"""How labels are named: a file, and in it a layer, a choice of features, or values of houses.
+
+The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from geofcn.errors import UsageError
+from geofcn.io.files import StrPath
+
+LAYER, SUBSET, HOUSE = "layername", "subset", "house"
+# What QGIS adds, and what is seen from the file itself.
+NEEDLESS = ("geometrytype", "uniqueGeometryType")
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """A file of labels, and what counts in it.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    layer : str or None
+        The layer that counts; None: the only one.
+    where : str or None
+        The features that count, as a condition of SQL; None: all.
+    house_values : tuple of float
+        A raster's values for houses, all others being background; empty: as its values tell.
+
+    Examples
+    --------
+    >>> source = LabelSource.of("town.gpkg|layername=roofs|subset=kind = 'house'")
+    >>> source.path, source.layer, source.where
+    ('town.gpkg', 'roofs', "kind = 'house'")
+    >>> print(LabelSource.of("classes.tif", house_values=[2, 3]))
+    classes.tif|house=2,3
+    """
+
+    path: str
+    layer: str | None = None
+    where: str | None = None
+    house_values: tuple[float, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        name: StrPath,
+        layer: str | None = None,
+        where: str | None = None,
+        house_values: Sequence[float] = (),
+    ) -> LabelSource:
+        """The source of a name in the form of QGIS; what is given besides stands above it.
+
+        Raises
+        ------
+        UsageError
+            Where what follows a `|` has no meaning.
+        """
+        source = _parse(os.fspath(name))
+        return replace(
+            source,
+            layer=layer if layer is not None else source.layer,
+            where=where if where is not None else source.where,
+            house_values=tuple(map(float, house_values)) or source.house_values,
+        )
+
+    def __str__(self) -> str:
+        values = ",".join(f"{value:.17g}" for value in self.house_values)
+        parts = (LAYER, self.layer), (HOUSE, values or None), (SUBSET, self.where)
+        return self.path + "".join(f"|{key}={text}" for key, text in parts if text is not None)
+
+
+def _parse(name: str) -> LabelSource:
+    if "|" not in name or Path(name).exists():
+        return LabelSource(name)
+    # A condition may hold any character, and comes last.
+    head, _, where = name.partition(f"|{SUBSET}=")
+    path, *options = head.split("|")
+    source = LabelSource(path, where=where or None)
+    for option in options:
+        key, _, text = option.partition("=")
+        if key == LAYER:
+            source = replace(source, layer=text)
+        elif key == HOUSE:
+            source = replace(source, house_values=_numbers(name, text))
+        elif key not in NEEDLESS:
+            raise UsageError(
+                f"{name}: {option!r} has no meaning; after the file may stand |{LAYER}=NAME, "
+                f"|{HOUSE}=VALUE,VALUE and, last, |{SUBSET}=SQL."
+            )
+    return source
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{name}: {HOUSE}={text} is no number, nor several with commas.") from None

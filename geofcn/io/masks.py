@@ -1,0 +1,234 @@
+"""Masks and raster labels: one rule says which of a raster's values are houses.
+
+Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.core.windows import Window, band_height, row_bands, sample_windows
+from geofcn.errors import LabelsError, SceneError
+from geofcn.io.datasets import shared_dataset
+from geofcn.io.files import StrPath
+from geofcn.io.label_source import LabelSource
+from geofcn.io.scene import Scene, open_raster
+
+# How far JPEG strays from 0 and 255, and how many values it makes, at least.
+JPEG_NOISE, JPEG_VALUES = 48, 5
+BAND_ROWS = 256
+SAY_WHICH = "say which values are houses by --house-value"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A raster of classes; made by `open_mask`.
+
+    Attributes
+    ----------
+    raster : Scene
+        Its pixels; of several bands all are the same.
+    houses : tuple of float
+        The values of houses.
+    chosen : bool
+        The user said so: any other value is background. Else only 0 is, and a third value an error.
+    """
+
+    raster: Scene
+    houses: tuple[float, ...]
+    chosen: bool = False
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.raster.path
+
+    @property
+    def identity(self) -> str:
+        """What changes when one of its files does, or other values are houses."""
+        values = " ".join(map(repr, self.houses)) if self.chosen else ""
+        return f"{self.raster.identity} {values}".strip() if self.raster.identity else ""
+
+    def refuse_changed(self) -> None:
+        """See Scene.refuse_changed."""
+        self.raster.refuse_changed()
+
+    def read(self, window: Window) -> np.ndarray:
+        """Classes of a window that lies on the raster: (rows, columns) uint8.
+
+        Raises
+        ------
+        SceneError
+            Where the file cannot be read there.
+        LabelsError
+            Where it holds another value than those that were found when it was opened.
+        """
+        image, valid = self.raster.read(window)
+        _refuse_unlike_bands(self.raster, image)
+        houses = np.zeros(window.shape, bool)
+        for value in self.houses:
+            # Whole numbers as such: a comparison with a float would make floats of the pixels.
+            houses |= image[0] == (int(value) if value == round(value) else value)
+        if not self.chosen and (image[0][valid & ~houses] != 0).any():
+            found = np.unique(image[0][valid]).tolist()
+            raise _several(self.raster, {*found, *self.houses} - {0})
+        classes = np.where(houses, np.uint8(HOUSE), np.uint8(BACKGROUND))
+        classes[~valid] = BLANK
+        return classes
+
+
+def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
+    """Open a raster of classes: a mask, or labels.
+
+    The value that is a house is the only one besides 0, which is background; nodata is unknown. A
+    raster that has no 0, but declares it nodata, has background there, with a notice. What cannot
+    be told by this is refused, unless `house_values` say it.
+
+    Parameters
+    ----------
+    path : path
+        A raster of one band (or of several that are the same), also as `FILE|house=V,V`.
+    house_values : sequence of float, optional
+        The values of houses; all others but nodata are background. One of them may be the declared
+        nodata, which counts then.
+
+    Raises
+    ------
+    SceneError
+        Where it is no raster that geofcn can use.
+    LabelsError
+        Where its values are no classes, or it cannot be told which of them are houses.
+    """
+    source = LabelSource.of(path, house_values=house_values)
+    raster = open_raster(source.path)
+    if source.layer is not None or source.where is not None:
+        raise LabelsError(f"{raster.path}: layers and conditions belong to vector files.")
+    if raster.scale != 1:
+        raise SceneError(
+            f"{raster.path}: its values are scaled, as probabilities are; give the mask itself."
+        )
+    if source.house_values:
+        return _chosen(raster, source.house_values)
+    raster = _with_background(raster)
+    values = _values(raster)
+    houses = sorted(values - {0})
+    if len(houses) > 1:
+        raise _several(raster, houses)
+    _refuse_swapped(raster, houses)
+    if houses not in ([], [1]):
+        log.warning("%s: its value %g is taken as house, 0 as background.", raster.path, *houses)
+    if not houses and raster.declared not in (None, 0):
+        log.warning(
+            "%s: it holds no house: 0 alone, and the nodata value %g; if that means house, give "
+            "--house-value %g.",
+            raster.path, raster.declared, raster.declared,
+        )  # fmt: skip
+    return Mask(raster, tuple(houses))
+
+
+def _chosen(raster: Scene, houses: tuple[float, ...]) -> Mask:
+    if raster.declared in houses:
+        raster = replace(raster, masked=False)
+    return Mask(raster, houses, chosen=True)
+
+
+def has_background(mask: Mask) -> bool:
+    """Whether any pixel is known to be background; read as far as the first."""
+    return any((mask.read(window) == BACKGROUND).any() for window in _windows(mask.raster))
+
+
+def _with_background(raster: Scene) -> Scene:
+    """`raster` with its zeros as background, where it declares them nodata as many tools do."""
+    if raster.declared != 0:
+        return raster
+    log.warning("%s: it declares 0 nodata; 0 is taken as background.", raster.path)
+    return replace(raster, masked=False)
+
+
+def _values(raster: Scene) -> set[float]:
+    """The values in a sample of the pixels, or as far as the first one that is not 0."""
+    values: set[float] = set()
+    for window in _sample(raster):
+        values |= _values_in(raster, window)
+    for window in _bands(raster):
+        if values - {0}:
+            break
+        values |= _values_in(raster, window)
+    return values
+
+
+def _values_in(raster: Scene, window: Window) -> set[float]:
+    image, valid = raster.read(window)
+    _refuse_unlike_bands(raster, image)
+    return set(np.unique(image[0][valid]).tolist())
+
+
+def _sample(raster: Scene) -> Iterator[Window]:
+    return sample_windows(raster.height, raster.width, 256, 64)
+
+
+def _windows(raster: Scene) -> Iterator[Window]:
+    """A sample first, then all."""
+    yield from _sample(raster)
+    yield from _bands(raster)
+
+
+def _bands(raster: Scene) -> Iterator[Window]:
+    rows = min(BAND_ROWS, band_height(raster.width))
+    return row_bands(raster.height, raster.width, rows)
+
+
+# --- what cannot be told -------------------------------------------------------------------------
+
+
+def _several(raster: Scene, houses: Iterable[float]) -> LabelsError:
+    """The error of more values than 0 and one other."""
+    houses = sorted(houses)
+    shown = ", ".join(f"{value:g}" for value in houses[:5])
+    found = f"{raster.path}: it holds several values besides 0 ({shown})"
+    if any(value != round(value) for value in houses):
+        return LabelsError(f"{found}, fractions, as probabilities are; give the mask itself.")
+    strayed = max(min(abs(value), abs(255 - value)) for value in houses)
+    if len(houses) >= JPEG_VALUES and strayed <= JPEG_NOISE and max(houses) > 127:
+        return LabelsError(
+            f"{found}, all near 0 or 255, as JPEG leaves them; save the mask without loss, as PNG "
+            "or TIFF."
+        )
+    return LabelsError(f"{found}; {SAY_WHICH}, or give a mask of 0 and one other value.")
+
+
+def _refuse_unlike_bands(raster: Scene, image: np.ndarray) -> None:
+    if (image[1:] != image[0]).any():
+        raise LabelsError(
+            f"{raster.path}: it has {len(image)} bands that differ, a mask has one; give the mask "
+            "of a scene, or one band of a picture of classes (see `gdal_translate -b`)."
+        )
+
+
+def _refuse_swapped(raster: Scene, houses: Sequence[float]) -> None:
+    """Raise LabelsError where 0 is painted white and the other value black: either may be meant."""
+    house = houses[0] if houses else 1
+    if _brightness(raster, 0) >= 250 and _brightness(raster, house) <= 5:
+        raise LabelsError(
+            f"{raster.path}: it paints 0 white and {house:g} black, so it cannot be told which is "
+            f"the house; {SAY_WHICH}."
+        )
+
+
+def _brightness(raster: Scene, value: float) -> float:
+    """How bright a value is shown, 0 to 255; between the two where its file does not say."""
+    with shared_dataset(raster.path, raster.identity) as dataset:
+        if dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
+            return 255.0 if value == 0 else 0.0
+        try:
+            colours = dataset.colormap(1)
+        except ValueError:  # it has no colour table
+            return 128.0
+    return float(np.mean(colours.get(int(value), (128, 128, 128))[:3]))

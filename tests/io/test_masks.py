@@ -1,0 +1,161 @@
+"""Which of a raster's values are houses: one rule for masks and for labels."""
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rasterio.enums import ColorInterp
+
+from geofcn.core.pixels import BLANK
+from geofcn.core.windows import Window
+from geofcn.errors import GeofcnError, LabelsError
+from geofcn.io import masks
+from geofcn.io.masks import has_background, open_mask
+
+PATTERN = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.uint8)
+
+
+def read(path, *values) -> np.ndarray:
+    mask = open_mask(path, values)
+    return mask.read(mask.raster.window)
+
+
+def refused(path, message):
+    with pytest.raises(GeofcnError, match=message) as caught:
+        open_mask(path)
+    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+
+
+# --- what is taken ---
+
+
+@pytest.mark.parametrize("value", [1, 2, 255])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_the_only_value_besides_0_is_a_house(write_raster, caplog, value, dtype):
+    path = write_raster("m.tif", PATTERN.astype(dtype) * dtype(value))
+    assert (read(path) == PATTERN).all()
+    assert ("is taken as house" in caplog.text) == (value != 1)
+
+
+def test_nodata_is_unknown(write_raster):
+    path = write_raster("m.tif", np.array([[0, 1, 9]], np.uint8), nodata=9)
+    assert read(path).tolist() == [[0, 1, BLANK]]
+
+
+def test_alpha_is_no_band_and_says_what_is_unknown(write_raster):
+    both = np.array([[[0, 1, 1]], [[255, 255, 0]]], np.uint8)
+    path = write_raster("a.tif", both, colours=[ColorInterp.gray, ColorInterp.alpha])
+    assert read(path).tolist() == [[0, 1, BLANK]]
+
+
+def test_0_that_is_declared_nodata_is_background(write_raster, caplog):
+    assert (read(write_raster("m.tif", PATTERN, nodata=0)) == PATTERN).all()
+    assert "0 is taken as background" in caplog.text
+
+
+def test_bands_that_are_the_same_are_one_mask(write_raster):
+    """As pictures of masks are that were saved in grey as RGB."""
+    assert (read(write_raster("m.tif", np.stack([PATTERN * 255] * 3))) == PATTERN).all()
+
+
+@settings(max_examples=30)
+@given(
+    values=st.lists(st.integers(0, 5), min_size=6, max_size=6),
+    houses=st.sets(st.integers(0, 6), min_size=1),
+    nodata=st.none() | st.integers(0, 5),
+)
+def test_values_of_houses_can_be_chosen(write_raster, values, houses, nodata):
+    pixels = np.array(values, np.uint8).reshape(2, 3)
+    classes = read(write_raster("m.tif", pixels, nodata=nodata), *houses)
+    for value, found in zip(pixels.flat, classes.flat, strict=True):
+        # A value of houses that is declared nodata counts, and so does the rest then.
+        is_blank = value == nodata and nodata not in houses
+        assert found == (BLANK if is_blank else int(value in houses))
+
+
+def test_the_rare_house_is_found_outside_of_the_sample(write_raster, monkeypatch):
+    """Once any value was a house where the sample showed none."""
+    monkeypatch.setattr(masks, "_sample", lambda raster: [Window(0, 0, 1, 1)])
+    monkeypatch.setattr(masks, "BAND_ROWS", 1)
+    assert open_mask(write_raster("m.tif", PATTERN[::-1] * 7)).houses == (7,)
+
+
+def test_a_third_value_outside_of_the_sample_is_an_error_where_it_is_read(
+    write_raster, monkeypatch
+):
+    monkeypatch.setattr(masks, "_sample", lambda raster: [Window(0, 0, 1, 4)])
+    pixels = PATTERN.copy()
+    pixels[2, 3] = 9
+    mask = open_mask(write_raster("m.tif", pixels))
+    assert (mask.read(Window(0, 0, 2, 4)) == PATTERN[:2]).all()
+    with pytest.raises(LabelsError, match=r"m\.tif: it holds several values besides 0 \(1, 9\)"):
+        mask.read(mask.raster.window)
+
+
+# --- what cannot be told ---
+
+
+def test_classes_are_refused_by_what_to_do(write_raster):
+    many = np.array([[1, 2, 3, 4, 5, 6]], np.uint8)
+    refused(write_raster("n.tif", many), r"\(1, 2, 3, 4, 5\); say which")
+    refused(write_raster("m.tif", PATTERN + 1), r"several values besides 0 \(1, 2\); .*--house-val")
+
+
+def test_probabilities_are_refused(write_raster):
+    refused(write_raster("f.tif", PATTERN * np.float32(0.25) + 0.25), "fractions, as probabilities")
+    path = write_raster("p.tif", PATTERN * 200)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales = (1 / 254,)
+    refused(path, "scaled, as probabilities are")
+
+
+def test_what_is_no_raster_and_layers_of_one_are_refused(write_raster):
+    refused("none.tif", "no such file")
+    path = write_raster("m.tif", PATTERN)
+    with pytest.raises(LabelsError, match=r"m\.tif: layers and conditions belong to vector files"):
+        open_mask(f"{path}|layername=a")
+
+
+def test_jpeg_masks_are_refused(write_raster):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:31, 13:38] = mask[40:55, 20:41] = 255
+    path = write_raster("m.jpg", mask, driver="JPEG")
+    refused(path, "near 0 or 255, as JPEG leaves them")
+
+
+def test_coloured_pictures_are_refused(write_raster):
+    refused(write_raster("m.tif", np.stack([PATTERN, PATTERN, 0 * PATTERN])), "3 bands that differ")
+
+
+@pytest.mark.parametrize("kind", ["palette", "miniswhite"])
+def test_what_paints_0_white_and_the_other_value_black_is_refused(write_raster, kind):
+    """Once such a picture was read the wrong way round: white on black is the house."""
+    profile = {"photometric": "miniswhite"} if kind == "miniswhite" else {}
+    path = write_raster("m.tif", 1 - PATTERN, **profile)
+    if kind == "palette":
+        with rasterio.open(path, "r+") as dataset:
+            dataset.write_colormap(1, {0: (255, 255, 255), 1: (0, 0, 0)})
+    refused(path, r"paints 0 white and 1 black.*--house-value")
+    assert (read(path, 0) == PATTERN).all()
+
+
+def test_a_palette_of_other_colours_is_no_matter(write_raster):
+    path = write_raster("m.tif", PATTERN)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {0: (255, 255, 255), 1: (200, 0, 0)})
+    assert (read(path) == PATTERN).all()
+
+
+def test_houses_that_may_be_nodata_are_pointed_out(write_raster, caplog):
+    """0 and 255, of which 255 is declared nodata: all houses are unknown then."""
+    path = write_raster("m.tif", PATTERN * 255, nodata=255)
+    assert set(np.unique(read(path))) == {0, BLANK}
+    assert "it holds no house" in caplog.text and "--house-value 255" in caplog.text
+    assert (read(path, 255) == PATTERN).all()
+
+
+def test_whether_there_is_background(write_raster):
+    assert has_background(open_mask(write_raster("m.tif", PATTERN)))
+    on_nodata = write_raster("n.tif", np.where(PATTERN == 1, 1, 9).astype(np.uint8), nodata=9)
+    assert not has_background(open_mask(on_nodata))
