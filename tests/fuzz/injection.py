@@ -163,17 +163,34 @@ class Injector:
 
 def run_case(job: Job, position: int, fault: str, expected: Path, folder: Path) -> list[str]:
     """The faults after one call of a job has failed, in an empty folder beside the materials."""
-    out = folder / "out"
-    out.mkdir()
-    args = job.args(folder.parent / "materials", out)
+    (folder / "out").mkdir()
     injector = Injector(folder, position, fault)
-    outcome = runner.run(args, injector.install)
-    faults = []
-    if outcome.code != DEAD:
-        faults += oracle.faults_of_words(outcome, folder.parent)
-        faults += [] if injector.kept_it_from_tidying else oracle.unfinished(out)
+    outcome, faults = run_hindered(job, expected, folder, injector.install)
+    if outcome.code != DEAD and not injector.kept_it_from_tidying:
+        faults += oracle.unfinished(folder / "out")
+    faults += run_again(job, expected, folder)
+    return [
+        f"{fault} at {position}: {text} [{outcome.code} {outcome.stderr[-300:]}]" for text in faults
+    ]
+
+
+def run_hindered(
+    job: Job, expected: Path, folder: Path, hinder: Callable[[], None]
+) -> tuple[runner.Outcome, list[str]]:
+    """How a job ended that something may hinder, and what is wrong with that."""
+    out = folder / "out"
+    outcome = runner.run(job.args(folder.parent / "materials", out), hinder)
+    faults = [] if outcome.code == DEAD else oracle.faults_of_words(outcome, folder.parent)
     if outcome.code == 0 or not job.interim:
         faults += _wrong(job, out, expected, whole=outcome.code == 0)
+    return outcome, faults
+
+
+def run_again(job: Job, expected: Path, folder: Path) -> list[str]:
+    """What is wrong after the same command has been run again, with nothing to hinder it."""
+    out = folder / "out"
+    args = job.args(folder.parent / "materials", out)
+    faults = []
     again = runner.run(args)
     if again.code == 1 and "--overwrite" in again.stderr:
         # All is published, or needs more than the same command.
@@ -184,10 +201,11 @@ def run_case(job: Job, position: int, fault: str, expected: Path, folder: Path) 
     if again.code != 0:
         faults.append(f"run again: {again.code} {again.stderr}")
     faults += [f"run again: {wrong}" for wrong in _wrong(job, out, expected, whole=True)]
-    left = {path.name for path in out.iterdir()} ^ {path.name for path in expected.iterdir()}
+    # Whoever died while the work folder was removed leaves it to the next job on that output.
+    left = {path.name for path in out.iterdir() if path.suffix != ".work"} ^ {path.name for path in expected.iterdir()}
     if left:
         faults.append(f"run again: {', '.join(sorted(left))} are left or missing")
-    return [f"{fault} at {position}: {text} [{outcome.code} {outcome.stderr[-300:]}]" for text in faults]
+    return faults
 
 
 def _is_whole(job: Job, out: Path) -> bool:
@@ -205,28 +223,31 @@ def _wrong(job: Job, out: Path, expected: Path, *, whole: bool) -> list[str]:
     ]
 
 
+def expect(name: str, folder: Path, prepare: Callable[[], None] = lambda: None) -> Path:
+    """The folder with what a job makes where nothing hinders it."""
+    out = folder / f"{name}-expected"
+    out.mkdir()
+    whole = runner.run(JOBS[name].args(folder / "materials", out), prepare)
+    assert whole.code == 0, whole.stderr
+    return out
+
+
 def inject(
     jobs: Sequence[str], share: float, seed: int, folder: Path, keep: bool
 ) -> dict[str, object]:
     """Run a share of all cases of some jobs; how many there were, and their faults."""
-    materials.make(folder / "materials")
     counts, faults = {}, {}
     for name in jobs:
         job, draw = JOBS[name], random.Random(f"{name} {seed}")
-        expected = folder / f"{name}-expected"
-        (expected / "out").mkdir(parents=True)
-        injector = Injector(expected)
-        whole = runner.run(
-            job.args(folder / "materials", expected / "out"), injector.install
-        )
-        assert whole.code == 0, whole.stderr
+        injector = Injector(folder)
+        expected = expect(name, folder, injector.install)
         cases = [(n, fault) for n in range(1, injector.count + 1) for fault in FAULTS]
         cases = sorted(draw.sample(cases, max(1, round(share * len(cases)))))
         counts[name], faults[name] = len(cases), []
         for position, fault in cases:
             place = folder / f"{name}-{position}-{fault.replace(' ', '-')}"
             place.mkdir()
-            found = run_case(job, position, fault, expected / "out", place)
+            found = run_case(job, position, fault, expected, place)
             for text in found:
                 print(f"{name} {text}", file=sys.stderr, flush=True)
             faults[name] += found
@@ -245,6 +266,7 @@ if __name__ == "__main__":
     runner.warm_up()
     place = given.keep or Path(tempfile.mkdtemp(prefix="geofcn-fuzz-"))
     place.mkdir(exist_ok=True)
+    materials.make(place / "materials")
     try:
         answer = inject(given.job or list(JOBS), given.share, given.seed, place, bool(given.keep))
     finally:

@@ -6,13 +6,13 @@ child does then is what a command does that was started afresh.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
 import signal
 import sys
 import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +48,7 @@ MEMORY = 4 * 2**30
 CPU_SECONDS = 30
 SECONDS = 150
 FILE_BYTES = 256 * 2**20
+PIPE_BYTES = 2**20
 COMPUTE_WINDOW = 16
 
 
@@ -84,17 +85,27 @@ class Started:
 
 def start(args: list[str], prepare: Callable[[], None] = lambda: None) -> Started:
     """Start a command in a child."""
-    out, err = (os.memfd_create(name) for name in ("stdout", "stderr"))
+    (out, out_end), (err, err_end) = (_pipe() for _ in range(2))
 
     def command() -> None:
-        os.dup2(out, 1)
-        os.dup2(err, 2)
+        os.dup2(out_end, 1)
+        os.dup2(err_end, 2)
         _limit()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         prepare()
         main([str(arg) for arg in args], prog_name="geofcn")
 
-    return Started(_fork(command), out, err)
+    process = _fork(command)
+    os.close(out_end)
+    os.close(err_end)
+    return Started(process, out, err)
+
+
+def _pipe() -> tuple[int, int]:
+    """Ends to read and to write; what is not read at once must find room in it."""
+    ends = os.pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return ends
 
 
 def wait(started: Started) -> Outcome:
@@ -102,7 +113,6 @@ def wait(started: Started) -> Outcome:
     _, status = os.waitpid(started.process, 0)
     texts = []
     for handle in (started.stdout, started.stderr):
-        os.lseek(handle, 0, os.SEEK_SET)
         with os.fdopen(handle, "rb") as file:
             texts.append(file.read().decode(errors="replace"))
     return Outcome(os.waitstatus_to_exitcode(status), *texts)
@@ -164,8 +174,3 @@ def _held() -> int:
         if line.startswith("VmData:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def seconds_since(moment: float) -> float:
-    """Seconds of the clock since a moment of `time.monotonic`."""
-    return time.monotonic() - moment
