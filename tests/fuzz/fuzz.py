@@ -53,9 +53,12 @@ def _infer(scene: Path, model: Path, out: Path, judge: Path | None = None) -> tu
         "infer", scene, mask, "--model", model, "--polygons", houses, "--outline", "raw",
         "--min-area", 0, "--allow-no-crs", "--threshold", THRESHOLD, "--tile", 32,
     ]  # fmt: skip
-    return args, lambda o: (
-        oracle.wrong_mask(scene, judge or model, mask, THRESHOLD)
-        + oracle.wrong_polygons(mask, houses)
+    return (
+        args,
+        lambda o: (
+            oracle.wrong_mask(scene, judge or model, mask, THRESHOLD)
+            + oracle.wrong_polygons(mask, houses)
+        ),
     )
 
 
@@ -98,9 +101,7 @@ def mask_case(draw: random.Random, folder: Path, odd: Path) -> tuple[list, Calla
 def vector_case(draw: random.Random, folder: Path, odd: Path) -> tuple[list, Callable]:
     """Odd polygons, as labels or as prediction."""
     source, out = folder / "in", folder / "out"
-    sound = next(
-        source / name for name in ("labels.geojson", "labels.gpkg") if name != odd.name
-    )
+    sound = next(source / name for name in ("labels.geojson", "labels.gpkg") if name != odd.name)
     one, other = draw.sample((odd, sound), 2)
     return draw.choice((
         (["evaluate", one, other, "--matches", out / "matches.gpkg", "--json"],
@@ -196,8 +197,7 @@ def run_case(kind: str, number: int, seed: int, folder: Path) -> list[str]:
 
 
 def fuzz(kinds: Sequence[str], first: int, cases: int, seed: int, folder: Path, keep: bool) -> dict:
-    """Run cases of some kinds in a folder; how many there were, and their faults."""
-    materials.make(folder / "materials")
+    """Run cases of some kinds beside the materials; how many there were, and their faults."""
     shutil.copytree(folder / "materials" / "run", folder / "extended")
     extended = runner.run(["train", "--resume", folder / "extended", "--epochs", 2])
     assert extended.code == 0, extended.stderr
@@ -227,6 +227,7 @@ if __name__ == "__main__":
     runner.warm_up()
     place = given.keep or Path(tempfile.mkdtemp(prefix="geofcn-fuzz-"))
     place.mkdir(exist_ok=True)
+    materials.make(place / "materials")
     try:
         answer = fuzz(
             given.kind or list(KINDS), given.first, given.cases, given.seed, place, bool(given.keep)

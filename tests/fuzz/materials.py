@@ -8,11 +8,11 @@ import geopandas
 import numpy as np
 import rasterio
 import rasterio.shutil
+import runner
 import shapely
 import torch
 from rasterio.transform import from_origin
 
-import runner
 from geofcn.core.pixels import Normalisation
 from geofcn.models.model import Model, ModelMetadata
 from geofcn.models.model_file import save_model

@@ -169,7 +169,9 @@ def sqlite_value(draw: random.Random, path: Path) -> str:
             if what == "table":
                 file.execute(f'DROP TABLE "{table}"')
             elif what == "row":
-                file.execute(f'DELETE FROM "{table}" WHERE rowid = (SELECT min(rowid) FROM "{table}")')
+                file.execute(
+                    f'DELETE FROM "{table}" WHERE rowid = (SELECT min(rowid) FROM "{table}")'
+                )
             else:
                 file.execute(f'UPDATE "{table}" SET "{column}" = ?', (value,))
         except sqlite3.Error as error:
@@ -183,7 +185,9 @@ def sqlite_page(draw: random.Random, path: Path) -> str:
     content, page = bytearray(path.read_bytes()), 4096
     first, second = (page * draw.randrange(len(content) // page) for _ in range(2))
     kept = bytes(content[first : first + page])
-    content[first : first + page] = content[second : second + page] if first != second else b"\0" * page
+    content[first : first + page] = (
+        content[second : second + page] if first != second else b"\0" * page
+    )
     if first != second:
         content[second : second + page] = kept
     path.write_bytes(content)

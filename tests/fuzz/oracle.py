@@ -20,9 +20,9 @@ import shapely
 import torch
 from rasterio.enums import ColorInterp
 from rasterio.windows import Window
+from runner import Outcome
 
 from geofcn.models.model_file import load_model
-from runner import Outcome
 
 # What no command may say of its own accord, in whatever library's words.
 NOT_FOR_USERS = re.compile(
@@ -135,7 +135,10 @@ def _one_pass(file, model_path: Path, threshold: float):
     blank = np.zeros(image.shape[1:], bool)
     if any(value is not None for value in nodata):
         blank |= np.all(
-            [band == value if value is not None else True for band, value in zip(image, nodata)],
+            [
+                band == value if value is not None else True
+                for band, value in zip(image, nodata, strict=True)
+            ],
             axis=0,
         )
     flags = [set(map(str, file.mask_flag_enums[band])) for band in range(3)]
@@ -180,7 +183,9 @@ def wrong_polygons(mask: Path, polygons: Path) -> list[str]:
     count = sum(
         1 for _ in rasterio.features.shapes(houses.astype(np.uint8), houses, connectivity=4)
     )
-    shapes = pyogrio.read_dataframe(polygons, layer="houses" if polygons.suffix == ".gpkg" else None)
+    shapes = pyogrio.read_dataframe(
+        polygons, layer="houses" if polygons.suffix == ".gpkg" else None
+    )
     area = shapes.geometry.area.sum() / abs(transform.determinant)
     faults = []
     if len(shapes) != count:
@@ -221,7 +226,7 @@ def wrong_house_counts(prediction: Path, labels: Path, outcome: Outcome) -> list
 
 
 def _count_parts(path: Path) -> int:
-    shapes = np.asarray(pyogrio.read_dataframe(path, columns=[]).geometry.values)
+    shapes = np.asarray(pyogrio.read_dataframe(path, columns=[], on_invalid="fix").geometry.values)
     parts = shapely.get_parts(shapely.make_valid(shapes[~shapely.is_missing(shapes)]))
     areal = np.isin(shapely.get_type_id(parts), (3, 6)) & (shapely.area(parts) > 0)
     return len(shapely.get_parts(parts[areal]))
@@ -229,7 +234,7 @@ def _count_parts(path: Path) -> int:
 
 def wrong_burnt_labels(prediction: Path, labels: Path, outcome: Outcome) -> list[str]:
     """Where the labels' pixels of an evaluation on a raster are not those of the polygons."""
-    frame = pyogrio.read_dataframe(labels, columns=[])
+    frame = pyogrio.read_dataframe(labels, columns=[], on_invalid="fix")
     with rasterio.open(prediction) as file:
         if frame.crs is None or frame.crs != file.crs or outcome.stderr:
             return []

@@ -24,7 +24,7 @@ def test_what_was_written_is_read(tmp_path):
 
 def test_equal_tensors_are_equal_files(tmp_path):
     """safetensors alone writes metadata in an order that is another one each time."""
-    facts = {name: "ö\n" for name in "abcdefgh"}
+    facts = dict.fromkeys("abcdefgh", "ö\n")
     for number in range(8):
         write_tensors(tmp_path / str(number), facts, TENSORS)
     assert len({(tmp_path / str(number)).read_bytes() for number in range(8)}) == 1
