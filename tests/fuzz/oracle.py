@@ -26,7 +26,8 @@ from geofcn.models.model_file import load_model
 
 # What no command may say of its own accord, in whatever library's words.
 NOT_FOR_USERS = re.compile(
-    r"Traceback|unexpected \w+|CPLE_|_tiff\w+Proc|Warning:|^ERROR \d|^WARNING|File \"|Exception ignored",
+    r"Traceback|unexpected \w+|CPLE_|_tiff\w+Proc|Warning:|^ERROR \d|^WARNING|File \"|"
+    r"Exception ignored",
     re.MULTILINE,
 )
 # Sums of several notices and one error.
