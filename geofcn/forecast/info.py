@@ -25,7 +25,8 @@ from geofcn.forecast.oddities import (
 from geofcn.io.files import StrPath, is_missing, no_such_file
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labels
-from geofcn.io.scene import Scene, open_scene
+from geofcn.io.opening import open_scene
+from geofcn.io.scene import Scene
 from geofcn.recipes import DEFAULT
 from geofcn.text import printable
 

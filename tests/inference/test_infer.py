@@ -35,7 +35,7 @@ from geofcn.inference.job import Job
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.shards import Shards
 from geofcn.io import cog_writer
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models import model, nets
 from geofcn.models.model_file import load_model, save_model
 from geofcn.models.predictor import Predictor, compute_window_side
