@@ -28,7 +28,6 @@ class Answer:
     """Of the fork server: how a command ended, what it said, and how often it did what."""
 
     code: int
-    seconds: float | None
     stderr: str
     events: Counter
 
@@ -59,7 +58,7 @@ class ForkServer:
         stderr = log.with_name("log.err").read_text()
         assert "Traceback" not in stderr
         events = Counter(line.split()[0] for line in log.read_text().splitlines())
-        return Answer(answer["code"], answer["seconds"], stderr, events)
+        return Answer(answer["code"], stderr, events)
 
     def close(self) -> None:
         self.process.stdin.close()
