@@ -59,7 +59,7 @@ def allowed_mb(low: int, high: int) -> float:
 
 
 def test_the_peak_does_not_grow_with_the_scene(tmp_path, make_model):
-    low, high = 40_960, 327_680
+    low, high = 20_480, 122_880
     model = tmp_path / "m.safetensors"
     save_model(make_model("fcnn", scale=8), model)
     peaks = {}

@@ -15,7 +15,6 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.windows import count_blocks, sample_windows
 from geofcn.errors import LabelsError, ModelError, UsageError
 from geofcn.forecast.disk import DiskEstimate, estimate_disk
-from geofcn.forecast.labels import LabelsInfo, describe_labels
 from geofcn.forecast.oddities import (
     oddities_of_disk,
     oddities_of_labels,
@@ -24,12 +23,13 @@ from geofcn.forecast.oddities import (
 )
 from geofcn.io.files import StrPath, is_missing, no_such_file
 from geofcn.io.label_source import LabelSource
-from geofcn.io.labels import LabelledScene, open_labels
-from geofcn.io.scene import Scene, open_scene
+from geofcn.io.opening import open_scene
+from geofcn.io.scene import Scene
 from geofcn.recipes import DEFAULT
 from geofcn.text import printable
 
 if TYPE_CHECKING:
+    from geofcn.forecast.labels import LabelsInfo
     from geofcn.forecast.training import TrainingEstimate
     from geofcn.inference.estimate import InferenceEstimate
 
@@ -241,6 +241,10 @@ def _training(
     """
     if is_missing(chosen.path):
         raise LabelsError(no_such_file(chosen.path))
+    # Readers of vector files are slow to import, too.
+    from geofcn.forecast.labels import describe_labels
+    from geofcn.io.labels import LabelledScene, open_labels
+
     labels = None
     try:
         source = LabelledScene(scene, open_labels(chosen, scene))

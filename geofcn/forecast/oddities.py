@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geofcn.core.geodesy import ground_resolution
 from geofcn.forecast.disk import DiskEstimate
-from geofcn.forecast.labels import LabelsInfo
 from geofcn.io.scene import Scene, undeclared_collar
+
+if TYPE_CHECKING:
+    from geofcn.forecast.labels import LabelsInfo
 
 # Blocks of more bytes, and wider than this many pixels, make windows slow to read.
 LARGE_BLOCK, WIDE_BLOCK = 16 * 2**20, 8192

@@ -16,7 +16,8 @@ import torch
 from geofcn.core.windows import sample_windows
 from geofcn.errors import SceneError, UsageError, WorkersError
 from geofcn.inference.job import Job, warm_up
-from geofcn.io.scene import Scene, open_scene
+from geofcn.io.opening import open_scene
+from geofcn.io.scene import Scene
 from geofcn.models.device import processor
 
 # Pixels that are compared: about so many windows of so many pixels a side.

@@ -37,9 +37,10 @@ from geofcn.inference.shards import Shards, pack, unpack
 from geofcn.inference.threshold import SceneThreshold, classified, find_threshold
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options
-from geofcn.io.files import StrPath
+from geofcn.io.files import StrPath, absolute
 from geofcn.io.locks import locked
-from geofcn.io.scene import Scene, absolute, open_scene, undeclared_collar
+from geofcn.io.opening import open_scene
+from geofcn.io.scene import Scene, undeclared_collar
 from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model import Model
 from geofcn.models.model_file import load_model

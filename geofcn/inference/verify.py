@@ -9,7 +9,8 @@ import numpy as np
 
 from geofcn.core.pixels import classify
 from geofcn.core.windows import sample_windows
-from geofcn.io.scene import Scene, open_raster
+from geofcn.io.opening import open_raster
+from geofcn.io.scene import Scene
 from geofcn.models.predictor import Predictor
 from geofcn.progress import Progress
 

@@ -221,6 +221,36 @@ def no_ordinary_file(path: StrPath) -> str:
     return f"{path}: this is a pipe or a device; save what it gives, and name that file."
 
 
+def names_apart(paths: Sequence[str]) -> tuple[str, ...]:
+    """Names of several files: those that repeat with as many of their folders as tell them apart.
+
+    Examples
+    --------
+    >>> names_apart(["north/scene.tif", "data/south/scene.tif", "data/east.tif"])
+    ('north/scene.tif', 'south/scene.tif', 'east.tif')
+    """
+    parts = [Path(path).parts for path in paths]
+
+    def fewest(path: tuple[str, ...]) -> int:
+        """How many of its last parts tell a path from all others."""
+        others = [other for other in parts if other != path]
+        lengths = range(1, len(path) + 1)
+        return next((n for n in lengths if all(o[-n:] != path[-n:] for o in others)), len(path))
+
+    return tuple("/".join(path[-fewest(path) :]) for path in parts)
+
+
+def absolute(path: StrPath) -> str:
+    """A local file's path from the root, so that workers elsewhere find it; others as they are.
+
+    Examples
+    --------
+    >>> absolute("https://example.org/scene.tif")
+    'https://example.org/scene.tif'
+    """
+    return os.fspath(Path(path).absolute() if Path(path).exists() else path)
+
+
 def sync(path: Path) -> None:
     """Flush a file or a folder to disk (fsync), so that a power cut does not undo it.
 

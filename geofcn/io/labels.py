@@ -17,10 +17,11 @@ from rasterio.warp import transform_bounds
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window
 from geofcn.errors import LabelsError, SceneError
-from geofcn.io.files import StrPath
+from geofcn.io.files import StrPath, names_apart
 from geofcn.io.label_source import LabelSource
 from geofcn.io.masks import Mask, open_mask
-from geofcn.io.scene import Scene, aligned, names_apart, open_scene
+from geofcn.io.opening import open_scene
+from geofcn.io.scene import Scene, aligned
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import is_raster_path
 
@@ -133,8 +134,8 @@ def open_labelled_scenes(
     Parameters
     ----------
     pairs : sequence of (path, path or LabelSource)
-        Scenes and their labels, see `geofcn.io.scene.open_scene` and `open_labels`. Of several, one
-        may have labels without a polygon on it: it is background, with a warning in the log.
+        Scenes and their labels, see `geofcn.io.opening.open_scene` and `open_labels`. Of several,
+        one may have labels without a polygon on it: it is background, with a warning in the log.
     nodata : float, optional
         A pixel with this value in every band of its scene is blank.
     area : path, optional

@@ -17,7 +17,8 @@ from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import shared_dataset
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
-from geofcn.io.scene import Scene, open_raster
+from geofcn.io.opening import open_raster
+from geofcn.io.scene import Scene
 
 # How far JPEG strays from 0 and 255, and how many values it makes, at least.
 JPEG_NOISE, JPEG_VALUES = 48, 5

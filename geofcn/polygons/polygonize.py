@@ -14,7 +14,8 @@ from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
 from geofcn.io.masks import open_mask
-from geofcn.io.scene import Scene, open_raster, read_tags
+from geofcn.io.opening import open_raster
+from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline

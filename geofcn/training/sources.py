@@ -10,8 +10,8 @@ from dataclasses import replace
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.resampling import FARTHEST, is_far, is_same
 from geofcn.errors import SceneError, UsageError
+from geofcn.io.files import absolute, names_apart
 from geofcn.io.labels import LabelledScene
-from geofcn.io.scene import absolute, names_apart
 from geofcn.models.model import Model
 from geofcn.recipes import Recipe
 
@@ -31,7 +31,7 @@ def identity_of(source: LabelledScene) -> list[object]:
 
 
 def names_of(sources: Sequence[LabelledScene]) -> tuple[str, ...]:
-    """Names of the scenes, each another one, see `geofcn.io.scene.names_apart`."""
+    """Names of the scenes, each another one, see `geofcn.io.files.names_apart`."""
     return names_apart([source.scene.path for source in sources])
 
 

@@ -15,11 +15,10 @@ import torch
 
 from geofcn import __version__, defaults
 from geofcn.errors import LabelsError, TrainingError, UsageError
-from geofcn.io.files import StrPath
+from geofcn.io.files import StrPath, absolute
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
-from geofcn.io.scene import absolute
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest

@@ -244,10 +244,8 @@ def test_a_scene_of_another_resolution_is_shown_to_the_net_as_in_training(
 def test_a_scene_of_a_far_resolution_is_refused(geofcn_command, trained, tmp_path):
     shrink(trained / "scene.tif", tmp_path / "far.tif", 2)
     model = trained / "run" / "best-f1.safetensors"
-    for verb in (
-        ["infer", tmp_path / "far.tif", tmp_path / "m.tif"],
-        ["info", tmp_path / "far.tif"],
-    ):
-        result = geofcn_command(*verb, "--model", model, code=1)
+    verbs = ["infer", tmp_path / "far.tif", tmp_path / "m.tif"], ["info", tmp_path / "far.tif"]
+    for verb, code in zip(verbs, (1, 0), strict=True):
+        result = geofcn_command(*verb, "--model", model, code=code)
         assert "far.tif: it has 2 m per pixel, the model was trained at 0.2 m" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["far.tif"]

@@ -8,7 +8,7 @@ from rasterio.transform import Affine, from_origin
 
 from geofcn.forecast.labels import LabelsInfo
 from geofcn.forecast.oddities import oddities_of_labels, oddities_of_model, oddities_of_scene
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 
 GREY = np.full((1, 30, 40), 9, np.uint8)
 LABELS = LabelsInfo("l.gpkg", "polygons", None, 9, 0, 9, 120.0, 0.1, 1.0, 0.9)

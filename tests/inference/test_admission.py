@@ -13,7 +13,7 @@ from geofcn.inference import admission
 from geofcn.inference.admission import admit, conditions
 from geofcn.inference.job import Job
 from geofcn.io.datasets import close_handles
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 
 IMAGE = np.random.default_rng(0).integers(1, 255, (3, 50, 70), np.uint8)
 

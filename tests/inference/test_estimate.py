@@ -8,7 +8,7 @@ import pytest
 from geofcn.errors import ModelError
 from geofcn.inference.estimate import OUTPUT_BYTES, estimate_inference
 from geofcn.io.gdal import CACHE_BYTES
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models.predictor import compute_window_side
 from geofcn.runtime import peak_memory
 

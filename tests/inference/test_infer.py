@@ -35,7 +35,7 @@ from geofcn.inference.job import Job
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.shards import Shards
 from geofcn.io import cog_writer
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models import model, nets
 from geofcn.models.model_file import load_model, save_model
 from geofcn.models.predictor import Predictor, compute_window_side
@@ -545,7 +545,7 @@ def test_verification_sees_a_wrong_mask(make_case, tmp_path, monkeypatch):
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_gpu_computes_large_windows_of_a_job_of_its_own(make_case, monkeypatch, device):
     scene, path = make_case(Case((90, 70), "fcnn2", 1, "nearest", "nothing", 1, 3))
-    options = {"threshold": None, "dtype": None, "scored": False, "nodata": None}
+    options = dict.fromkeys(("threshold", "dtype", "bands", "nodata")) | {"scored": False}
     on_cpu = infer_module._make_job(scene, path, **options, device="cpu")
     monkeypatch.setattr(infer_module, "pick_device", torch.device)
     on_gpu = infer_module._make_job(scene, path, **options, device=device)
@@ -674,7 +674,7 @@ def test_a_scene_that_changes_while_it_is_read_is_an_error(
 
 def _append(path) -> None:
     with path.open("ab") as file:
-        file.write(b"\0")
+        file.write(b"II*\0")  # what a TIFF begins with
 
 
 def test_two_outputs_of_one_name_are_refused(write_raster, make_model, tmp_path):

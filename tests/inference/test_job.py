@@ -13,7 +13,7 @@ from geofcn.inference import job as job_module
 from geofcn.inference.job import Job, joined, run_task, warm_up
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import pack, unpack
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models.model_file import model_digest
 
 BAND = Task(1, Window(16, 0, 16, 70))

@@ -14,7 +14,7 @@ from geofcn.inference.job import Job, run_task
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import Shards, claimed
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models.model_file import save_model
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.polygonize import polygonize

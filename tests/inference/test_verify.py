@@ -6,7 +6,7 @@ import pytest
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, classify
 from geofcn.core.windows import Window
 from geofcn.inference.verify import Verification, verify_mask
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models.predictor import Predictor
 from geofcn.progress import silent
 

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from rasterio.enums import ColorInterp
 
 from geofcn.io.blank import is_nodata
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
 

@@ -16,7 +16,8 @@ from geofcn.core.windows import Window, blocks
 from geofcn.errors import SceneError
 from geofcn.io import datasets
 from geofcn.io.datasets import DatasetCache, close_handles, identity, shared_dataset
-from geofcn.io.scene import aligned, open_scene
+from geofcn.io.opening import open_scene
+from geofcn.io.scene import aligned
 
 UTM = CRS.from_epsg(25832)
 

@@ -11,7 +11,7 @@ import rasterio
 from geofcn.errors import SceneError
 from geofcn.io.drivers import driver_of
 from geofcn.io.gdal import SKIPPED_DRIVERS
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 
 # Reading it would write its cache over two files.
 MRF = (

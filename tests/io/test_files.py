@@ -4,6 +4,7 @@ import re
 import shutil
 import stat
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from geofcn.errors import OutputError
 from geofcn.io import files
 from geofcn.io.files import (
+    absolute,
     check_target,
     discard,
     discard_unfinished,
     free_gigabytes,
     is_missing,
+    names_apart,
     no_such_file,
     partial_beside,
     publish,
@@ -376,3 +379,27 @@ def test_a_small_file_in_no_folder_is_one_output_error(tmp_path):
     assert str(caught.value).startswith(f"{path}: it cannot be written (")
     assert str(caught.value).count("choose another folder") == 1
     assert type(caught.value.__cause__) is FileNotFoundError
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ([], ()),
+        (["a/x.tif"], ("x.tif",)),
+        (["a/x.tif", "b/y.tif"], ("x.tif", "y.tif")),
+        (["a/x.tif", "b/x.tif", "b/y.tif"], ("a/x.tif", "b/x.tif", "y.tif")),
+        (["1/a/x.tif", "2/a/x.tif"], ("1/a/x.tif", "2/a/x.tif")),
+        (["x.tif", "a/x.tif"], ("x.tif", "a/x.tif")),
+        (["a/x.tif", "a/x.tif"], ("x.tif", "x.tif")),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_folders(paths, names):
+    assert names_apart(paths) == names
+
+
+def test_local_paths_become_absolute_and_others_stay(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tif").write_bytes(b"")
+    assert absolute("a.tif") == absolute(Path("a.tif")) == str(tmp_path / "a.tif")
+    for name in ("none.tif", "https://a.org/a.tif", "zip://a.zip!a.tif", "/vsizip/a.zip/a.tif"):
+        assert absolute(name) == name

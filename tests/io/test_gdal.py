@@ -13,8 +13,8 @@ from geofcn.errors import SceneError
 from geofcn.io import raster_writer
 from geofcn.io.datasets import close_handles, shared_dataset
 from geofcn.io.gdal import NO_DATE, RASTER_OPTIONS, VECTOR_OPTIONS
+from geofcn.io.opening import open_scene
 from geofcn.io.raster_writer import Band, RasterWriter
-from geofcn.io.scene import open_scene
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
 
 ONLY_ID = {"id": "int64"}

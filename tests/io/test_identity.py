@@ -15,7 +15,7 @@ from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import close_handles, identity
 from geofcn.io.identity import digest, files_behind, local_file
 from geofcn.io.labels import open_labels, refuse_changed
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 
 VRT = """<VRTDataset rasterXSize="4" rasterYSize="4">
 <VRTRasterBand dataType="Byte" band="1">

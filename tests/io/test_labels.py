@@ -17,7 +17,7 @@ from geofcn.core.windows import Window, blocks
 from geofcn.errors import GeofcnError, LabelsError, SceneError
 from geofcn.io.datasets import close_handles
 from geofcn.io.labels import open_labelled_scene, open_labelled_scenes, open_labels
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.io.vector_labels import _to_pixels
 
 WEST, NORTH = 500_000, 5_000_000

@@ -12,7 +12,7 @@ from geofcn.core.windows import Window
 from geofcn.errors import LabelsError
 from geofcn.io import polygon_index
 from geofcn.io.label_source import LabelSource
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.io.vector_labels import VectorLabels
 
 DEGREES = {"crs": "EPSG:4326", "transform": from_origin(179, 10, 0.1, 0.1)}

@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import Ratio
 from geofcn.errors import ModelError
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models.model import net_geometry, to_batch
 from geofcn.models.receptive_field import Geometry
 

@@ -15,7 +15,7 @@ from geofcn.core.pixels import Normalisation
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models import nets
 from geofcn.models.model import net_geometry
 from geofcn.models.predictor import Predictor, compute_window_side

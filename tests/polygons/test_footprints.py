@@ -16,7 +16,7 @@ from shapely.geometry import shape
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.polygons.footprints import (
     footprints,
     refuse_no_crs,

@@ -11,9 +11,9 @@ Started once, it answers one line of JSON with another, as often as asked. A req
     delay   seconds after that event at which it does so instead
     pause   seconds that every compute window takes longer
 
-The answer holds the child's exit `code` (minus a signal's number) and the `seconds` it lived after
-the signal. Children are cheap: modules are imported, and NET is probed. They have no threads and no
-open datasets of a parent, for this process does nothing else.
+The answer holds the child's exit `code` (minus a signal's number). Children are cheap: modules are
+imported, and NET is probed. They have no threads and no open datasets of a parent, for this process
+does nothing else.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Child:
         if delay := self.request.pop("delay", 0):
             threading.Timer(delay, self.stop).start()
             return
-        os.write(self.log, f"signal {time.monotonic()}\n".encode())
+        os.write(self.log, b"signal\n")
         os.kill(os.getpid(), self.request["signal"])
 
     def noted(self, event: str, function):
@@ -96,10 +96,7 @@ def serve(request: dict) -> dict:
             os._exit(exit.code or 0)
         os._exit(99)
     _, status = os.waitpid(child, 0)
-    end = time.monotonic()
-    lines = Path(request["log"]).read_text().splitlines()
-    sent = [float(line.split()[1]) for line in lines if line.startswith("signal")]
-    return {"code": os.waitstatus_to_exitcode(status), "seconds": end - sent[0] if sent else None}
+    return {"code": os.waitstatus_to_exitcode(status)}
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofcn.core.windows import Window
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.recipes import DEFAULT, EXERCISE
 from geofcn.training import survey as survey_module
 from geofcn.training.sampling import select

@@ -11,7 +11,7 @@ from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import Window, blocks, training_windows
 from geofcn.io.labels import open_labelled_scene
-from geofcn.io.scene import open_scene
+from geofcn.io.opening import open_scene
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import Predictor
 from geofcn.recipes import DEFAULT, EXERCISE
