@@ -127,11 +127,22 @@ class Run:
         return None
 
     def empty(self) -> None:
-        """Remove the files of an older run: none of them must be taken for this run's."""
-        for name in (*RUN_FILES, CHECKPOINT):
-            (self.folder / name).unlink(missing_ok=True)
-        for events in (self.folder / EVENTS).glob("events.out.tfevents.*"):
-            events.unlink()
+        """Remove the files of an older run: none of them must be taken for this run's.
+
+        Raises
+        ------
+        OutputError
+            Where one cannot be removed.
+        """
+        files = [self.folder / name for name in (*RUN_FILES, CHECKPOINT)]
+        try:
+            for file in (*files, *(self.folder / EVENTS).glob("events.out.tfevents.*")):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder}: the files of an older run in it cannot be removed "
+                f"({error.strerror}); give another -o."
+            ) from error
 
     def _is_resumed(self, checkpoint: Checkpoint) -> bool:
         """Whether this is what `--resume` asks for: the very options of the checkpoint."""
@@ -228,8 +239,20 @@ class Run:
         )
 
     def finish(self) -> None:
-        """Rename the checkpoint: from here on the folder holds a finished run."""
-        (self.folder / CHECKPOINT).replace(self.folder / FINISHED)
+        """Rename the checkpoint: from here on the folder holds a finished run.
+
+        Raises
+        ------
+        OutputError
+            Where it cannot be renamed.
+        """
+        try:
+            (self.folder / CHECKPOINT).replace(self.folder / FINISHED)
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder / FINISHED}: it cannot be written ({error.strerror}); run the same "
+                "command again to go on."
+            ) from error
 
     def _write_history(self, history: Sequence[Epoch]) -> None:
         text = io.StringIO(newline="")

@@ -1,5 +1,6 @@
 import copy
 import csv
+import errno
 import math
 import os
 from dataclasses import replace
@@ -159,6 +160,20 @@ def test_best_weights_are_copies_of_the_first_best_epoch(village, tmp_path, monk
         assert model.metadata.scores["epoch"] == epoch
         assert model.metadata.threshold == pytest.approx(0.5 + epoch / 100)
     assert not equal(states[1], states[3]), "training went on"
+
+
+@pytest.mark.parametrize("action", ["empty", "finish"])
+def test_a_folder_that_lets_nothing_go_is_an_error(tmp_path, monkeypatch, action):
+    run = Run(tmp_path / "run", {}, {})
+    (run.folder / CHECKPOINT).touch()
+
+    def refuse(*args, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OutputError, match=rf"{tmp_path}.*cannot be .* \(Permission denied\); "):
+        getattr(run, action)()
 
 
 # --- checkpoints ---
