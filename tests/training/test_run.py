@@ -284,9 +284,9 @@ def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatc
     with pytest.raises(OutputError, match="cannot be written"):
         train(*pair, tmp_path / "file" / "below", **QUICK)
 
-    def denied(self, **options):
+    def denied(**options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "touch", denied)
+    monkeypatch.setattr("tempfile.TemporaryFile", denied)
     with pytest.raises(OutputError, match=r"cannot be written.*Permission denied"):
         train(*pair, tmp_path / "locked", **QUICK)
