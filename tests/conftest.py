@@ -37,7 +37,7 @@ settings.load_profile("geofcn")
 torch.set_num_threads(1)
 
 # Files of tests that take minutes: they come first, so that no process has one alone at the end.
-LONG = ("test_memory.py", "test_packaging.py", "test_restart.py", "test_infer.py")
+LONG = ("test_memory.py", "test_fuzz.py", "test_packaging.py", "test_restart.py", "test_infer.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -77,8 +77,9 @@ def unmasked(
 def masked_bands(dataset: rasterio.DatasetReader, bands: Sequence[int]) -> list[int]:
     """Numbers of the bands with masks inside or beside the file; one, where they share it."""
     masked = []
+    enums = dataset.mask_flag_enums  # rasterio asks all bands each time
     for band in bands:
-        flags = set(dataset.mask_flag_enums[band - 1])
+        flags = set(enums[band - 1])
         if flags & {MaskFlags.all_valid, MaskFlags.alpha} or flags == {MaskFlags.nodata}:
             continue
         if MaskFlags.per_dataset in flags:

@@ -21,6 +21,8 @@ from geofcn.io.scene import FileBand, Scene
 
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42
+# A hyperspectral scene has some hundreds; what says that it has more is damaged.
+MAX_BANDS = 1024
 
 log = logging.getLogger(__name__)
 
@@ -220,6 +222,11 @@ def _refuse_odd(
         )
     if not bands:
         raise SceneError(f"{path}: its only band is alpha, a mask; give a raster with colours.")
+    if len(bands) > MAX_BANDS:
+        raise SceneError(
+            f"{path}: it has {len(bands):,} bands, geofcn takes {MAX_BANDS:,} at the most; make a "
+            "raster of those that matter with `gdal_translate -b`."
+        )
     _, dtypes, scales, offsets = zip(*(file_bands[band - 1] for band in bands), strict=True)
     if len(set(dtypes)) > 1 or np.dtype(dtypes[0]).kind == "c":
         raise SceneError(

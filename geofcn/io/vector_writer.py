@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import sqlite3
+import stat
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -401,8 +402,10 @@ def _partial_folder(target: Path) -> Iterator[Path]:
 
 def _publish(folder: Path, target: Path) -> None:
     """Move the finished files to their final names, the target itself last: all or none."""
+    mode = _plain_mode(folder)
     parts = sorted(folder.iterdir(), key=lambda part: part.suffix == target.suffix.lower())
     for part in parts:
+        part.chmod(mode)
         files.sync(part)
     for stale in _others(target):
         stale.unlink(missing_ok=True)
@@ -422,6 +425,15 @@ def _publish(folder: Path, target: Path) -> None:
             final.unlink(missing_ok=True)
         raise
     files.sync(target.parent)
+
+
+def _plain_mode(folder: Path) -> int:
+    """The permissions of a file that is simply made: SQLite lets nobody else write, ever."""
+    probe = folder / "mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    return mode
 
 
 def _others(target: Path) -> list[Path]:

@@ -26,6 +26,7 @@ from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
+from geofcn.io.scene import MAX_BANDS
 from geofcn.models.model import Model, ModelMetadata, Parent
 from geofcn.models.nets import REGISTRY, make_net
 from geofcn.models.tensor_file import read_tensors, write_tensors
@@ -40,8 +41,6 @@ DTYPES = frozenset(
 NET_PREFIX = "net."
 # Weights, and values of scenes, are smaller in size.
 LARGEST_WEIGHT = 1e12
-# Bands that a model may take: a hyperspectral scene has some hundreds.
-MAX_BANDS = 1024
 # Fields that a file has only where they were fitted.
 CALIBRATIONS: Mapping[str, type[Calibration] | type[ScoreCalibration]] = {
     "calibration": Calibration,

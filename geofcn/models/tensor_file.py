@@ -21,15 +21,24 @@ MAX_BYTES = 512 * 2**20
 CHECKSUM = "crc32"
 
 
-def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def read_tensors(
+    path: Path, *, needs_checksum: bool = False
+) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
     """Metadata and tensors of a file, on the CPU, by name.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    needs_checksum : bool
+        Refuse a file without checksum, as older versions wrote them.
 
     Raises
     ------
     SafetensorError, OSError
         Where it is no such file, is larger than any of geofcn's, or cannot be read.
     ValueError
-        Where its checksum, if it has one, is not that of what it holds.
+        Where its checksum is missing, or not that of what it holds.
     """
     _refuse_foreign(path)
     with safe_open(path, framework="pt") as file:
@@ -37,6 +46,8 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         metadata = dict(file.metadata() or {})
     checksum = metadata.pop(CHECKSUM, None)
+    if checksum is None and needs_checksum:
+        raise ValueError("it has no checksum")
     if checksum not in (None, _checksum(metadata, tensors)):
         raise ValueError("its checksum does not fit")
     return metadata, tensors
@@ -67,7 +78,20 @@ def write_tensors(
     """
     checked = {**metadata, CHECKSUM: _checksum(metadata, tensors)}
     # safetensors' own save_file would let nobody but its owner read the file.
-    write_whole(path, save(dict(tensors), checked))
+    write_whole(path, _in_order(save(dict(tensors), checked)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file, its metadata in order: equal models are equal files.
+
+    safetensors writes them in an order that is another one each time.
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # where tensors start
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -56,7 +56,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint | None:
     if not Path(path).exists():
         return None
     try:
-        metadata, tensors = read_tensors(Path(path))
+        metadata, tensors = read_tensors(Path(path), needs_checksum=True)
         state = dict(json.loads(metadata.pop(HEADER)))
         if metadata:
             raise ValueError(f"it says {', '.join(map(ascii, metadata))} besides")

@@ -154,3 +154,11 @@ def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path):
 def test_what_can_be_no_files_name_is_missing(name):
     with pytest.raises(SceneError, match="there is no such file"):
         open_scene(name)
+
+
+def test_a_scene_of_more_bands_than_any_has_is_refused(write_raster):
+    """A damaged header said 32,767: each read asked for the masks of all of them, for minutes."""
+    path = write_raster("many.tif", np.zeros((1025, 1, 1), np.uint8))
+    with pytest.raises(SceneError, match=r"many\.tif: it has 1,025 bands.*gdal_translate -b"):
+        open_scene(path)
+    assert open_scene(path, bands=(1, 1025)).bands == (1, 1025)

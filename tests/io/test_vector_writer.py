@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import resource
 import sqlite3
 import struct
@@ -114,6 +115,17 @@ def test_nothing_but_the_outputs_is_left(path):
     if path.suffix == ".shp":
         expected |= {f"{stem}{part}" for part in (".shx", ".dbf", ".prj", ".cpg")}
     assert {entry.name for entry in path.parent.iterdir()} == expected
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002, 0])
+def test_the_file_has_the_mode_of_any_other(path, umask):
+    """SQLite makes files that only their owner may write, whatever the umask says."""
+    before = os.umask(umask)
+    try:
+        write_polygons(path, batches(3), CRS)
+    finally:
+        os.umask(before)
+    assert {part.stat().st_mode & 0o777 for part in path.parent.iterdir()} == {0o666 & ~umask}
 
 
 def test_no_polygons_make_an_empty_layer_with_its_columns(path):

@@ -22,6 +22,15 @@ def test_what_was_written_is_read(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
+def test_equal_tensors_are_equal_files(tmp_path):
+    """safetensors alone writes metadata in an order that is another one each time."""
+    facts = dict.fromkeys("abcdefgh", "ö\n")
+    for number in range(8):
+        write_tensors(tmp_path / str(number), facts, TENSORS)
+    assert len({(tmp_path / str(number)).read_bytes() for number in range(8)}) == 1
+    assert read_tensors(tmp_path / "0")[0] == facts
+
+
 def test_a_file_without_metadata_has_none(tmp_path):
     write_tensors(tmp_path / "a.safetensors", {}, TENSORS)
     assert read_tensors(tmp_path / "a.safetensors")[0] == {}

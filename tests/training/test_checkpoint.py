@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -62,6 +64,14 @@ def test_a_flipped_bit_is_an_error_wherever_it_lies(tmp_path):
         path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
         with pytest.raises(TrainingError, match=r"state: .*damaged.*--overwrite"):
             load_checkpoint(path)
+
+
+def test_a_file_without_checksum_is_an_error(tmp_path):
+    """Nobody knows what of it has changed: its history may be missing, or its weights others."""
+    state = tmp_path / "state"
+    save_file(CHECKPOINT.tensors, state, {HEADER: json.dumps(CHECKPOINT.state)})
+    with pytest.raises(TrainingError, match=r"state: .*no checksum.*--overwrite"):
+        load_checkpoint(state)
 
 
 @pytest.mark.parametrize("metadata", [None, {"geofcn": "{}"}, {HEADER: "{"}])

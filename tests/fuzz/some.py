@@ -1,0 +1,38 @@
+"""Some cases of everything, in one process: what test_fuzz.py runs.
+
+    python tests/fuzz/some.py CASES
+
+The last line is JSON: the faults by what was tried.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import conditions
+import fuzz
+import injection
+import materials
+import runner
+
+# Those that take the least time, and between them publish all that there is.
+JOBS = ("infer-shp", "polygonize-gpkg", "train")
+CONDITIONS = ("two_at_once", "modes")
+
+if __name__ == "__main__":
+    cases = int(sys.argv[1])
+    runner.warm_up()
+    with tempfile.TemporaryDirectory(prefix="geofcn-fuzz-") as name:
+        folder = Path(name)
+        materials.make(folder / "materials")
+        answers = (
+            fuzz.fuzz(list(fuzz.KINDS), 0, cases, 0, folder, False),
+            injection.inject(JOBS, min(1, 0.002 * cases), 0, folder, False),
+            conditions.run(CONDITIONS, JOBS[:2], 1, 0, folder, False),
+        )
+    print(
+        json.dumps({name: found for answer in answers for name, found in answer["faults"].items()})
+    )
