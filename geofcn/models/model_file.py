@@ -26,7 +26,7 @@ from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
-from geofcn.io.scene import MAX_BANDS
+from geofcn.io.opening import MAX_BANDS
 from geofcn.models.model import Model, ModelMetadata, Parent
 from geofcn.models.nets import REGISTRY, make_net
 from geofcn.models.tensor_file import read_tensors, write_tensors
