@@ -52,7 +52,7 @@ class Layout:
         Layout(scene=Window(row=0, col=0, height=20000, width=30000), height=512, width=30208)
         >>> layout = Layout.of(Window(0, 0, 4096, 1_000_000), 512)
         >>> layout.height, layout.width, layout.across
-        (512, 32256, 32)
+        (512, 32768, 31)
         >>> Layout.of(Window(0, 0, 4_000_000, 2), 512).height
         131072
         """

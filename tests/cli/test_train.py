@@ -44,7 +44,7 @@ def test_the_model_carries_its_options(trained):
     assert model.metadata.resolution == pytest.approx(0.2, rel=1e-2)
     assert model.metadata.colours == ("red", "green", "blue")
     with safe_open(trained / "run" / "best-f1.safetensors", framework="np") as file:
-        assert set(file.metadata()) == {"geofcn"}
+        assert set(file.metadata()) == {"geofcn", "crc32"}
 
 
 def test_vector_labels_in_another_crs_train_the_same(geofcn_command, trained, tmp_path):

@@ -111,7 +111,7 @@ def test_what_does_not_go_together_is_odd_and_no_error(write_raster, make_model,
     assert found.inference is found.labels is found.training is None
     of_model, of_grid, of_labels = found.odd
     assert "on another grid" in of_grid
-    assert "it has 1 band(s)" in of_model and of_model.endswith("with the same bands.")
+    assert "it has 1 band(s)" in of_model and of_model.endswith("name them by --bands.")
     assert "does not overlap" in of_labels and of_labels.endswith("its CRS.")
     assert str(found).splitlines()[-3:] == [f"odd: {line}" for line in found.odd]
     with pytest.raises(LabelsError, match=r"none\.tif: there is no such file"):

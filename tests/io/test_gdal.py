@@ -11,7 +11,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import SceneError
 from geofcn.io import raster_writer
-from geofcn.io.datasets import close_handles, shared_dataset
+from geofcn.io.datasets import close_handles, identity, shared_dataset
 from geofcn.io.gdal import NO_DATE, RASTER_OPTIONS, VECTOR_OPTIONS
 from geofcn.io.opening import open_scene
 from geofcn.io.raster_writer import Band, RasterWriter
@@ -41,7 +41,7 @@ def test_raster_options_are_in_force_while_reading_whatever_the_environment_says
     opposite = {"NO": "YES", "FALSE": "EMPTY_DIR"}.get(RASTER_OPTIONS[name], "PNG")
     monkeypatch.setenv(name, opposite)
     with rasterio.Env(**{name: opposite}):
-        with shared_dataset(str(path)) as dataset:
+        with shared_dataset(str(path), identity(str(path))) as dataset:
             assert options_in_force() == RASTER_OPTIONS
             assert (dataset.read() == 1).all()
         assert rasterio.env.getenv()[name] == opposite, "put back afterwards"

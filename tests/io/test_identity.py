@@ -12,6 +12,7 @@ import shapely
 
 from geofcn.core.windows import Window
 from geofcn.errors import LabelsError, SceneError
+from geofcn.io import vector_labels
 from geofcn.io.datasets import close_handles, identity
 from geofcn.io.identity import digest, files_behind, local_file
 from geofcn.io.labels import open_labels, refuse_changed
@@ -200,12 +201,12 @@ def test_a_scene_opened_again_is_read_as_it_is_now(mosaic, write_raster):
 def test_labels_of_polygons_that_change_while_they_are_read_are_an_error(
     write_raster, write_vectors, monkeypatch
 ):
-    from geofcn.io import labels as module
-
     scene = open_scene(write_raster("a.tif", ones()))
     path = write_vectors("l.gpkg", [shapely.box(499_999, 4_999_990, 500_001, 5_000_001)])
-    read = module.read_vectors
-    monkeypatch.setattr(module, "read_vectors", lambda name: (os.utime(path), read(name))[1])
+    read = vector_labels.open_vectors
+    monkeypatch.setattr(
+        vector_labels, "open_vectors", lambda source: (os.utime(path), read(source))[1]
+    )
     with pytest.raises(LabelsError, match=r"l\.gpkg: it has changed while it was read"):
         open_labels(path, scene)
 

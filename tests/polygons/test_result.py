@@ -41,7 +41,7 @@ def test_a_result_prints_its_file_and_how_many_polygons_it_has():
 
 
 def test_a_file_without_polygons_reads_as_an_empty_frame(mask, tmp_path):
-    result = polygonize(mask, tmp_path / "none.gpkg", value=7)
+    result = polygonize(mask, tmp_path / "none.gpkg", house_value=[7])
     frame = result.read()
     assert result.count == len(frame) == 0
     assert set(FOOTPRINT_COLUMNS) <= set(frame.columns)
