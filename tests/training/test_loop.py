@@ -116,6 +116,8 @@ def test_a_stopped_training_goes_on_to_the_same_files(
     # 25 tiles: 3 epochs of 7 steps.
     pair, options = village(160), {**QUICK, "epochs": 3, "batch": 4, "recipe": recipe}
     options |= {"validate_fraction": 0.0, "stride": 32}
+    if recipe == "default" and step != 11:
+        options["net"] = "unet"  # which takes a third of the time of the default net
     straight, run = tmp_path / "straight", tmp_path / "run"
     expected = train(*pair, straight, **options).epochs
     stop_training(step, *pair, run, **options)
