@@ -41,8 +41,8 @@ from geofcn.io.labels import (
     refuse_changed,
 )
 from geofcn.io.locks import locked
-from geofcn.io.masks import Mask, has_background, open_mask
-from geofcn.io.scene import Scene
+from geofcn.io.masks import MODEL_TAG, Mask, has_background, open_mask
+from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import is_raster_path
 from geofcn.io.vector_writer import check_vector_target, write_polygons
@@ -153,7 +153,7 @@ def _compare_on_raster(
     truth = open_labels(labels, reference) if is_raster else mask
     predicted = mask if is_raster else _open_prediction(prediction, reference)
     for side in (predicted, truth):
-        if isinstance(side, Mask) and side.raster.declares_blank and not has_background(side):
+        if isinstance(side, Mask) and not (_is_complete(side) or has_background(side)):
             raise LabelsError(
                 f"{side.path}: it knows houses and no background, for nodata counts for nothing; "
                 "give a raster with 0 for background."
@@ -173,6 +173,11 @@ def _compare_on_raster(
         )
     first, second = (collector.finish() for collector in collectors)
     return PixelScores(**total.scores()), (first, second), reference.crs
+
+
+def _is_complete(mask: Mask) -> bool:
+    """Whether a mask without background says that there is none, as one of `geofcn infer` does."""
+    return not mask.raster.declares_blank or MODEL_TAG in read_tags(mask.raster)
 
 
 def _open_prediction(source: LabelSource, reference: Scene) -> VectorLabels:

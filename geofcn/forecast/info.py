@@ -70,7 +70,7 @@ class SceneInfo:
         Rows and columns of the file's blocks.
     layout : {"tiles", "strips"}
         Whether blocks are narrower than the scene.
-    compression : str or None
+    compression : str
         Of the file.
     tiles : int
         Tiles of the default recipe, side by side.
@@ -101,7 +101,7 @@ class SceneInfo:
     blank_share: float
     block: list[int]
     layout: str
-    compression: str | None
+    compression: str
     tiles: int
     inference: InferenceEstimate | None = None
     disk: DiskEstimate | None = None
@@ -203,7 +203,7 @@ def info(
         blank_share=blank_share,
         block=list(opened.block_shape),
         layout="tiles" if opened.block_shape[1] != opened.width else "strips",
-        compression=opened.compression,
+        compression=opened.compression or "none",
         tiles=count_blocks(opened.height, opened.width, TRAINING_TILE),
         inference=inference,
         disk=disk,

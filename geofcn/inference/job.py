@@ -23,6 +23,7 @@ from geofcn.core.windows import Window, blocks
 from geofcn.defaults import SCENE_THRESHOLD
 from geofcn.inference.schedule import Layout, Task
 from geofcn.inference.shards import Arrays
+from geofcn.io.masks import MODEL_TAG
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread, processor
 from geofcn.models.model import Model
@@ -112,7 +113,7 @@ class Job:
     def tags(self) -> dict[str, str]:
         """Metadata of the outputs: the model, and the options that change a pixel."""
         tags = {
-            "GEOFCN_MODEL_SHA256": model_digest(self.model),
+            MODEL_TAG: model_digest(self.model),
             "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
         }
         if self.share is not None:

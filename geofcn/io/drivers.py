@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import rasterio
 
 from geofcn.errors import SceneError
-from geofcn.io.files import is_local_file, is_special, no_ordinary_file
+from geofcn.io.files import absolute, is_local_file, is_special, no_ordinary_file
 
 # By the ending of a raster's name.
 DRIVERS = {
@@ -78,16 +78,27 @@ def refuse_disguised(path: str) -> None:
             )
 
 
-def refuse_disguised_sources(dataset: rasterio.DatasetReader) -> None:
+def refuse_disguised_sources(
+    dataset: rasterio.DatasetReader, named_by: tuple[str, ...] = ()
+) -> None:
     """Check the local files that a VRT or a tile index names, and those that these name.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The collection.
+    named_by : tuple of str
+        The collections by way of which it is reached.
 
     Raises
     ------
     SceneError
-        For one whose name says no driver of DRIVERS, or that is something else than it says.
+        For one whose name says no driver of DRIVERS, or that is something else than it says; for
+        VRTs that name each other in a circle.
     """
     if dataset.driver not in COLLECTIONS:
         return
+    above = (*named_by, absolute(dataset.name))
     for source in _sources(dataset.files):
         if driver_of(source) is None:
             raise SceneError(
@@ -95,9 +106,14 @@ def refuse_disguised_sources(dataset: rasterio.DatasetReader) -> None:
                 "convert that with `gdal_translate`."
             )
         refuse_disguised(source)
+        if absolute(source) in above:
+            raise SceneError(
+                f"{above[0]}: it names itself, by way of {dataset.name}; make it anew with "
+                "`gdalbuildvrt`."
+            )
         if driver_of(source) == "VRT":
             with rasterio.open(source, driver="VRT") as inner:
-                refuse_disguised_sources(inner)
+                refuse_disguised_sources(inner, above)
 
 
 def _sources(files: Sequence[str]) -> list[str]:

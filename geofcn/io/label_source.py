@@ -55,19 +55,27 @@ class LabelSource:
         where: str | None = None,
         house_values: Sequence[float] = (),
     ) -> LabelSource:
-        """The source of a name in the form of QGIS; what is given besides stands above it.
+        """The source of a name in the form of QGIS, or of one with what is given besides.
 
         Raises
         ------
         UsageError
-            Where what follows a `|` has no meaning.
+            Where what follows a `|` has no meaning, or is given besides.
         """
         source = _parse(os.fspath(name))
-        return replace(
-            source,
-            layer=layer if layer is not None else source.layer,
-            where=where if where is not None else source.where,
-            house_values=tuple(map(float, house_values)) or source.house_values,
+        given = cls(source.path, layer, where, tuple(map(float, house_values)))
+        for field in ("layer", "where", "house_values"):
+            said = getattr(source, field), getattr(given, field)
+            if all(said) and said[0] != said[1]:
+                raise UsageError(
+                    f"{os.fspath(name)}: what counts of it is said after the | and by an option as "
+                    "well; leave one of them out."
+                )
+        return cls(
+            source.path,
+            given.layer or source.layer,
+            given.where or source.where,
+            given.house_values or source.house_values,
         )
 
     def __str__(self) -> str:

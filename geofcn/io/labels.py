@@ -77,7 +77,7 @@ class MaskedLabels:
     @property
     def identity(self) -> str:
         """What changes when one of the files does."""
-        parts = self.labels.identity, self.area.path, self.area.identity
+        parts = self.labels.identity, self.area.identity
         return " ".join(parts) if all(parts) else ""
 
     def refuse_changed(self) -> None:
@@ -260,6 +260,11 @@ def _area_polygons(area: StrPath, scene: Scene) -> VectorLabels:
 
 def is_beside(labels: VectorLabels, scene: str) -> LabelsError:
     """The error of labels none of whose polygons lies on a scene."""
+    if not labels.count and labels.source.where:
+        return LabelsError(
+            f"{labels.path}: none of its features fits the condition {labels.source.where}; "
+            "correct that, or leave it out."
+        )
     if not labels.count:
         return LabelsError(f"{labels.path}: it holds no polygons; give the outlines of the houses.")
     return LabelsError(

@@ -23,6 +23,8 @@ from geofcn.io.scene import Scene
 # How far JPEG strays from 0 and 255, and how many values it makes, at least.
 JPEG_NOISE, JPEG_VALUES = 48, 5
 BAND_ROWS = 256
+# Tag of the rasters of `geofcn infer`: they know background, and may hold none.
+MODEL_TAG = "GEOFCN_MODEL_SHA256"
 SAY_WHICH = "say which values are houses by --house-value"
 
 log = logging.getLogger(__name__)

@@ -453,6 +453,8 @@ def _no_shapes(path: str) -> LabelsError:
 
 
 def _unreadable(path: str, error: Exception) -> LabelsError:
+    if Path(path).is_dir():
+        return LabelsError(f"{path}: this is a folder; name the file of polygons in it.")
     reason = " ".join(str(error).split())
     return LabelsError(
         f"{path}: it cannot be read as polygons ({reason}); give a vector file, or a raster "

@@ -126,4 +126,6 @@ def _open_probability(path: StrPath, mask: Scene) -> Scene:
             f"{path}: its pixels are {scene.dtype}; give a uint8 probability raster "
             "(`geofcn infer --probability`)."
         )
+    if scene.scale == 1:
+        log.warning("%s: it declares no scale; 0 to 254 is taken for probabilities 0 to 1.", path)
     return scene

@@ -6,6 +6,7 @@ import os
 import geopandas
 import numpy as np
 import pytest
+import rasterio
 from rasterio.transform import from_origin
 from shapely import affinity
 from shapely.geometry import MultiPolygon, Polygon, box
@@ -13,6 +14,7 @@ from shapely.geometry import MultiPolygon, Polygon, box
 from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.evaluation.evaluate import evaluate
 from geofcn.evaluation.result import Counts
+from geofcn.io.masks import MODEL_TAG
 
 UTM = "EPSG:25832"
 # One pixel is a metre.
@@ -251,3 +253,14 @@ def test_a_raster_that_changes_while_it_is_read_is_an_error(write_raster, tmp_pa
         with pytest.raises(SceneError, match=f"{changing.stem}.tif: it has changed while it was"):
             evaluate(prediction, labels, matches=tmp_path / "m.gpkg", progress=progress)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l.tif", "p.tif"]
+
+
+def test_a_mask_of_geofcn_may_be_house_all_over(write_raster):
+    """Of other masks of houses and nodata alone nobody knows what is background."""
+    mask = write_raster("mask.tif", np.ones((4, 5), np.uint8), nodata=255)
+    truth = write_raster("truth.tif", np.array([[1, 1, 0, 0, 1]] * 4, np.uint8))
+    with pytest.raises(LabelsError, match=r"mask\.tif: it knows houses and no background"):
+        evaluate(mask, truth)
+    with rasterio.open(mask, "r+") as raster:
+        raster.update_tags(**{MODEL_TAG: "0123"})
+    assert evaluate(mask, truth).pixels.precision == 0.6

@@ -133,3 +133,15 @@ def test_a_tile_index_is_read(write_raster, write_vectors):
     frame.to_file(index, layer="tiles")
     scene = open_scene(index)
     assert scene.driver == "GTI" and (scene.read(scene.window)[0] == 7).all()
+
+
+def test_vrts_that_name_each_other_in_a_circle_are_refused(tmp_path):
+    """The check of sources went round until Python's stack was full."""
+    for name, other in ("ab", "ba"):
+        (tmp_path / f"{name}.vrt").write_text(
+            '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1">'
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{other}.vrt</SourceFilename>'
+            "<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+    with pytest.raises(SceneError, match=r"a\.vrt: it names itself, by way of .*b\.vrt"):
+        open_scene(tmp_path / "a.vrt")

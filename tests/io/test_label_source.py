@@ -54,3 +54,15 @@ words = st.text(st.characters(exclude_characters="|/\\", codec="ascii", categori
 def test_a_source_is_told_by_its_text(layer, where, values):
     source = LabelSource("no-such-file", layer, where, tuple(values))
     assert LabelSource.of(str(source)) == source
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"layer": "parcels"}, {"where": "height < 2"}, {"house_values": [2]}],
+)
+def test_what_is_said_twice_must_be_the_same(options):
+    name = "town.gpkg|layername=roofs|house=1|subset=height > 2"
+    with pytest.raises(UsageError, match=r"after the \| and by an option"):
+        LabelSource.of(name, **options)
+    same = {"layer": "roofs", "where": "height > 2", "house_values": [1]}
+    assert LabelSource.of(name, **same) == LabelSource.of(name)

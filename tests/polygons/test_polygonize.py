@@ -90,11 +90,12 @@ def test_pixels_that_are_blank_in_the_mask_are_no_houses(write_raster, tmp_path)
     assert sorted(frame["n_px"]) == [1, 2]
 
 
-def test_the_score_is_the_mean_probability_of_what_is_not_blank(write_raster, tmp_path):
+def test_the_score_is_the_mean_probability_of_what_is_not_blank(write_raster, tmp_path, caplog):
     mask = write_raster("mask.tif", np.array([[1, 1, 1, 0]], np.uint8))
     steps = write_raster("probability.tif", np.array([[254, 127, 255, 0]], np.uint8))
     target = tmp_path / "houses.gpkg"
     (score,) = polygonize(mask, target, probability=steps, outline=RAW).read()["score"]
+    assert "probability.tif: it declares no scale" in caplog.text
     assert score == pytest.approx(0.75)
 
 

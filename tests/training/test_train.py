@@ -220,6 +220,16 @@ def test_an_area_counts_for_the_scenes_it_touches(village, write_raster, tmp_pat
     assert len(rows) == 1
 
 
+def test_a_training_within_an_area_goes_on_wherever_it_is_asked_for(
+    village, write_vectors, tmp_path, monkeypatch
+):
+    """The area's path counted for its identity, first as it was typed and then from the root."""
+    monkeypatch.chdir(tmp_path)
+    write_vectors("area.gpkg", [shapely.box(500_000, 4_999_980, 500_010, 5_000_000)])
+    train(*village(96), "run", area="area.gpkg", **QUICK)
+    assert len(resume("run", epochs=3).epochs) == 3
+
+
 def test_an_area_beside_the_scene_or_of_pixels_is_refused(village, tmp_path):
     scene, labels = village()
     area = tmp_path / "area.gpkg"
