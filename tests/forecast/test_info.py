@@ -33,7 +33,7 @@ def test_every_fact_of_a_scene(striped):
     assert info.declares_blank
     assert info.blank_share == pytest.approx(10 / 60)
     assert (info.block[1], info.layout) == (40, "strips")
-    assert info.compression is None
+    assert info.compression == "none"
     assert info.tiles == 1
     assert info.blank_by == ["nodata 0"]
     assert info.inference is info.disk is info.labels is info.training is None
@@ -77,7 +77,7 @@ def test_facts_print_as_a_table_and_as_html(striped):
     assert names == [name.replace("_", " ") for name in info.to_dict() if name != "odd"]
     facts = {line[:28].strip(): line[28:] for line in lines}
     assert facts["declares blank"] == "yes"
-    assert facts["compression"] == "unknown"
+    assert facts["compression"] == "none"
     assert facts["transform"] == "0.2, 0, 500000, 0, -0.2, 5000000"
     assert info._repr_html_().count("<tr>") == len(lines)
 
