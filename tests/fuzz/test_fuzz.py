@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = os.environ.get("FUZZ_CASES", "2")
+CASES = os.environ.get("FUZZ_CASES", "1")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it forks, and limits its children")
