@@ -110,7 +110,7 @@ def test_a_pipe_is_not_waited_for(write_raster, tmp_path, ending):
 def test_in_a_process_of_its_own_gdal_does_not_have_these_drivers(write_raster):
     path = write_raster("a.tif", np.ones((4, 4), np.uint8))
     code = (
-        "import sys, rasterio; from geofcn.io.scene import open_scene; open_scene(sys.argv[1])\n"
+        "import sys, rasterio; from geofcn.io.opening import open_scene; open_scene(sys.argv[1])\n"
         "with rasterio.Env() as env: print(*env.drivers())"
     )
     run = subprocess.run(

@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 
 import geofcn
-from geofcn.errors import LabelsError, ModelError, OutputError, SceneError, UsageError
+from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.models.model_file import load_model
 from geofcn.recipes import make_recipe
 from geofcn.training import loader, plots
@@ -249,7 +249,7 @@ def test_an_area_beside_the_scene_or_of_pixels_is_refused(village, tmp_path):
         ({"tile": 30, "stride": 15}, UsageError, "stride 15.*multiple of 2"),
         ({"tile": 30, "scale": 4}, UsageError, "tile 30.*multiple of 8"),
         ({"tile": 36, "scale": 4}, UsageError, "tile 36.*multiple of 8"),
-        ({"net": "resnet"}, ModelError, "net resnet"),
+        ({"net": "resnet"}, UsageError, "net resnet"),
         ({"device": "cuda:9"}, UsageError, "device"),
         ({"colour": "red"}, UsageError, "option colour"),
         ({"validate_fraction": 0.5, "validate": ("a", "b")}, UsageError, "not both"),
