@@ -325,6 +325,14 @@ def _extended(checkpoint: Checkpoint, epochs: int) -> Checkpoint:
     return Checkpoint(checkpoint.tensors, facts)
 
 
+def withdraw_extension(folder: Path) -> None:
+    """Remove the state of an extension that took no step: the run is a finished one, as before."""
+    states = [load_checkpoint(folder / name) for name in (CHECKPOINT, FINISHED)]
+    places = [state and (state.state.get("epoch"), state.state.get("step")) for state in states]
+    if all(states) and places[0] == places[1]:
+        (folder / CHECKPOINT).unlink()
+
+
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
     """Bring the trainer back to a checkpoint; returns how far the training had come.
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from geofcn import __version__, defaults
-from geofcn.errors import LabelsError, TrainingError, UsageError
+from geofcn.errors import GeofcnError, LabelsError, TrainingError, UsageError
 from geofcn.io.files import StrPath, absolute
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
@@ -33,7 +33,7 @@ from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
 from geofcn.training.parent import load_parent
 from geofcn.training.result import TrainingResult
-from geofcn.training.run import Run, checkpoint_to_resume, restore
+from geofcn.training.run import Run, checkpoint_to_resume, restore, withdraw_extension
 from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
 from geofcn.training.settings import recipe_for, with_class_weights, with_epochs, with_scale
 from geofcn.training.sources import compare_resolutions, identity_of, names_of, seen_alike
@@ -326,7 +326,12 @@ def resume(
             f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
             "and labels, with --overwrite, to begin anew."
         ) from error
-    return train(*begun.args, **begun.kwargs)
+    try:
+        return train(*begun.args, **begun.kwargs)
+    except GeofcnError:
+        with locked(run):
+            withdraw_extension(Path(run))
+        raise
 
 
 def _damping(parent: Model | None, is_validated: bool) -> Damping | None:

@@ -181,6 +181,16 @@ def test_a_training_is_extended_to_more_epochs_than_it_has(village, tmp_path):
         train(*village(96), run, **QUICK)
 
 
+def test_a_run_whose_extension_is_refused_is_finished_as_before(village, tmp_path):
+    pair, run = village(96), tmp_path / "run"
+    train(*pair, run, **QUICK)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    os.utime(pair[0])
+    with pytest.raises(OutputError, match="its files have changed since"):
+        resume(run, epochs=3)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
 # --- areas ---
 
 
