@@ -22,10 +22,10 @@ def test_names_in_the_form_of_qgis(name, source):
     assert LabelSource.of(name) == source
 
 
-def test_what_is_given_besides_stands_above_the_name():
-    source = LabelSource.of("a.gpkg|layername=l|subset=n > 1", layer="m")
+def test_what_is_given_besides_is_added_to_the_name():
+    source = LabelSource.of("a.gpkg|subset=n > 1", layer="m")
     assert source == LabelSource("a.gpkg", "m", "n > 1")
-    assert LabelSource.of("a.tif|house=1", house_values=[2]).house_values == (2.0,)
+    assert LabelSource.of("a.tif", house_values=[2]).house_values == (2.0,)
 
 
 def test_a_file_with_a_bar_in_its_name_is_that_file(tmp_path):

@@ -133,7 +133,7 @@ def test_what_is_no_vector_file_is_refused_with_the_readers_reason(tmp_path, nam
 
 
 def test_a_folder_is_refused(tmp_path):
-    refused(tmp_path, "cannot be read as polygons|table without shapes")
+    refused(tmp_path, "this is a folder; name the file of polygons in it")
 
 
 # --- layers and conditions ---
