@@ -82,14 +82,35 @@ class DatasetCache:
         key = path, identity, grid
         if key in self.open:
             _refuse_other_state(path, identity)
+            self.open.move_to_end(key)
         elif grid is None:
-            self.open[key] = _open_unchanged(path, identity)
+            self._keep(key, _open_unchanged(path, identity))
         else:
-            self.open[key] = self._warped(path, identity, grid)
-        self.open.move_to_end(key)
+            self._keep(key, self._warped(path, identity, grid))
+        return self.open[key]
+
+    def look_at(self, path: str) -> str:
+        """Open a raster, and keep it open for what is read next; its identity, see `identity`.
+
+        The caller holds the lock.
+        """
+        dataset = _open(path)
+        files = _files_of(path, dataset)
+        found = digest(files)
+        _seen[path, found] = files
+        key = path, found, None
+        if key in self.open:
+            dataset.close()
+        else:
+            self._keep(key, dataset)
+        return found
+
+    def _keep(
+        self, key: tuple[str, str, Grid | None], dataset: rasterio.DatasetReader | WarpedVRT
+    ) -> None:
+        self.open[key] = dataset
         while len(self.open) > MAX_OPEN:
             self.open.popitem(last=False)[1].close()
-        return self.open[key]
 
     def _warped(self, path: str, identity: str, grid: Grid) -> WarpedVRT:
         source = self.dataset(path, identity)
@@ -204,11 +225,10 @@ def identity(path: str) -> str:
     SceneError
         For what is something else than its name says.
     """
-    with rasterio.Env(**RASTER_OPTIONS), _open(path) as dataset:
-        files = _files_of(path, dataset)
-    found = digest(files)
-    _seen[path, found] = files
-    return found
+    check_projections()
+    cache = _cache()
+    with cache.lock, rasterio.Env(**RASTER_OPTIONS):
+        return cache.look_at(path)
 
 
 def refuse_changed(path: str, identity: str) -> None:

@@ -16,7 +16,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -228,21 +227,8 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for the files of faulty cases")
     given = parser.parse_args()
-    runner.warm_up()
-    place = given.keep or Path(tempfile.mkdtemp(prefix="geofcn-fuzz-"))
-    place.mkdir(exist_ok=True)
-    place.chmod(0o755)
-    materials.make(place / "materials")
-    try:
-        answer = run(
-            given.condition or list(CONDITIONS),
-            list(JOBS),
-            given.times,
-            given.seed,
-            place,
-            bool(given.keep),
-        )
-    finally:
-        if not given.keep:
-            shutil.rmtree(place)
+    wanted = given.condition or list(CONDITIONS)
+    with materials.workplace(given.keep) as place:
+        place.chmod(0o755)  # other users are tried as well
+        answer = run(wanted, list(JOBS), given.times, given.seed, place, bool(given.keep))
     print(json.dumps(answer))

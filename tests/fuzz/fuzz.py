@@ -14,7 +14,6 @@ import json
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,15 +223,7 @@ if __name__ == "__main__":
     parser.add_argument("--kind", action="append", choices=KINDS)
     parser.add_argument("--keep", type=Path, help="a folder for the files of faulty cases")
     given = parser.parse_args()
-    runner.warm_up()
-    place = given.keep or Path(tempfile.mkdtemp(prefix="geofcn-fuzz-"))
-    place.mkdir(exist_ok=True)
-    materials.make(place / "materials")
-    try:
-        answer = fuzz(
-            given.kind or list(KINDS), given.first, given.cases, given.seed, place, bool(given.keep)
-        )
-    finally:
-        if not given.keep:
-            shutil.rmtree(place)
+    kinds = given.kind or list(KINDS)
+    with materials.workplace(given.keep) as place:
+        answer = fuzz(kinds, given.first, given.cases, given.seed, place, bool(given.keep))
     print(json.dumps(answer))

@@ -20,7 +20,6 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -275,13 +274,6 @@ if __name__ == "__main__":
     parser.add_argument("--job", action="append", choices=JOBS)
     parser.add_argument("--keep", type=Path, help="a folder for the files of faulty cases")
     given = parser.parse_args()
-    runner.warm_up()
-    place = given.keep or Path(tempfile.mkdtemp(prefix="geofcn-fuzz-"))
-    place.mkdir(exist_ok=True)
-    materials.make(place / "materials")
-    try:
+    with materials.workplace(given.keep) as place:
         answer = inject(given.job or list(JOBS), given.share, given.seed, place, bool(given.keep))
-    finally:
-        if not given.keep:
-            shutil.rmtree(place)
     print(json.dumps(answer))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas
@@ -25,6 +29,20 @@ TRAIN = (
     "--net", "fcnn", "--scale", "1", "--tile", "32", "--augment", "none", "--validate-fraction",
     "0", "--patience", "0", "-q",
 )  # fmt: skip
+
+
+@contextmanager
+def workplace(keep: Path | None = None) -> Iterator[Path]:
+    """A folder with `materials` in it: `keep`, or one that goes with the block."""
+    runner.warm_up()
+    place = keep or Path(tempfile.mkdtemp(prefix="geofcn-fuzz-"))
+    place.mkdir(exist_ok=True)
+    make(place / "materials")
+    try:
+        yield place
+    finally:
+        if not keep:
+            shutil.rmtree(place)
 
 
 def make(folder: Path) -> None:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-from pathlib import Path
 
 import conditions
 import fuzz
 import injection
 import materials
-import runner
 
 # Those that take the least time, and between them publish all that there is.
 JOBS = ("infer-shp", "polygonize-gpkg", "train")
@@ -24,10 +21,7 @@ CONDITIONS = ("two_at_once", "modes")
 
 if __name__ == "__main__":
     cases = int(sys.argv[1])
-    runner.warm_up()
-    with tempfile.TemporaryDirectory(prefix="geofcn-fuzz-") as name:
-        folder = Path(name)
-        materials.make(folder / "materials")
+    with materials.workplace() as folder:
         answers = (
             fuzz.fuzz(list(fuzz.KINDS), 0, cases, 0, folder, False),
             injection.inject(JOBS, min(1, 0.002 * cases), 0, folder, False),

@@ -259,3 +259,14 @@ def test_a_vrt_that_takes_the_place_of_a_raster_is_told_once_and_as_it_is(tmp_pa
         f"{path}: this is a VRT under another name; rename it to end in .vrt."
     )
     assert caught.value.__cause__ is None
+
+
+def test_a_raster_that_is_looked_at_is_opened_once(write_raster, monkeypatch):
+    """Of a mosaic each opening takes a look at every source."""
+    path, opened = str(write_raster("a.tif", np.ones((4, 4), np.uint8))), []
+    open_dataset = datasets._open
+    monkeypatch.setattr(datasets, "_open", lambda p: (opened.append(p), open_dataset(p))[1])
+    scene = open_scene(path)
+    scene.read(scene.window)
+    assert opened == [path]
+    assert open_scene(path).identity == scene.identity
