@@ -12,6 +12,7 @@ from geofcn.progress import Progress
 from geofcn.recipes import (
     ALIASES,
     AUGMENTS,
+    CONTACTS,
     DEFAULT,
     EXERCISE,
     NETS,
@@ -198,6 +199,12 @@ def _spoken(recipe: Recipe, name: str) -> str:
     type=ClassWeights(),
     help="Weights of background and house in the loss; auto: from the share of houses."
     + _defaults("class_weights"),
+)
+@click.option(
+    "--contacts",
+    type=click.Choice(CONTACTS),
+    help="Whether the net learns where houses meet, so that those that touch are told apart; auto: "
+    "where the labels, as polygons, have enough of them." + _defaults("contacts"),
 )
 @click.option(
     "--augment",

@@ -13,12 +13,15 @@ from geofcn.errors import UsageError, whole_number
 
 # The scale `auto` brings the ground resolution nearest to this (metres per pixel of the net).
 NET_RESOLUTION = {"lite": 0.3, "unet": 0.7, "fcnn": 0.7, "fcnn2": 0.7}
+# A wall in common is thin: where a net is to see it, its pixels are this share of that.
+CONTACT_RESOLUTION = 0.5
 SCALES = (1, 2, 4, 8)
 NETS = ("lite", "unet", "fcnn", "fcnn2")
 AUGMENTS = ("none", "moves", "all")
 UPSAMPLES = ("nearest", "bilinear")
 OPTIMIZERS = ("adamw", "sgd")
 NORMALISATIONS = ("bands", "image")
+CONTACTS = ("auto", "yes", "no")
 # Of a weight in the loss: float32 computes with it.
 LARGEST = 1e12
 # What fields of a recipe may be: one of these words, a number, or a whole one from these up.
@@ -28,6 +31,7 @@ CHOICES = {
     "upsample": UPSAMPLES,
     "optimizer": OPTIMIZERS,
     "normalise": NORMALISATIONS,
+    "contacts": CONTACTS,
 }
 NUMBERS = ("validate_fraction", "averaging", "encoder_lr", "tilt", "lr", "momentum", "weight_decay")
 LEAST = {
@@ -109,6 +113,9 @@ class Recipe:
     resolution : float or None
         Metres on the ground that a tile's pixel is wide, whatever the scenes'; None: as in the
         first scene.
+    contacts : {"auto", "yes", "no"}
+        Whether the net learns where houses meet, so that those that touch are told apart; auto:
+        where the labels have enough of them.
     """
 
     name: str
@@ -139,10 +146,13 @@ class Recipe:
     freeze_norms: bool = False
     decay_to_start: bool = False
     resolution: float | None = None
+    contacts: str = "no"
 
     def to_json(self) -> dict[str, Any]:
         """Every option by name, as plain JSON types: as kept in the model file."""
         plain = asdict(self)
+        if self.contacts == "no":
+            del plain["contacts"]  # as it was before there were any
         if self.class_weights is not None:
             plain["class_weights"] = list(self.class_weights)
         return plain
@@ -198,6 +208,7 @@ DEFAULT = Recipe(
     averaging=0.998,
     patience=0,
     seed=1984,
+    contacts="auto",
 )
 
 # What the default recipe does otherwise for the nets that start from random weights. Turned
@@ -352,7 +363,7 @@ def epochs_for(recipe: Recipe, steps: int) -> int:
     return max(recipe.least_epochs, ceil_div(recipe.least_steps, steps))
 
 
-def scale_for(net: str, ground_resolution: float | None) -> int:
+def scale_for(net: str, ground_resolution: float | None, contacts: bool = False) -> int:
     """The scale that `auto` is: its net pixel is nearest to NET_RESOLUTION on the ground, by ratio.
 
     Parameters
@@ -361,15 +372,21 @@ def scale_for(net: str, ground_resolution: float | None) -> int:
         Name of the net.
     ground_resolution : float or None
         Metres per pixel of the scene; None where it is unknown: the scale is 1.
+    contacts : bool
+        Whether the net is to tell where houses meet: then its pixels are as much smaller as
+        CONTACT_RESOLUTION says.
 
     Examples
     --------
     >>> scale_for("unet", 0.2), scale_for("lite", 0.2), scale_for("unet", None)
     (4, 2, 1)
+    >>> scale_for("lite", 0.2, contacts=True)
+    1
     """
     if ground_resolution is None:
         return 1
-    return min(SCALES, key=lambda scale: _ratio(scale * ground_resolution / NET_RESOLUTION[net]))
+    wanted = NET_RESOLUTION[net] * (CONTACT_RESOLUTION if contacts else 1)
+    return min(SCALES, key=lambda scale: _ratio(scale * ground_resolution / wanted))
 
 
 def _ratio(value: float) -> float:

@@ -14,6 +14,11 @@ import numpy as np
 from geofcn.core.resampling import Ratio, area_sum
 
 BACKGROUND, HOUSE, BLANK = 0, 1, 255
+# What labels say besides of a pixel that is labelled, as bits: that two houses meet there, or that
+# nobody knows where they do.
+CONTACT, CONTACT_UNKNOWN = 2, 4
+# In a mask, a house where it meets another.
+HOUSE_CONTACT = 2
 
 # uint8 probabilities: 0-254 stand for 0-1, 255 is BLANK.
 PROBABILITY_STEPS = 254
@@ -167,10 +172,22 @@ def houses_and_known(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Examples
     --------
-    >>> houses_and_known(np.array([[BACKGROUND, HOUSE, BLANK]], np.uint8))
-    (array([[False,  True, False]]), array([[ True,  True, False]]))
+    >>> houses_and_known(np.array([[BACKGROUND, HOUSE, HOUSE | CONTACT, BLANK]], np.uint8))
+    (array([[False,  True,  True, False]]), array([[ True,  True,  True, False]]))
     """
-    return labels == HOUSE, labels != BLANK
+    return labels & ~np.uint8(CONTACT | CONTACT_UNKNOWN) == HOUSE, labels != BLANK
+
+
+def contacts_and_known(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where houses meet, and where labels know whether they do: bool, of the same shape.
+
+    Examples
+    --------
+    >>> contacts_and_known(np.array([[HOUSE, HOUSE | CONTACT, CONTACT_UNKNOWN, BLANK]], np.uint8))
+    (array([[False,  True, False, False]]), array([[ True,  True, False, False]]))
+    """
+    known = labels & np.uint8(CONTACT_UNKNOWN) == 0  # all bits of BLANK are set
+    return known & (labels & np.uint8(CONTACT) != 0), known
 
 
 def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np.ndarray:
@@ -186,6 +203,19 @@ def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np
     if not valid.all():
         mask[~valid] = BLANK
     return mask
+
+
+def with_contacts(mask: np.ndarray, contacts: np.ndarray | None) -> np.ndarray:
+    """The mask with HOUSE_CONTACT for houses where contacts are; None: there are none.
+
+    Examples
+    --------
+    >>> with_contacts(np.array([0, 1, 1, 255], np.uint8), np.array([1, 1, 0, 1], bool))
+    array([  0,   2,   1, 255], dtype=uint8)
+    """
+    if contacts is None:
+        return mask
+    return np.where((mask == HOUSE) & contacts, np.uint8(HOUSE_CONTACT), mask)
 
 
 def classify_quantised(quantised: np.ndarray, threshold: float) -> np.ndarray:

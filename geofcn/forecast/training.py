@@ -19,6 +19,7 @@ from geofcn.models.nets import make_net
 from geofcn.models.predictor import Predictor, compute_window_side
 from geofcn.recipes import DEFAULT, Recipe, epochs_for
 from geofcn.runtime import peak_memory
+from geofcn.training.contacts import with_contacts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.sampling import PART_TILES
 from geofcn.training.settings import with_scale
@@ -73,7 +74,7 @@ def estimate_training(source: LabelledScene) -> TrainingEstimate:
     SceneError
         Where the scene cannot be read.
     """
-    recipe = with_scale(DEFAULT, source, free_stride=True)
+    recipe = with_scale(with_contacts(DEFAULT, [source]), source, free_stride=True)
     tiles = TileCache([source])
     candidates = list(
         training_windows(source.scene.height, source.scene.width, recipe.tile, recipe.stride)
@@ -90,7 +91,8 @@ def estimate_training(source: LabelledScene) -> TrainingEstimate:
     count = max(1, round(len(candidates) * len(kept) / len(sampled) * (1 - lost)))
     steps = ceil_div(count, recipe.batch)
     epochs = epochs_for(recipe, steps)
-    net = make_net(recipe.net, len(source.scene.bands), recipe.scale, recipe.upsample)
+    bands, contacts = len(source.scene.bands), recipe.contacts == "yes"
+    net = make_net(recipe.net, bands, recipe.scale, recipe.upsample, contacts)
     timed = replace(recipe, batch=ceil_div(count, steps), epochs=1)
     seconds = steps * _seconds_of_a_step(tiles, kept, net, timed)
     # Without a part that is held out all of the scene is scored.

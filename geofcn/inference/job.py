@@ -163,7 +163,8 @@ def run_task(job: Job, task: Task) -> Arrays:
     dict
         By name, (rows, columns): `mask`, uint8, where the threshold is known; where the job wants
         them `quantised`, probabilities as uint8 0-254 (see `geofcn.core.pixels.quantise`), and
-        `probability`, float32 with NaN where a pixel is blank.
+        `probability`, float32 with NaN where a pixel is blank; of a net that tells where houses
+        meet `contacts`, bool.
     """
     with one_torch_thread():
         return joined(
@@ -179,6 +180,9 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
     prediction = job.predictor.window(job.scene, window)
     probability, valid = prediction.probability, prediction.valid
     arrays = {}
+    contacts = job.model.metadata.contacts
+    if contacts is not None and prediction.contact is not None:
+        arrays["contacts"] = prediction.contact >= np.float32(contacts.threshold)
     if job.calibration is None:
         arrays["mask"] = classify(probability, valid, job.threshold)
     if job.dtype == "uint8" or job.calibration is not None:

@@ -14,7 +14,7 @@ from rasterio._err import CPLE_BaseError  # what `copy` raises, besides Rasterio
 from rasterio.errors import RasterioError
 
 from geofcn.core.grid import Grid
-from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, PROBABILITY_STEPS
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT, PROBABILITY_STEPS
 from geofcn.core.windows import BAND_ROWS, Window, ceil_div, cut, round_up
 from geofcn.errors import UsageError
 from geofcn.io.gdal import RASTER_OPTIONS
@@ -54,6 +54,9 @@ OPTIONS: Mapping[str, Sequence[str]] = {
 }
 MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
 MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
+CONTACT_MASK = Band(
+    "uint8", BLANK, "house (2: where it meets another)", MASK_COLOURS | {HOUSE_CONTACT: (122, 20, 12)}
+)
 QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
 FLOATS = Band("float32", np.nan, "house probability")
 
@@ -241,6 +244,7 @@ def mask_writer(
     path: Path,
     grid: Grid,
     *,
+    contacts: bool = False,
     tags: Mapping[str, str] | None = None,
     options: Mapping[str, str] | None = None,
 ) -> CogWriter:
@@ -250,8 +254,10 @@ def mask_writer(
     ----------
     path, grid, tags, options
         As for `CogWriter`.
+    contacts : bool
+        Whether 2 is a house where it meets another.
     """
-    return CogWriter(path, grid, MASK, halve_mask, tags, options)
+    return CogWriter(path, grid, CONTACT_MASK if contacts else MASK, halve_mask, tags, options)
 
 
 def probability_writer(

@@ -32,26 +32,28 @@ def pad_to_even(array: np.ndarray) -> np.ndarray:
 def halve_mask(mask: np.ndarray) -> np.ndarray:
     """Halve a mask: a house where two of four pixels are, blank where three are.
 
-    Two are enough so that thin houses stay.
+    Two are enough so that thin houses stay. Where houses meet they are houses like any other.
 
     Parameters
     ----------
     mask : (2 n, 2 m) uint8 array
-        0 background, 1 house, 255 blank.
+        0 background, 1 house, 2 house that meets another, 255 blank.
 
     Returns
     -------
     (n, m) uint8 array
-        The same classes.
+        Background, house and blank.
 
     Examples
     --------
     >>> halve_mask(np.array([[1, 0, 255, 255], [1, 0, 255, 0]], np.uint8))
     array([[  1, 255]], dtype=uint8)
+    >>> halve_mask(np.array([[2, 0], [1, 0]], np.uint8))
+    array([[1]], dtype=uint8)
     """
     # 0x00, 0x01 and 0x11 for background, house and blank: the upper digit of a sum of four counts
     # blank pixels, the lower one these and houses.
-    count = _sum_of_four(mask & 0x11)
+    count = _sum_of_four((mask | mask >> 1) & 0x11)
     blank = count >= 0x30
     halved = ((count & 0xF) - (count >> 4) >= 2).view(np.uint8)
     halved[blank] = BLANK

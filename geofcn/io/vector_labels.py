@@ -95,15 +95,23 @@ class VectorLabels:
 
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8."""
-        classes = np.zeros(window.shape, np.uint8)
-        polygons = _in_pixels(self.grid, self.near(window).polygons)
-        if len(polygons):
-            rasterize(
-                [(polygon, HOUSE) for polygon in polygons],
-                out=classes,
-                transform=Affine.translation(window.col, window.row),
-            )
-        return classes
+        polygons, _ = self.in_pixels(window)
+        return _burned(
+            polygons, np.full(len(polygons), HOUSE), np.zeros(window.shape, np.uint8), window
+        )
+
+    def instances(self, window: Window) -> np.ndarray:
+        """Numbers of the houses in a window: (rows, columns) int32, 0 where there is none.
+
+        A polygon's number is its place in the file, from 1. Where several overlap, the last counts.
+        """
+        polygons, numbers = self.in_pixels(window)
+        return _burned(polygons, numbers + 1, np.zeros(window.shape, np.int32), window)
+
+    def in_pixels(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """The polygons near a window in pixels (column, row) of the scene, and their numbers."""
+        found = self.near(window)
+        return _in_pixels(self.grid, found.polygons), found.numbers
 
     def near(self, window: Window, margin: int = 0) -> NumberedPolygons:
         """The polygons whose box comes within `margin` pixels of a window, in the scene's CRS."""
@@ -157,6 +165,16 @@ def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[Polygon
 def _in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
     """Polygons in pixels (column, row) of a grid, rounded to 1/VERTEX_STEPS of one."""
     return shapely.transform(polygons, partial(_to_pixels, ~grid.transform))
+
+
+def _burned(
+    polygons: np.ndarray, values: np.ndarray, pixels: np.ndarray, window: Window
+) -> np.ndarray:
+    """The pixels of a window with each polygon's value where a centre lies in it."""
+    if len(polygons):
+        place = Affine.translation(window.col, window.row)
+        rasterize(zip(polygons, values.tolist(), strict=True), out=pixels, transform=place)
+    return pixels
 
 
 def _boxes(grid: Grid, polygons: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from geofcn.models.kernels import conv_relu
 
-# Background and house.
+# Background and house, and after these, of a net that has it, whether houses meet.
 CLASSES = 2
 
 

@@ -188,9 +188,17 @@ class Lite(nn.Module):
         Not used; nets of the registry are made with the same arguments.
     divisor : int
         Of all channels: there are so many times fewer.
+    contacts : bool
+        Whether it tells where houses meet.
     """
 
-    def __init__(self, bands: int = 3, upsample: str = "nearest", divisor: int = 1):
+    def __init__(
+        self,
+        bands: int = 3,
+        upsample: str = "nearest",
+        divisor: int = 1,
+        contacts: bool = False,
+    ):
         super().__init__()
         channels = [STEM // divisor, *(out // divisor for out, *_ in BLOCKS)]
         widths = [width // divisor for width in WIDTHS]
@@ -207,7 +215,7 @@ class Lite(nn.Module):
         self.up = nn.ModuleList(
             Up(below, side, out) for (below, out), side in zip(steps, passed, strict=True)
         )
-        self.last = nn.Conv2d(widths[-1], CLASSES, 1)
+        self.last = nn.Conv2d(widths[-1], CLASSES + contacts, 1)
         he_normal(self)
 
     @classmethod

@@ -15,6 +15,7 @@ from torch import nn
 
 from geofcn import __version__
 from geofcn.core.calibration import Calibration, ScoreCalibration
+from geofcn.core.contacts import Contacts
 from geofcn.core.encoding import Encoding
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import Normalisation, pad_to
@@ -79,6 +80,8 @@ class ModelMetadata:
         Names of the training scenes.
     parent : Parent or None
         The model that the training started from; None where it started from nothing.
+    contacts : Contacts or None
+        Where the net tells that houses meet; None: it does not tell.
     crs : str or None
         Of the first training scene, as WKT.
     resolution : float or None
@@ -102,6 +105,7 @@ class ModelMetadata:
     scores: dict[str, Any] = field(default_factory=dict)
     scenes: tuple[str, ...] = ()
     parent: Parent | None = None
+    contacts: Contacts | None = None
     crs: str | None = None
     resolution: float | None = None
     version: str = __version__
@@ -248,7 +252,7 @@ class Model:
         return np.where(valid, torch.sigmoid(logits[1] - logits[0]).numpy(), np.float32(0))
 
     def logits(self, prepared: np.ndarray) -> torch.Tensor:
-        """(bands, rows, columns) float32, normalised, to (2, rows, columns) logits; one pass."""
+        """(bands, rows, columns) float32, normalised, to (2 or 3, rows, columns); one pass."""
         answer: Callable[[torch.Tensor], torch.Tensor] = self.net
         if self.resampled is not None:
             prepared = area_sum(prepared, self.ratio, np.float32) / self.ratio.p**2

@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from geofcn.core.calibration import Calibration, ScoreCalibration
+from geofcn.core.contacts import Contacts
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError
 from geofcn.io.files import StrPath
@@ -41,10 +42,16 @@ DTYPES = frozenset(
 NET_PREFIX = "net."
 # Weights, and values of scenes, are smaller in size.
 LARGEST_WEIGHT = 1e12
-# Fields that a file has only where they were fitted.
+# Of contacts, in net pixels.
+LARGEST_REACH = 64
+# Fields that a file has only where they were fitted, or where the net tells of contacts.
 CALIBRATIONS: Mapping[str, type[Calibration] | type[ScoreCalibration]] = {
     "calibration": Calibration,
     "score_calibration": ScoreCalibration,
+}
+OPTIONAL: Mapping[str, type[Calibration] | type[ScoreCalibration] | type[Contacts]] = {
+    **CALIBRATIONS,
+    "contacts": Contacts,
 }
 
 
@@ -58,7 +65,7 @@ def save_model(model: Model, path: Path) -> None:
     """
     tensors = _tensors(model)
     metadata = asdict(model.metadata)
-    for name in CALIBRATIONS:
+    for name in OPTIONAL:
         if metadata[name] is None:
             del metadata[name]
     header = {"format": FORMAT, "sha256": _digest(tensors), **metadata}
@@ -131,9 +138,7 @@ def _metadata(path: Path, header: dict[str, Any]) -> ModelMetadata:
     if faulty := _faulty_field(metadata):
         raise _damaged(path, f"its {faulty} is {reprlib.repr(getattr(metadata, faulty))}")
     fitted: dict[str, Any] = {
-        name: kind(**known[name])
-        for name, kind in CALIBRATIONS.items()
-        if known.get(name) is not None
+        name: kind(**known[name]) for name, kind in OPTIONAL.items() if known.get(name) is not None
     }
     return replace(
         metadata,
@@ -171,6 +176,7 @@ def _faulty_field(metadata: ModelMetadata) -> str | None:
         "scores": isinstance(metadata.scores, dict),
         "scenes": _is_texts(metadata.scenes),
         "parent": metadata.parent is None or _is_parent(metadata.parent),
+        "contacts": metadata.contacts is None or _is_contacts(metadata.contacts),
         "crs": metadata.crs is None or isinstance(metadata.crs, str),
         "resolution": metadata.resolution is None
         or (_is_number(metadata.resolution) and metadata.resolution > 0),
@@ -199,6 +205,17 @@ def _is_parent(value: object) -> bool:
         isinstance(value, dict)
         and isinstance(value.get("sha256"), str)
         and _is_texts(value.get("scenes"))
+    )
+
+
+def _is_contacts(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"reach", "threshold"}
+        and type(value["reach"]) is int
+        and 0 < value["reach"] <= LARGEST_REACH
+        and _is_number(value["threshold"])
+        and 0 <= value["threshold"] <= 1
     )
 
 
@@ -247,7 +264,13 @@ def _trained(metadata: ModelMetadata, tensors: Mapping[str, torch.Tensor]) -> nn
     Raises ValueError or RuntimeError where names, shapes or types differ.
     """
     with torch.random.fork_rng(devices=[]):
-        net = make_net(metadata.net, len(metadata.colours), metadata.scale, metadata.upsample)
+        net = make_net(
+            metadata.net,
+            len(metadata.colours),
+            metadata.scale,
+            metadata.upsample,
+            contacts=metadata.contacts is not None,
+        )
     weights = {
         name.removeprefix(NET_PREFIX): tensor
         for name, tensor in tensors.items()

@@ -1,7 +1,8 @@
 """The nets, by name: two small FCNs, two U-Nets, and the wrapper that puts them on block means.
 
 Every net maps (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits of
-background and house; rows and columns are multiples of its total stride.
+background and house, and of one with contacts to (batch, 3, ...), the last of which tells whether
+houses meet there; rows and columns are multiples of its total stride.
 """
 
 from __future__ import annotations
@@ -33,15 +34,17 @@ class FCNN(nn.Module):
         Bands of the image.
     upsample : {"nearest", "bilinear"}
         How the middle of the net is brought to twice its size.
+    contacts : bool
+        Whether it tells where houses meet.
     """
 
-    def __init__(self, bands: int = 3, upsample: str = "nearest"):
+    def __init__(self, bands: int = 3, upsample: str = "nearest", contacts: bool = False):
         super().__init__()
         self.conv1 = nn.Conv2d(bands, 16, 3, padding=1)
         self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
         self.conv3 = nn.Conv2d(32, 16, 3, padding=1)
         self.upsample = self._make_upsample(upsample)
-        self.conv4 = nn.Conv2d(16, CLASSES, 5, padding=2)
+        self.conv4 = nn.Conv2d(16, CLASSES + contacts, 5, padding=2)
         he_normal(self)
 
     def _make_upsample(self, mode: str) -> nn.Module:
@@ -78,6 +81,8 @@ class FCNN2(FCNN):
         Bands of the image.
     upsample : str
         Not used; nets of the registry are made with the same arguments.
+    contacts : bool
+        Whether it tells where houses meet.
     """
 
     def _make_upsample(self, mode: str) -> nn.Module:
@@ -100,9 +105,18 @@ class UNet(nn.Module):
         Channels of the first level; each further one has twice as many.
     levels : int
         Resolutions, each half of the one before.
+    contacts : bool
+        Whether it tells where houses meet.
     """
 
-    def __init__(self, bands: int = 3, upsample: str = "nearest", width: int = 16, levels: int = 4):
+    def __init__(
+        self,
+        bands: int = 3,
+        upsample: str = "nearest",
+        width: int = 16,
+        levels: int = 4,
+        contacts: bool = False,
+    ):
         super().__init__()
         channels = [width * 2**level for level in range(levels)]
         steps = list(itertools.pairwise(channels))
@@ -112,7 +126,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(below, above, 2, stride=2) for above, below in steps
         )
         self.join = nn.ModuleList(DoubleConv(2 * above, above) for above, _ in steps)
-        self.last = nn.Conv2d(width, CLASSES, 1)
+        self.last = nn.Conv2d(width, CLASSES + contacts, 1)
         he_normal(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +206,7 @@ def answer_from_means(net: nn.Module, ratio: Ratio) -> Callable[[Tensor], Tensor
 
 
 def class_difference(logits: Tensor) -> Tensor:
-    """(batch, 2, rows, columns) logits to (batch, 1, rows, columns), house minus background.
+    """(batch, 2 or 3, rows, columns) logits to (batch, 1, ...), house minus background.
 
     Its sigmoid is the softmax's probability of a house.
 
@@ -201,7 +215,25 @@ def class_difference(logits: Tensor) -> Tensor:
     >>> class_difference(torch.tensor([[[[1.0]], [[3.5]]]]))
     tensor([[[[2.5000]]]])
     """
-    return logits[:, 1:] - logits[:, :1]
+    return logits[:, 1:CLASSES] - logits[:, :1]
+
+
+def decisions(logits: Tensor) -> Tensor:
+    """Logits of what is decided for a pixel: that it is a house and, if the net tells, a contact.
+
+    Parameters
+    ----------
+    logits : (batch, 2 or 3, rows, columns) tensor
+
+    Returns
+    -------
+    (batch, 1 or 2, rows, columns) tensor
+        Their sigmoids are the probabilities.
+    """
+    difference = class_difference(logits)
+    if logits.shape[1] == CLASSES:
+        return difference
+    return torch.cat([difference, logits[:, CLASSES:]], dim=1)
 
 
 # By the names in recipes.NETS, from which the command line offers them without importing torch.
@@ -213,7 +245,9 @@ REGISTRY: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -> nn.Module:
+def make_net(
+    name: str, bands: int, scale: int = 1, upsample: str = "nearest", contacts: bool = False
+) -> nn.Module:
     """A net of the registry, with weights drawn from torch's random state.
 
     Parameters
@@ -226,11 +260,13 @@ def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -
         The net works on means of `scale` x `scale` pixels, see Scaled; 1: on the pixels.
     upsample : {"nearest", "bilinear"}
         Used by nets that upsample by a fixed rule.
+    contacts : bool
+        Whether the net tells where houses meet.
 
     Returns
     -------
     Module
-        (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits.
+        (batch, bands, rows, columns) float32 to (batch, 2, rows, columns) logits; with contacts, 3.
 
     Raises
     ------
@@ -239,7 +275,7 @@ def make_net(name: str, bands: int, scale: int = 1, upsample: str = "nearest") -
     """
     if name not in REGISTRY:
         raise ModelError(f"net {name}: there is none; choose one of {', '.join(REGISTRY)}.")
-    net = REGISTRY[name](bands=bands, upsample=upsample)
+    net = REGISTRY[name](bands=bands, upsample=upsample, contacts=contacts)
     return net if scale == 1 else Scaled(net, scale)
 
 

@@ -16,7 +16,7 @@ from geofcn.io.scene import Scene
 from geofcn.models.device import compute_in_full_precision
 from geofcn.models.merged import Merged, fold_batch_norm, has_linear_tail
 from geofcn.models.model import Model, to_batch
-from geofcn.models.nets import answer_from_means, class_difference
+from geofcn.models.nets import answer_from_means, class_difference, decisions
 from geofcn.runtime import keep_freed_memory
 
 # Side of a compute window: so many pixels of the net's own input, but not of larger means than
@@ -35,18 +35,21 @@ PART = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """House probabilities of a window.
+    """What a net says of a window.
 
     Attributes
     ----------
     probability : (rows, columns) float32 array
-        From 0 to 1; 0 where blank.
+        Of a house, from 0 to 1; 0 where blank.
     valid : (rows, columns) bool array
         False where blank.
+    contact : (rows, columns) float32 array or None
+        Probability that houses meet, likewise; None of a net that does not tell.
     """
 
     probability: np.ndarray
     valid: np.ndarray
+    contact: np.ndarray | None = None
 
 
 class Predictor:
@@ -76,11 +79,12 @@ class Predictor:
         self.part = round_up(part, model.geometry.stride)
         net = fold_batch_norm(model.net) if merge else model.net
         self.net = net if device is None else copy.deepcopy(net).to(device)
-        merge = merge and has_linear_tail(self.net)
+        self.tells_contacts = model.metadata.contacts is not None
+        merge = merge and has_linear_tail(self.net) and not self.tells_contacts
         self.merged = Merged(self.net, model.normalisation.bands, model.ratio) if merge else None
 
     def window(self, scene: Scene, write: Window) -> Prediction:
-        """House probabilities of a window of a scene.
+        """Probabilities of a window of a scene: of houses and, if the net tells, of contacts.
 
         It is read with the net's halo, clipped at the edge of the scene; a scene whose side is no
         multiple of the stride counts as extended with blank pixels up to the next one. Only the
@@ -110,14 +114,16 @@ class Predictor:
         image, valid = scene.read(read)
         inside = valid[write.relative_to(read).slices]
         if not inside.any():
-            return Prediction(np.zeros(write.shape, np.float32), inside)
+            return self._prediction(
+                np.zeros((1 + self.tells_contacts, *write.shape), np.float32), inside
+            )
         part = _not_blank(inside, self.part)
         whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
         placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
         tile = tile_at(placed, halo, whole.height, whole.width)
         on_scene = tile.read.intersect(read).relative_to(read).slices
-        computed = self._probability(image[:, *on_scene], valid[on_scene], tile.read, whole)
-        computed = computed[tile.crop.slices]
+        computed = self._probabilities(image[:, *on_scene], valid[on_scene], tile.read, whole)
+        computed = computed[:, *tile.crop.slices]
         if np.isnan(computed).any():
             raise ModelError(
                 f"{scene.path}: the net's answer is no number in {placed}; values of the scene are "
@@ -127,15 +133,19 @@ class Predictor:
         if not inside.all():
             computed = np.where(inside[part.slices], computed, np.float32(0))
         if part.shape == write.shape:
-            return Prediction(computed, inside)
-        probability = np.zeros(write.shape, np.float32)
-        probability[part.slices] = computed
-        return Prediction(probability, inside)
+            return self._prediction(computed, inside)
+        probabilities = np.zeros((len(computed), *write.shape), np.float32)
+        probabilities[:, *part.slices] = computed
+        return self._prediction(probabilities, inside)
 
-    def _probability(
+    def _prediction(self, probabilities: np.ndarray, valid: np.ndarray) -> Prediction:
+        contact = probabilities[1] if self.tells_contacts else None
+        return Prediction(probabilities[0], valid, contact)
+
+    def _probabilities(
         self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window
     ) -> np.ndarray:
-        """House probability (rows, columns) of `read`.
+        """Probabilities of `read`, (1 or 2, rows, columns): of a house, and of a contact.
 
         `image` and `valid` are what the scene has of it, maybe without its last rows and columns.
         """
@@ -145,11 +155,11 @@ class Predictor:
         batch = to_batch(means, self.net)
         with torch.inference_mode():
             if self.merged is None:
-                difference = class_difference(answer_from_means(self.net, ratio)(batch))
+                answer = decisions(answer_from_means(self.net, ratio)(batch))
             else:
-                difference = self.merged(batch)
-                self._redo_edges(difference, batch, self.merged.border, read, whole)
-            return torch.sigmoid_(difference)[0, 0].cpu().numpy()
+                answer = self.merged(batch)
+                self._redo_edges(answer, batch, self.merged.border, read, whole)
+            return torch.sigmoid_(answer)[0].cpu().numpy()
 
     def _redo_edges(
         self,

@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 
-from geofcn.core.pixels import Normalisation, houses_and_known
+from geofcn.core.pixels import Normalisation, contacts_and_known, houses_and_known
 from geofcn.core.resampling import Ratio, area_sum
 from geofcn.core.windows import Window, ceil_div
 from geofcn.recipes import Recipe
@@ -33,9 +33,9 @@ AS_IT_IS = AffineSample(0.0, 1.0, False)
 
 
 def normalised_arrays(
-    tile: TrainingTile, normalisation: Normalisation, block: int
+    tile: TrainingTile, normalisation: Normalisation, block: int, contacts: bool = False
 ) -> list[np.ndarray]:
-    """Normalised image, share of houses and labelled share of a tile, as means of blocks.
+    """Normalised image and shares of what is labelled of a tile, as means of blocks.
 
     Parameters
     ----------
@@ -45,18 +45,21 @@ def normalised_arrays(
         Of the net's input.
     block : int
         Side of a block in pixels; it divides n.
+    contacts : bool
+        Whether contacts count.
 
     Returns
     -------
     list of float32 array
-        (bands, n / block, n / block), and twice (n / block, n / block).
+        (bands, n / block, n / block), and (n / block, n / block) of houses and of labelled pixels;
+        with contacts, of these and of where they are known, too.
     """
     image = normalisation.area_means(tile.image, tile.valid, Ratio(block))
-    houses, known = (
-        area_sum(mask, Ratio(block), np.uint16) / np.float32(block**2)
-        for mask in houses_and_known(tile.labels)
-    )
-    return [image, houses, known]
+    masks = [*houses_and_known(tile.labels)]
+    if contacts:
+        masks += contacts_and_known(tile.labels)
+    shares = (area_sum(mask, Ratio(block), np.uint16) / np.float32(block**2) for mask in masks)
+    return [image, *shares]
 
 
 def jitter_window(
@@ -210,7 +213,7 @@ class BatchLoader:
         return Batch(*(np.stack(arrays) for arrays in zip(*tiles, strict=True)))
 
     def _augmented(self, epoch: int, number: int) -> list[np.ndarray]:
-        """Image, houses and known of a tile as it is seen in an epoch."""
+        """The arrays of a Batch, of one tile as it is seen in an epoch."""
         source_window, recipe = self.windows[number], self.recipe
         upright = AffineSample(0.0, self._layouts[source_window.source].zoom, False)
         if recipe.augment == "none":
@@ -220,23 +223,24 @@ class BatchLoader:
             sample = random_affine(recipe.tilt, random, upright.zoom)
             moved = self._jitter(source_window, sample.side(recipe.tile), random)
             if moved is not None:
-                image, houses, known = self._sampled(moved, sample)
-                return [colour_jitter(image, random), houses, known]
+                image, *labels = self._sampled(moved, sample)
+                return [colour_jitter(image, random), *labels]
         side = upright.side(recipe.tile)
         moved = self._jitter(source_window, side, random) or _centred(source_window, side)
         arrays = self._sampled(moved, upright)
         if recipe.augment == "moves":
             return arrays
-        image, houses, known = random_hflip(arrays, random)
-        return [colour_jitter(image, random), houses, known]
+        image, *labels = random_hflip(arrays, random)
+        return [colour_jitter(image, random), *labels]
 
     def _sampled(self, source_window: SourceWindow, sample: AffineSample) -> list[np.ndarray]:
-        """Image, houses and known of the tile that is sampled from a window."""
+        """The arrays of a Batch, of the tile that is sampled from a window."""
         tile = self.tiles.read(source_window)
         if sample != AS_IT_IS:
             arrays = sample.take([tile.image, tile.valid, tile.labels], self.recipe.tile)
             tile = TrainingTile(*arrays)
-        return normalised_arrays(tile, self._normalisation, self.recipe.scale)
+        contacts = self.recipe.contacts == "yes"
+        return normalised_arrays(tile, self._normalisation, self.recipe.scale, contacts)
 
     def _jitter(
         self, source_window: SourceWindow, side: int, random: np.random.Generator

@@ -37,7 +37,9 @@ def with_scale(recipe: Recipe, source: LabelledScene, free_stride: bool) -> Reci
     A stride that nobody asked for (`free_stride`) becomes one that fits.
     """
     if recipe.scale == 0:
-        recipe = replace(recipe, scale=scale_for(recipe.net, ground_resolution(source.scene.grid)))
+        resolution = ground_resolution(source.scene.grid)
+        scale = scale_for(recipe.net, resolution, recipe.contacts == "yes")
+        recipe = replace(recipe, scale=scale)
         log.info("scale %d", recipe.scale)
     bands = len(source.scene.bands)
     stride = net_geometry(recipe.net, bands, recipe.scale, recipe.upsample).stride

@@ -13,6 +13,7 @@ from geofcn.models.model import Model, ModelMetadata
 from geofcn.models.nets import make_net
 from geofcn.models.pretrained import load_pretrained
 from geofcn.recipes import Recipe
+from geofcn.training.contacts import model_contacts
 from geofcn.training.parent import described
 from geofcn.training.sources import names_of
 
@@ -22,13 +23,27 @@ def starting_net(
 ) -> torch.nn.Module:
     """A net with the weights of the parent, if there is one, else pretrained or random ones."""
     torch.manual_seed(recipe.seed)
-    net = make_net(recipe.net, len(sources[0].scene.bands), recipe.scale, recipe.upsample)
+    bands, contacts = len(sources[0].scene.bands), recipe.contacts == "yes"
+    net = make_net(recipe.net, bands, recipe.scale, recipe.upsample, contacts)
     if parent is None:
         load_pretrained(net)
     else:
-        net.load_state_dict(parent.net.state_dict())
+        _take_over(net, parent.net)
     # The stubs know memory_format with a tensor only.
     return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _take_over(net: torch.nn.Module, parent: torch.nn.Module) -> None:
+    """Give a net the weights of its parent.
+
+    Of the last layer's outputs those that both have: what only the child tells, where houses meet,
+    starts from random weights.
+    """
+    own = net.state_dict()
+    with torch.no_grad():
+        for name, weights in parent.state_dict().items():
+            shared = min(len(weights), len(own[name])) if weights.ndim else None
+            own[name][:shared].copy_(weights[:shared]) if weights.ndim else own[name].copy_(weights)
 
 
 def starting_metadata(
@@ -48,6 +63,7 @@ def starting_metadata(
         offsets=encoding.offsets,
         recipe=recipe.to_json(),
         scenes=names_of(sources),
+        contacts=model_contacts(recipe, sources),
         crs=scene.crs.to_wkt() if scene.crs else None,
         resolution=ground_resolution(scene.grid),
     )

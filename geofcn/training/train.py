@@ -26,6 +26,7 @@ from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.checkpoint import Checkpoint
+from geofcn.training.contacts import with_contact_labels, with_contacts
 from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
@@ -70,6 +71,7 @@ def train(
     momentum: float | None = None,
     weight_decay: float | None = None,
     class_weights: tuple[float, float] | str | None = None,
+    contacts: str | None = None,
     augment: str | None = None,
     validate: tuple[StrPath, StrPath] | None = None,
     validate_fraction: float | None = None,
@@ -124,6 +126,9 @@ def train(
         Of the optimizer.
     class_weights : (float, float) or "auto", optional
         Weights of background and house in the loss; auto: from the share of houses.
+    contacts : {"auto", "yes", "no"}, optional
+        Whether the net learns where houses meet, so that those that touch are told apart; auto:
+        where the labels, as polygons, have enough of them.
     augment : {"none", "moves", "all"}, optional
         none: tiles as they are; moves: from places near by; all: turned, mirrored, in other size,
         light and colours as well.
@@ -172,7 +177,8 @@ def train(
     options = {
         "net": net, "scale": scale, "upsample": upsample, "tile": tile, "stride": stride,
         "epochs": epochs, "batch": batch, "lr": lr, "momentum": momentum,
-        "weight_decay": weight_decay, "class_weights": class_weights, "augment": augment,
+        "weight_decay": weight_decay, "class_weights": class_weights, "contacts": contacts,
+        "augment": augment,
         "validate_fraction": validate_fraction, "patience": patience, "seed": seed, **fields,
     }  # fmt: skip
     parent = None if from_ is None else load_parent(from_, output)
@@ -186,8 +192,10 @@ def train(
     opened = seen_alike(opened, parent)
     compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
-    validation = opened[len(sources) :] or sources
+    settings = with_contacts(settings, sources, parent)
     settings = with_scale(settings, sources[0], stride is None)
+    sources = with_contact_labels(sources, settings)
+    validation = opened[len(sources) :] or sources
     request = {
         "scene": absolute(scene),
         "labels": _found_anywhere(main),

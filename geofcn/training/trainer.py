@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
+from geofcn.models.layers import CLASSES
 from geofcn.models.lite import Lite
 from geofcn.models.nets import class_difference, without_scaling
 from geofcn.recipes import Recipe
 
 # Shares of a training: over which the rate rises, and the rate it starts from.
 WARM_UP, FIRST_RATE = 0.05, 0.05
+# Of a contact in its loss, to one of any other pixel.
+CONTACT_WEIGHT = 2.0
 
 
 def learning_rate(recipe: Recipe, epoch: int, within: float) -> float:
@@ -109,6 +112,33 @@ def weighted_loss(
     return losses.sum() / (as_house + as_background).sum().clamp(min=1e-6)
 
 
+def contact_loss(logits: Tensor, contacts: Tensor, known: Tensor) -> Tensor:
+    """Weighted cross entropy and soft Dice loss of where houses meet.
+
+    Contacts are few: the one counts them CONTACT_WEIGHT times, the other (Milletari et al., V-Net,
+    3DV 2016) compares them with each other alone.
+
+    Parameters
+    ----------
+    logits : (batch, n, n) tensor
+        Of a contact.
+    contacts, known : (batch, n, n) tensor
+        Shares of a block's pixels that are contacts, and of which that is known.
+
+    Returns
+    -------
+    tensor
+        The loss; 0 where nothing is known.
+    """
+    weight = torch.tensor(CONTACT_WEIGHT, device=logits.device)
+    missed = weight * contacts * F.softplus(-logits)
+    losses = missed + (known - contacts) * F.softplus(logits)
+    entropy = losses.sum() / known.sum().clamp(min=1e-6)
+    found = torch.sigmoid(logits) * known
+    dice = 1 - (2 * (found * contacts).sum() + 1) / (found.sum() + contacts.sum() + 1)
+    return entropy + dice
+
+
 @dataclass(frozen=True)
 class Batch:
     """Tiles that a step learns from, in blocks of scale x scale pixels, n of them a side.
@@ -121,11 +151,16 @@ class Batch:
         Share of a block's pixels that are houses.
     known : (batch, n, n) float32 array
         Share of a block's pixels that are labelled.
+    contacts, contacts_known : (batch, n, n) float32 array, optional
+        Share of a block's pixels where houses meet, and where labels know whether they do; for a
+        net that tells.
     """
 
     images: np.ndarray
     houses: np.ndarray
     known: np.ndarray
+    contacts: np.ndarray | None = None
+    contacts_known: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +242,10 @@ class Trainer:
         )
         logits = self._core(images)
         loss = weighted_loss(logits, houses, known, self._class_weights)
+        if batch.contacts is not None and batch.contacts_known is not None:
+            where = (batch.contacts, batch.contacts_known)
+            targets = (torch.from_numpy(array).to(self._device) for array in where)
+            loss = loss + contact_loss(logits[:, CLASSES], *targets)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
