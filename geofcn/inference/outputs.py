@@ -7,8 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import Window
 from geofcn.inference.job import Job
@@ -17,7 +15,7 @@ from geofcn.io.cog_writer import mask_writer, probability_writer
 from geofcn.io.files import StrPath
 from geofcn.io.raster_writer import RasterWriter, check_raster_target
 from geofcn.io.vector_writer import check_vector_target
-from geofcn.polygons.footprints import refuse_no_crs, write_footprints
+from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.score_tags import score_tags
 
@@ -177,7 +175,7 @@ class OutputWriter:
 
     def _write_rasters(
         self, bands: Iterable[tuple[Window, Arrays]], shards: Shards
-    ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    ) -> Iterator[RowBand]:
         """Write rasters, and pass on what polygons are made of.
 
         The rasters are completed while the last polygons are made.
@@ -187,7 +185,7 @@ class OutputWriter:
                 writer.write(window, arrays[name])
                 if window.bottom == self.job.scene.height:
                     writer.complete()
-            yield arrays["mask"] == HOUSE, arrays.get("quantised")
+            yield RowBand(arrays["mask"] == HOUSE, arrays.get("quantised"))
         # All shards stand, of one state of the scene: what gets a name from here on is this job's.
         self.job.scene.refuse_changed()
         shards.claim(self.outputs.paths)

@@ -1,6 +1,7 @@
 """Masks and raster labels: one rule says which of a raster's values are houses.
 
-Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known.
+Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known. A mask may
+have a second band, described "contact": where two houses meet.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ JPEG_NOISE, JPEG_VALUES = 48, 5
 BAND_ROWS = 256
 # Tag of the rasters of `geofcn infer`: they know background, and may hold none.
 MODEL_TAG = "GEOFCN_MODEL_SHA256"
+# Description of a mask's second band, uint8: 1 where two houses meet, else 0.
+CONTACT = "contact"
 SAY_WHICH = "say which values are houses by --house-value"
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,8 @@ class Mask:
     ----------
     raster : Scene
         Its pixels; of several bands all are the same.
+    contact : Scene or None
+        Its second band, where that says which pixels are contacts of two houses.
     houses : tuple of float
         The values of houses.
     chosen : bool
@@ -47,6 +52,7 @@ class Mask:
     raster: Scene
     houses: tuple[float, ...]
     chosen: bool = False
+    contact: Scene | None = None
 
     @property
     def path(self) -> str:
@@ -86,6 +92,26 @@ class Mask:
         classes[~valid] = BLANK
         return classes
 
+    def read_contacts(self, window: Window) -> np.ndarray | None:
+        """Where two houses meet in a window: (rows, columns) bool; None of a mask without that.
+
+        Raises
+        ------
+        SceneError
+            Where the file cannot be read there.
+        LabelsError
+            Where its second band holds other values than 0, 1 and nodata.
+        """
+        if self.contact is None:
+            return None
+        image, valid = self.contact.read(window)
+        if (image[0][valid] > 1).any():
+            raise LabelsError(
+                f"{self.path}: its band of contacts holds other values than 0 and 1; give the mask "
+                "as `geofcn infer` wrote it."
+            )
+        return np.asarray((image[0] == 1) & valid)
+
 
 def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
     """Open a raster of classes: a mask, or labels.
@@ -97,7 +123,8 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
     Parameters
     ----------
     path : path
-        A raster of one band (or of several that are the same), also as `FILE|house=V,V`.
+        A raster of one band (or of several that are the same; or of a second one of contacts, see
+        `CONTACT`), also as `FILE|house=V,V`.
     house_values : sequence of float, optional
         The values of houses; all others but nodata are background. One of them may be the declared
         nodata, which counts then.
@@ -117,8 +144,9 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
         raise SceneError(
             f"{raster.path}: its values are scaled, as probabilities are; give the mask itself."
         )
+    raster, contact = _split(raster)
     if source.house_values:
-        return _chosen(raster, source.house_values)
+        return _chosen(raster, source.house_values, contact)
     raster = _with_background(raster)
     values = _values(raster)
     houses = sorted(values - {0})
@@ -133,13 +161,23 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
             "--house-value %g.",
             raster.path, raster.declared, raster.declared,
         )  # fmt: skip
-    return Mask(raster, tuple(houses))
+    return Mask(raster, tuple(houses), contact=contact)
 
 
-def _chosen(raster: Scene, houses: tuple[float, ...]) -> Mask:
+def _split(raster: Scene) -> tuple[Scene, Scene | None]:
+    """A mask without its band of contacts, and that band, where it has one."""
+    if raster.bands != (1, 2) or raster.dtype != "uint8":
+        return raster, None
+    with shared_dataset(raster.path, raster.identity) as dataset:
+        if dataset.descriptions[1] != CONTACT:
+            return raster, None
+    return raster.with_bands((1,)), raster.with_bands((2,))
+
+
+def _chosen(raster: Scene, houses: tuple[float, ...], contact: Scene | None) -> Mask:
     if raster.declared in houses:
         raster = replace(raster, masked=False)
-    return Mask(raster, houses, chosen=True)
+    return Mask(raster, houses, chosen=True, contact=contact)
 
 
 def has_background(mask: Mask) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from rasterio.crs import CRS
@@ -31,6 +32,23 @@ log = logging.getLogger(__name__)
 GATHERED = 512
 
 
+class RowBand(NamedTuple):
+    """Full-width rows of a mask, and what else is known of their pixels.
+
+    Attributes
+    ----------
+    houses : (rows, columns) array of bool
+    probabilities : (rows, columns) array of uint8, optional
+        0-254 for 0-1, 255 blank; with every band of a mask or with none.
+    contacts : (rows, columns) array of bool, optional
+        Where two houses meet; with every band of a mask or with none.
+    """
+
+    houses: np.ndarray
+    probabilities: np.ndarray | None = None
+    contacts: np.ndarray | None = None
+
+
 def refuse_no_crs(scene: Scene, allow: bool) -> None:
     """Raise OutputError where polygons would have no place on the ground.
 
@@ -50,7 +68,7 @@ def refuse_no_crs(scene: Scene, allow: bool) -> None:
 
 def write_footprints(
     path: StrPath,
-    bands: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    bands: Iterable[RowBand],
     scene: Scene,
     outline: Outline,
     calibration: ScoreCalibration | None = None,
@@ -61,9 +79,8 @@ def write_footprints(
     ----------
     path : path
         File to write, or to replace; see `geofcn.io.vector_writer.write_polygons`.
-    bands : iterable of (houses, probabilities)
-        Full-width row bands from the first row of the scene to its last: (rows, columns) bool, and
-        (rows, columns) uint8 (0-254 for 0-1, 255 blank) or None.
+    bands : iterable of RowBand
+        From the first row of the scene to its last.
     scene : Scene
         Gives the width, the transform and the CRS.
     outline : Outline
@@ -86,7 +103,7 @@ def write_footprints(
 
 
 def footprints(
-    bands: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    bands: Iterable[RowBand],
     width: int,
     transform: Affine,
     crs: CRS | None,
@@ -100,7 +117,7 @@ def footprints(
 
     Parameters
     ----------
-    bands : iterable of (houses, probabilities)
+    bands : iterable of RowBand
         As `write_footprints` takes them.
     width : int
         Columns of the mask.
@@ -136,20 +153,18 @@ def footprints(
         )
 
 
-def sweep_bands(
-    bands: Iterable[tuple[np.ndarray, np.ndarray | None]], width: int
-) -> Iterator[Polygons]:
+def sweep_bands(bands: Iterable[RowBand], width: int) -> Iterator[Polygons]:
     """The polygons of a mask given in row bands, as they finish, in pixel corners.
 
     Parameters
     ----------
-    bands : iterable of (houses, probabilities)
+    bands : iterable of RowBand
         As `write_footprints` takes them.
     width : int
         Columns of the mask.
     """
     sweep = Sweep(width)
-    for houses, quantised in bands:
+    for houses, quantised, _ in bands:
         valid = None
         # To look for blank pixels first is cheaper than to sum which ones are not.
         if quantised is not None and quantised.max(initial=0) == BLANK:

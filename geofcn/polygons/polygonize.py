@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import band_height, row_bands
 from geofcn.errors import SceneError
@@ -17,7 +15,7 @@ from geofcn.io.masks import open_mask
 from geofcn.io.opening import open_raster
 from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_writer import check_vector_target
-from geofcn.polygons.footprints import refuse_no_crs, write_footprints
+from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.polygons.result import PolygonizeResult
 from geofcn.polygons.score_tags import calibration_in
@@ -97,12 +95,13 @@ def polygonize(
         rows, found = band_height(scene.width), False
         with progress("polygons", scene.window.pixels, "px") as bar:
 
-            def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+            def bands() -> Iterator[RowBand]:
                 nonlocal found
                 for window in row_bands(scene.height, scene.width, rows):
                     houses = classes.read(window) == HOUSE
                     found = found or bool(houses.any())
-                    yield houses, None if scores is None else scores.read(window)[0][0]
+                    probabilities = None if scores is None else scores.read(window)[0][0]
+                    yield RowBand(houses, probabilities, classes.read_contacts(window))
                     bar.advance(window.pixels)
                 for raster in filter(None, (scene, scores)):
                     raster.refuse_changed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import shapely
@@ -17,7 +17,7 @@ from geofcn.io.labels import LabelledScene
 from geofcn.models.model import Model
 from geofcn.models.predictor import Predictor
 from geofcn.polygons.convert import to_shapely
-from geofcn.polygons.footprints import mean_probabilities, sweep_bands
+from geofcn.polygons.footprints import RowBand, mean_probabilities, sweep_bands
 from geofcn.polygons.outline import DEFAULT_OUTLINE
 from geofcn.tracing.rings import Polygons
 from geofcn.training.validation import VALIDATION_WINDOW
@@ -83,8 +83,8 @@ def judge(
     right : (n,) array of bool
         Whether the intersection over union with a labelled house is defaults.IOU or more.
     """
-    predicted = _traced([(houses, quantised)], houses.shape[1])
-    footprints, true = to_shapely(predicted), to_shapely(_traced([(truth, None)], truth.shape[1]))
+    predicted = _traced(RowBand(houses, quantised))
+    footprints, true = to_shapely(predicted), to_shapely(_traced(RowBand(truth)))
     right = np.zeros(len(footprints), bool)
     first, second = shapely.STRtree(true).query(footprints)
     iou = intersection_over_union(footprints[first], true[second])
@@ -93,5 +93,5 @@ def judge(
     return mean_probabilities(predicted)[large], right[large]
 
 
-def _traced(bands: Iterable[tuple[np.ndarray, np.ndarray | None]], width: int) -> Polygons:
-    return Polygons.concatenate(list(sweep_bands(bands, width)))
+def _traced(band: RowBand) -> Polygons:
+    return Polygons.concatenate(list(sweep_bands([band], band.houses.shape[1])))

@@ -54,6 +54,41 @@ def test_0_that_is_declared_nodata_is_background(write_raster, caplog):
     assert "0 is taken as background" in caplog.text
 
 
+def with_contacts(write_raster, contacts, description="contact", dtype=np.uint8):
+    bands = np.stack([PATTERN, contacts]).astype(dtype)
+    path = write_raster("m.tif", bands, nodata=255)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.set_band_description(2, description)
+    return path
+
+
+def test_a_second_band_may_say_where_houses_meet(write_raster):
+    contacts = np.zeros_like(PATTERN)
+    contacts[0, 1], contacts[2, 3] = 1, BLANK
+    path = with_contacts(write_raster, contacts)
+    for values in ((), (1,)):
+        mask = open_mask(path, values)
+        assert (mask.read(mask.raster.window) == PATTERN).all()
+        assert (mask.read_contacts(mask.raster.window) == (contacts == 1)).all()
+
+
+def test_a_mask_of_one_band_knows_no_contacts(write_raster):
+    mask = open_mask(write_raster("m.tif", PATTERN))
+    assert mask.read_contacts(mask.raster.window) is None
+
+
+def test_contacts_are_0_and_1(write_raster):
+    mask = open_mask(with_contacts(write_raster, PATTERN * 2))
+    with pytest.raises(LabelsError, match=r"m\.tif: its band of contacts holds other values"):
+        mask.read_contacts(mask.raster.window)
+
+
+@pytest.mark.parametrize(("description", "dtype"), [("other", "uint8"), ("contact", "uint16")])
+def test_another_second_band_is_no_band_of_contacts(write_raster, description, dtype):
+    path = with_contacts(write_raster, np.zeros_like(PATTERN), description, dtype)
+    refused(path, "2 bands that differ")
+
+
 def test_bands_that_are_the_same_are_one_mask(write_raster):
     """As pictures of masks are that were saved in grey as RGB."""
     assert (read(write_raster("m.tif", np.stack([PATTERN * 255] * 3))) == PATTERN).all()

@@ -18,6 +18,7 @@ from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
 from geofcn.io.opening import open_scene
 from geofcn.polygons.footprints import (
+    RowBand,
     footprints,
     refuse_no_crs,
     sweep_bands,
@@ -45,7 +46,9 @@ RING[5, 7:13] = True
 def trace(mask, steps=None, transform=NORTH_UP, outline=RAW, rows=256, crs=UTM):
     """Footprints of a mask cut into bands of `rows` rows: polygons, and columns by name."""
     cuts = range(0, len(mask), rows)
-    bands = [(mask[i : i + rows], None if steps is None else steps[i : i + rows]) for i in cuts]
+    bands = [
+        RowBand(mask[i : i + rows], None if steps is None else steps[i : i + rows]) for i in cuts
+    ]
     batches = list(footprints(iter(bands), mask.shape[1], transform, crs, outline))
     if not batches:
         return np.zeros(0, object), {}
@@ -206,17 +209,17 @@ def test_a_calibration_makes_scores_of_mean_probabilities():
     steps = np.where(RING, 127, 0).astype(np.uint8)
     steps[5, 7:13] = 254
     calibration = ScoreCalibration(0.5, -1.0)
-    bands = [(RING, steps)]
+    bands = [RowBand(RING, steps)]
     (batch,) = footprints(bands, RING.shape[1], NORTH_UP, UTM, RAW, calibration)
     assert batch.columns["score"] == pytest.approx(calibration.score(np.array([0.5, 0.5, 1.0])))
-    (batch,) = footprints([(RING, None)], RING.shape[1], NORTH_UP, UTM, RAW, calibration)
+    (batch,) = footprints([RowBand(RING)], RING.shape[1], NORTH_UP, UTM, RAW, calibration)
     assert np.isnan(batch.columns["score"]).all()
 
 
 def test_many_polygons_come_in_several_batches_with_ids_that_go_on():
     dots = np.zeros((64, 64), bool)
     dots[::2, ::2] = True
-    bands = [(dots[row : row + 16], None) for row in range(0, 64, 16)]
+    bands = [RowBand(dots[row : row + 16]) for row in range(0, 64, 16)]
     batches = list(footprints(bands, 64, NORTH_UP, UTM, RAW))
     assert len(batches) > 1
     ids = np.concatenate([batch.columns["id"] for batch in batches])
@@ -224,19 +227,19 @@ def test_many_polygons_come_in_several_batches_with_ids_that_go_on():
 
 
 def test_polygons_come_as_soon_as_their_last_row_has_passed():
-    swept = sweep_bands([(RING[:3], None), (RING[3:5], None), (RING[5:], None)], RING.shape[1])
+    swept = sweep_bands(map(RowBand, (RING[:3], RING[3:5], RING[5:])), RING.shape[1])
     assert [len(polygons) for polygons in swept] == [0, 1, 2, 0]
 
 
 def test_footprints_are_written_and_counted(write_raster, tmp_path):
     scene = open_scene(write_raster("scene.tif", RING.astype(np.uint8)))
     path = tmp_path / "houses.gpkg"
-    assert write_footprints(path, [(RING, None)], scene, RAW) == 3
+    assert write_footprints(path, [RowBand(RING)], scene, RAW) == 3
     frame = pyogrio.read_dataframe(path, layer="houses")
     assert frame["n_px"].tolist() == [1, 16, 6]
     assert frame.crs == scene.crs
     # What stands under the name is replaced.
-    assert write_footprints(path, [(RING, None)], scene, Outline("raw", min_area=0.1)) == 2
+    assert write_footprints(path, [RowBand(RING)], scene, Outline("raw", min_area=0.1)) == 2
     assert len(pyogrio.read_dataframe(path, layer="houses")) == 2
 
 
