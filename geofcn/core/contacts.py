@@ -22,6 +22,10 @@ class Contacts:
     reach: int
     threshold: float
 
+    def found(self, probability: np.ndarray) -> np.ndarray:
+        """Where contacts are by their float32 probability, bool."""
+        return np.asarray(probability >= np.float32(self.threshold))
+
 
 def touching(instances: np.ndarray, reach: int) -> np.ndarray:
     """Pixels near two different houses: the contacts.

@@ -18,12 +18,12 @@ import torch
 
 from geofcn import __version__
 from geofcn.core.calibration import Calibration
-from geofcn.core.pixels import HOUSE, classify, quantise
+from geofcn.core.pixels import HOUSE, HOUSE_CONTACT, classify, quantise
 from geofcn.core.windows import Window, blocks
 from geofcn.defaults import SCENE_THRESHOLD
 from geofcn.inference.schedule import Layout, Task
 from geofcn.inference.shards import Arrays
-from geofcn.io.masks import MODEL_TAG
+from geofcn.io.masks import CONTACT_TAG, MODEL_TAG
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread, processor
 from geofcn.models.model import Model
@@ -87,6 +87,7 @@ class Job:
 
         It is another one each time where nobody knows whether the scene has changed.
         """
+        contacts = self.model.metadata.contacts
         return {
             "geofcn": __version__,
             "torch": torch.__version__,
@@ -104,6 +105,7 @@ class Job:
             ],
             "threshold": self.threshold if self.calibration is None else SCENE_THRESHOLD,
             "arrays": [self.dtype, self.scored],
+            "contacts": contacts and contacts.threshold,
             "window": self.window,
             "block": [self.layout.height, self.layout.width],
             "device": self.device,
@@ -116,6 +118,8 @@ class Job:
             MODEL_TAG: model_digest(self.model),
             "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
         }
+        if self.model.metadata.contacts is not None:
+            tags[CONTACT_TAG] = str(HOUSE_CONTACT)
         if self.share is not None:
             tags["GEOFCN_EXPECTED_SHARE"] = f"{self.share:.6g}"
         if self.model.resampled is not None:
@@ -182,7 +186,7 @@ def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
     arrays = {}
     contacts = job.model.metadata.contacts
     if contacts is not None and prediction.contact is not None:
-        arrays["contacts"] = prediction.contact >= np.float32(contacts.threshold)
+        arrays["contacts"] = contacts.found(prediction.contact)
     if job.calibration is None:
         arrays["mask"] = classify(probability, valid, job.threshold)
     if job.dtype == "uint8" or job.calibration is not None:

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from geofcn.core.pixels import HOUSE
+from geofcn.core.pixels import HOUSE, with_contacts
 from geofcn.core.windows import Window
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
@@ -112,7 +112,8 @@ class Outputs:
         with ExitStack() as stack:
             grid, tags = job.scene.grid, job.tags()
             # Entered first, published last.
-            mask = mask_writer(self.mask, grid, tags=tags, options=co)
+            tells = job.model.metadata.contacts is not None
+            mask = mask_writer(self.mask, grid, contacts=tells, tags=tags, options=co)
             rasters: dict[str, RasterWriter] = {"mask": stack.enter_context(mask)}
             if self.probability is not None and job.dtype is not None:
                 name = "quantised" if job.dtype == "uint8" else "probability"
@@ -181,11 +182,13 @@ class OutputWriter:
         The rasters are completed while the last polygons are made.
         """
         for window, arrays in bands:
+            contacts = arrays.get("contacts")
+            pixels = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
             for name, writer in self.rasters.items():
-                writer.write(window, arrays[name])
+                writer.write(window, pixels[name])
                 if window.bottom == self.job.scene.height:
                     writer.complete()
-            yield RowBand(arrays["mask"] == HOUSE, arrays.get("quantised"))
+            yield RowBand(arrays["mask"] == HOUSE, arrays.get("quantised"), contacts)
         # All shards stand, of one state of the scene: what gets a name from here on is this job's.
         self.job.scene.refuse_changed()
         shards.claim(self.outputs.paths)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import classify
+from geofcn.core.pixels import classify, with_contacts
 from geofcn.core.windows import sample_windows
 from geofcn.io.opening import open_raster
 from geofcn.io.scene import Scene
-from geofcn.models.predictor import Predictor
+from geofcn.models.model import Model
+from geofcn.models.predictor import Prediction, Predictor
 from geofcn.progress import Progress
 
 # Windows that are computed again for --verify: their side, and the context around them, in pixels
@@ -84,10 +85,18 @@ def verify_mask(
             inner = window.relative_to(context).slices
             wide = plain.window(scene, context)
             tiled = predictor.window(scene, window)
-            expected = classify(wide.probability, wide.valid, threshold)[inner]
+            expected = _classes(wide, predictor.model, threshold)[inner]
             classes = written.read(window)[0][0]
             differing += int(np.count_nonzero(classes != expected))
             difference = np.abs(wide.probability[inner] - tiled.probability)
             largest = max(largest, float(difference.max()))
             bar.advance(1)
     return Verification(sum(window.pixels for window in windows), differing, largest)
+
+
+def _classes(prediction: Prediction, model: Model, threshold: float) -> np.ndarray:
+    """The pixels of a mask, as an inference writes them."""
+    mask, contacts = classify(prediction.probability, prediction.valid, threshold), None
+    if model.metadata.contacts is not None and prediction.contact is not None:
+        contacts = model.metadata.contacts.found(prediction.contact)
+    return with_contacts(mask, contacts)

@@ -1,7 +1,7 @@
 """Masks and raster labels: one rule says which of a raster's values are houses.
 
-Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known. A mask may
-have a second band, described "contact": where two houses meet.
+Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known; and in masks
+that `geofcn infer` wrote of a net that tells, 2 for a house where it meets another.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT
 from geofcn.core.windows import Window, band_height, row_bands, sample_windows
 from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import shared_dataset
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
 from geofcn.io.opening import open_raster
-from geofcn.io.scene import Scene
+from geofcn.io.scene import Scene, read_tags
 
 # How far JPEG strays from 0 and 255, and how many values it makes, at least.
 JPEG_NOISE, JPEG_VALUES = 48, 5
 BAND_ROWS = 256
 # Tag of the rasters of `geofcn infer`: they know background, and may hold none.
 MODEL_TAG = "GEOFCN_MODEL_SHA256"
-# Description of a mask's second band, uint8: 1 where two houses meet, else 0.
-CONTACT = "contact"
+# Tag of masks in which HOUSE_CONTACT is a house where it meets another.
+CONTACT_TAG = "GEOFCN_CONTACTS"
 SAY_WHICH = "say which values are houses by --house-value"
 
 log = logging.getLogger(__name__)
@@ -41,18 +41,18 @@ class Mask:
     ----------
     raster : Scene
         Its pixels; of several bands all are the same.
-    contact : Scene or None
-        Its second band, where that says which pixels are contacts of two houses.
     houses : tuple of float
         The values of houses.
     chosen : bool
         The user said so: any other value is background. Else only 0 is, and a third value an error.
+    contacts : bool
+        Whether houses are HOUSE_CONTACT where they meet others.
     """
 
     raster: Scene
     houses: tuple[float, ...]
     chosen: bool = False
-    contact: Scene | None = None
+    contacts: bool = False
 
     @property
     def path(self) -> str:
@@ -79,9 +79,20 @@ class Mask:
         LabelsError
             Where it holds another value than those that were found when it was opened.
         """
+        return self._classes(*self.raster.read(window))
+
+    def read_houses(self, window: Window) -> tuple[np.ndarray, np.ndarray | None]:
+        """Where houses are in a window, and where they meet: (rows, columns) bool.
+
+        None of a mask that does not tell where houses meet. Raises as `read` does.
+        """
         image, valid = self.raster.read(window)
+        houses = self._classes(image, valid) == HOUSE
+        return houses, houses & (image[0] == HOUSE_CONTACT) if self.contacts else None
+
+    def _classes(self, image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         _refuse_unlike_bands(self.raster, image)
-        houses = np.zeros(window.shape, bool)
+        houses = np.zeros(valid.shape, bool)
         for value in self.houses:
             # Whole numbers as such: a comparison with a float would make floats of the pixels.
             houses |= image[0] == (int(value) if value == round(value) else value)
@@ -91,26 +102,6 @@ class Mask:
         classes = np.where(houses, np.uint8(HOUSE), np.uint8(BACKGROUND))
         classes[~valid] = BLANK
         return classes
-
-    def read_contacts(self, window: Window) -> np.ndarray | None:
-        """Where two houses meet in a window: (rows, columns) bool; None of a mask without that.
-
-        Raises
-        ------
-        SceneError
-            Where the file cannot be read there.
-        LabelsError
-            Where its second band holds other values than 0, 1 and nodata.
-        """
-        if self.contact is None:
-            return None
-        image, valid = self.contact.read(window)
-        if (image[0][valid] > 1).any():
-            raise LabelsError(
-                f"{self.path}: its band of contacts holds other values than 0 and 1; give the mask "
-                "as `geofcn infer` wrote it."
-            )
-        return np.asarray((image[0] == 1) & valid)
 
 
 def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
@@ -123,8 +114,7 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
     Parameters
     ----------
     path : path
-        A raster of one band (or of several that are the same; or of a second one of contacts, see
-        `CONTACT`), also as `FILE|house=V,V`.
+        A raster of one band (or of several that are the same), also as `FILE|house=V,V`.
     house_values : sequence of float, optional
         The values of houses; all others but nodata are background. One of them may be the declared
         nodata, which counts then.
@@ -144,9 +134,11 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
         raise SceneError(
             f"{raster.path}: its values are scaled, as probabilities are; give the mask itself."
         )
-    raster, contact = _split(raster)
+    tells = CONTACT_TAG in read_tags(raster)
     if source.house_values:
-        return _chosen(raster, source.house_values, contact)
+        return _chosen(raster, source.house_values, tells and HOUSE_CONTACT in source.house_values)
+    if tells:
+        return Mask(raster, (HOUSE, HOUSE_CONTACT), contacts=True)
     raster = _with_background(raster)
     values = _values(raster)
     houses = sorted(values - {0})
@@ -161,23 +153,13 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
             "--house-value %g.",
             raster.path, raster.declared, raster.declared,
         )  # fmt: skip
-    return Mask(raster, tuple(houses), contact=contact)
+    return Mask(raster, tuple(houses))
 
 
-def _split(raster: Scene) -> tuple[Scene, Scene | None]:
-    """A mask without its band of contacts, and that band, where it has one."""
-    if raster.bands != (1, 2) or raster.dtype != "uint8":
-        return raster, None
-    with shared_dataset(raster.path, raster.identity) as dataset:
-        if dataset.descriptions[1] != CONTACT:
-            return raster, None
-    return raster.with_bands((1,)), raster.with_bands((2,))
-
-
-def _chosen(raster: Scene, houses: tuple[float, ...], contact: Scene | None) -> Mask:
+def _chosen(raster: Scene, houses: tuple[float, ...], contacts: bool) -> Mask:
     if raster.declared in houses:
         raster = replace(raster, masked=False)
-    return Mask(raster, houses, chosen=True, contact=contact)
+    return Mask(raster, houses, chosen=True, contacts=contacts)
 
 
 def has_background(mask: Mask) -> bool:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
-from geofcn.core.pixels import HOUSE
 from geofcn.core.windows import band_height, row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
@@ -98,10 +97,10 @@ def polygonize(
             def bands() -> Iterator[RowBand]:
                 nonlocal found
                 for window in row_bands(scene.height, scene.width, rows):
-                    houses = classes.read(window) == HOUSE
+                    houses, contacts = classes.read_houses(window)
                     found = found or bool(houses.any())
                     probabilities = None if scores is None else scores.read(window)[0][0]
-                    yield RowBand(houses, probabilities, classes.read_contacts(window))
+                    yield RowBand(houses, probabilities, contacts)
                     bar.advance(window.pixels)
                 for raster in filter(None, (scene, scores)):
                     raster.refuse_changed()
