@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
+from geofcn.core.contacts import Contacts
 from geofcn.core.pixels import Normalisation
 from geofcn.io.datasets import close_handles
 from geofcn.io.labels import open_labelled_scene
@@ -146,6 +147,7 @@ def make_model():
         upsample: str = "nearest",
         normalisation: Normalisation | None = None,
         seed: int = 0,
+        contacts: Contacts | None = None,
         **metadata,
     ) -> Model:
         colours = ("red", "green", "blue", "nir", "undefined")[:bands]
@@ -156,10 +158,9 @@ def make_model():
             )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            made = make_net(net, bands, scale, upsample).eval()
-        return Model(
-            made, normalisation, ModelMetadata(net=net, scale=scale, upsample=upsample, **settled)
-        )
+            made = make_net(net, bands, scale, upsample, contacts is not None).eval()
+        about = ModelMetadata(net=net, scale=scale, upsample=upsample, contacts=contacts, **settled)
+        return Model(made, normalisation, about)
 
     return make
 

@@ -54,12 +54,8 @@ OPTIONS: Mapping[str, Sequence[str]] = {
 }
 MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
 MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
-CONTACT_MASK = Band(
-    "uint8",
-    BLANK,
-    "house (2: where it meets another)",
-    MASK_COLOURS | {HOUSE_CONTACT: (122, 20, 12)},
-)
+CONTACT_COLOURS = MASK_COLOURS | {HOUSE_CONTACT: (122, 20, 12)}
+CONTACT_MASK = Band("uint8", BLANK, "house (2: where it meets another)", CONTACT_COLOURS)
 QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
 FLOATS = Band("float32", np.nan, "house probability")
 

@@ -54,39 +54,46 @@ def test_0_that_is_declared_nodata_is_background(write_raster, caplog):
     assert "0 is taken as background" in caplog.text
 
 
-def with_contacts(write_raster, contacts, description="contact", dtype=np.uint8):
-    bands = np.stack([PATTERN, contacts]).astype(dtype)
-    path = write_raster("m.tif", bands, nodata=255)
+def tagged(path):
     with rasterio.open(path, "r+") as dataset:
-        dataset.set_band_description(2, description)
+        dataset.update_tags(GEOFCN_CONTACTS="2")
     return path
 
 
-def test_a_second_band_may_say_where_houses_meet(write_raster):
-    contacts = np.zeros_like(PATTERN)
-    contacts[0, 1], contacts[2, 3] = 1, BLANK
-    path = with_contacts(write_raster, contacts)
-    for values in ((), (1,)):
-        mask = open_mask(path, values)
-        assert (mask.read(mask.raster.window) == PATTERN).all()
-        assert (mask.read_contacts(mask.raster.window) == (contacts == 1)).all()
+def test_a_mask_may_say_where_houses_meet(write_raster):
+    classes = PATTERN.copy()
+    row, col = np.argwhere(PATTERN == 1)[0]
+    classes[row, col] = 2
+    mask = open_mask(tagged(write_raster("m.tif", classes, nodata=255)))
+    assert (mask.read(mask.raster.window) == PATTERN).all()
+    houses, contacts = mask.read_houses(mask.raster.window)
+    assert (houses == (PATTERN == 1)).all()
+    assert (contacts == (classes == 2)).all()
 
 
-def test_a_mask_of_one_band_knows_no_contacts(write_raster):
+def test_chosen_values_are_the_houses_of_a_mask_with_contacts_too(write_raster):
+    path = tagged(write_raster("m.tif", np.uint8([[0, 1, 2]])))
+    only_inner = open_mask(path, (1,))
+    assert only_inner.read(only_inner.raster.window).tolist() == [[0, 1, 0]]
+    assert only_inner.read_houses(only_inner.raster.window)[1] is None
+    both = open_mask(path, (1, 2))
+    assert both.read_houses(both.raster.window)[1].tolist() == [[False, False, True]]
+
+
+def test_a_mask_of_one_value_knows_no_contacts(write_raster):
     mask = open_mask(write_raster("m.tif", PATTERN))
-    assert mask.read_contacts(mask.raster.window) is None
+    houses, contacts = mask.read_houses(mask.raster.window)
+    assert (houses == (PATTERN == 1)).all() and contacts is None
 
 
-def test_contacts_are_0_and_1(write_raster):
-    mask = open_mask(with_contacts(write_raster, PATTERN * 2))
-    with pytest.raises(LabelsError, match=r"m\.tif: its band of contacts holds other values"):
-        mask.read_contacts(mask.raster.window)
+def test_a_2_that_nobody_explains_is_refused(write_raster):
+    refused(write_raster("m.tif", np.uint8([[0, 1, 2]])), "several values")
 
 
-@pytest.mark.parametrize(("description", "dtype"), [("other", "uint8"), ("contact", "uint16")])
-def test_another_second_band_is_no_band_of_contacts(write_raster, description, dtype):
-    path = with_contacts(write_raster, np.zeros_like(PATTERN), description, dtype)
-    refused(path, "2 bands that differ")
+def test_a_mask_with_contacts_holds_nothing_else(write_raster):
+    mask = open_mask(tagged(write_raster("m.tif", np.uint8([[0, 1, 2, 3]]))))
+    with pytest.raises(LabelsError, match="several values"):
+        mask.read(mask.raster.window)
 
 
 def test_bands_that_are_the_same_are_one_mask(write_raster):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import geofcn
 from geofcn.core.calibration import Calibration, ScoreCalibration
+from geofcn.core.contacts import Contacts
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError
 from geofcn.io import files
@@ -79,6 +80,26 @@ def test_a_file_says_nothing_of_a_calibration_that_there_is_not(make_model, tmp_
     assert not {"calibration", "score_calibration"} & header_and_tensors(path)[0].keys()
     assert load_model(path).metadata.calibration is None
     assert load_model(path).metadata.score_calibration is None
+
+
+@pytest.mark.parametrize("net", ["lite", "unet", "fcnn", "fcnn2"])
+def test_a_net_that_tells_where_houses_meet_comes_back(make_model, tmp_path, net):
+    path = tmp_path / "m.safetensors"
+    model = make_model(net, contacts=Contacts(3, 0.25))
+    save_model(model, path)
+    loaded = load_model(path)
+    assert loaded.metadata.contacts == Contacts(3, 0.25)
+    assert model_digest(loaded) == model_digest(model)
+    header, tensors = header_and_tensors(path)
+    rewrite(path, {key: value for key, value in header.items() if key != "contacts"}, tensors)
+    with pytest.raises(ModelError, match="do not fit its net"):
+        load_model(path)
+
+
+def test_a_net_without_contacts_says_nothing_of_them(make_model, tmp_path):
+    save_model(make_model(recipe=EXERCISE.to_json()), tmp_path / "m.safetensors")
+    header, _ = header_and_tensors(tmp_path / "m.safetensors")
+    assert "contacts" not in header and "contacts" not in header["recipe"]
 
 
 @pytest.mark.parametrize("recipe", [EXERCISE, DEFAULT])
@@ -249,6 +270,13 @@ def test_a_header_that_is_no_json_object_is_refused(saved, text):
         ("calibration", {"slope": 0.75, "offset": "0", "share": 0.25}),
         ("calibration", {"slope": 0.75, "offset": float("nan"), "share": 0.25}),
         ("calibration", {"slope": 0.75, "offset": -1.5, "share": 1.0}),
+        ("contacts", True),
+        ("contacts", {"reach": 3}),
+        ("contacts", {"reach": 0, "threshold": 0.3}),
+        ("contacts", {"reach": 10**9, "threshold": 0.3}),
+        ("contacts", {"reach": 3.5, "threshold": 0.3}),
+        ("contacts", {"reach": 3, "threshold": 2}),
+        ("contacts", {"reach": 3, "threshold": 0.3}),  # not the net of the tensors
         ("net", "__import__('os')"),
         ("net", ["fcnn"]),
         ("net", None),

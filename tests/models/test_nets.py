@@ -14,6 +14,7 @@ from geofcn.models.nets import (
     UNet,
     answer_from_means,
     class_difference,
+    decisions,
     make_net,
     upsample_logits,
     without_scaling,
@@ -194,6 +195,19 @@ def test_every_net_keeps_the_size_and_has_two_classes(name, upsample):
     net = make_net(name, 4, upsample=upsample)
     with torch.inference_mode():
         assert net(torch.zeros(2, 4, 16, 32)).shape == (2, 2, 16, 32)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_net_that_tells_where_houses_meet_has_one_output_more(name):
+    torch.manual_seed(0)
+    net = make_net(name, 3, 2, contacts=True).eval()
+    with torch.inference_mode():
+        logits = net(torch.randn(1, 3, 64, 64))
+    assert logits.shape == (1, 3, 64, 64)
+    decided = decisions(logits)
+    assert torch.equal(decided[:, 0], logits[:, 1] - logits[:, 0])
+    assert torch.equal(decided[:, 1], logits[:, 2])
+    assert torch.equal(decisions(logits[:, :2]), class_difference(logits))
 
 
 def test_an_unknown_net_is_refused_and_the_known_ones_named():

@@ -11,7 +11,8 @@ import torch.nn.functional as functional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofcn.core.pixels import Normalisation
+from geofcn.core.contacts import Contacts
+from geofcn.core.pixels import Normalisation, pad_to
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, blocks, round_up
 from geofcn.errors import ModelError
@@ -113,6 +114,28 @@ def test_windows_of_another_resolution_give_what_one_pass_gives(
     probability, known = by_windows(Predictor(model, merge, part=8), scene, size)
     assert (known == valid).all()
     np.testing.assert_allclose(probability, model.predict(image, valid), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("ratio", [None, Ratio(3, 2)])
+@pytest.mark.parametrize("name", ["fcnn", "fcnn2", "unet", "lite"])
+def test_windows_tell_where_houses_meet_as_one_pass_does(make_model, write_raster, name, ratio):
+    contacts = Contacts(3, 0.3)
+    random = np.random.default_rng(1)
+    model = replace(make_model(name, 2, contacts=contacts), resampled=ratio)
+    scene, image, valid = random_scene(write_raster, random, (100, 130), "uint8", 0.2)
+    stride = model.geometry.stride
+    padded = pad_to(
+        model.normalisation.apply(image, valid, 0, 0), round_up(100, stride), round_up(130, stride)
+    )
+    whole = torch.sigmoid(model.logits(padded)[2, :100, :130]).numpy()
+    for merge in (False, True):
+        predictor = Predictor(model, merge)
+        for window in blocks(scene.window, round_up(48, stride)):
+            part = predictor.window(scene, window)
+            expected = np.where(valid, whole, 0)[window.slices]
+            np.testing.assert_allclose(part.contact, expected, atol=1e-5, rtol=0)
+            assert part.contact.shape == window.shape
+    assert Predictor(make_model(name, 2)).window(scene, Window(0, 0, 96, 96)).contact is None
 
 
 def test_a_net_sees_area_means_and_its_logits_are_enlarged(make_model):

@@ -10,7 +10,14 @@ from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT, EXERCISE
-from geofcn.training.trainer import Batch, Trainer, learning_rate, make_optimizer, weighted_loss
+from geofcn.training.trainer import (
+    Batch,
+    Trainer,
+    contact_loss,
+    learning_rate,
+    make_optimizer,
+    weighted_loss,
+)
 
 # --- the rules, by hand ---
 
@@ -47,6 +54,31 @@ def test_the_loss_is_the_weighted_mean_over_pixels():
     known = torch.tensor([[[1.0, 1, 0]], [[1, 1, 1]]])
     by_hand = (math.log(4) + 4 * 6 * math.log(4 / 3)) / 25
     assert weighted_loss(pair, houses, known, (1, 6)).item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_loss_of_contacts_is_cross_entropy_and_dice():
+    # Probabilities 1/2, 3/4 and 1/4, the last one where nothing is known.
+    logits = torch.tensor([[[0.0, math.log(3), -math.log(3)]]])
+    contacts, known = torch.tensor([[[1.0, 0, 0]]]), torch.tensor([[[1.0, 1, 0]]])
+    entropy = (2 * math.log(2) + math.log(4)) / 2
+    dice = 1 - (2 * 0.5 + 1) / (0.5 + 0.75 + 1 + 1)
+    loss = contact_loss(logits, contacts, known).item()
+    assert loss == pytest.approx(entropy + dice, rel=1e-6)
+    nothing = torch.zeros(1, 1, 3)
+    assert contact_loss(logits, nothing, nothing).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_net_learns_where_houses_meet_only_where_that_is_known():
+    torch.manual_seed(0)
+    recipe = replace(DEFAULT, net="fcnn", epochs=1, class_weights=(1.0, 2.0), contacts="yes")
+    plain = batch_of(0)
+    contacts = (np.roll(plain.houses, 1) > plain.houses).astype(np.float32)
+    for known in (np.ones_like(contacts), np.zeros_like(contacts)):
+        trainer = Trainer(make_net("fcnn", 3, contacts=True), recipe)
+        trainer.step(replace(plain, contacts=contacts * known, contacts_known=known), 1, 0.5)
+        *classes, contact = trainer.net.conv4.bias.grad.abs().tolist()
+        assert min(classes) > 1e-3
+        assert (contact > 1e-3) == known.any()
 
 
 def test_the_exercise_descends_with_momentum_and_decays_biases_too():
