@@ -123,7 +123,8 @@ class MatchFeatures:
             for slot in slots:
                 outcomes = _unpacked(self._store.get(slot))
                 polygons, count = outcomes.houses.polygons, len(outcomes)
-                grouping = np.where(outcomes.holds_several, GROUPINGS[side], None)
+                grouping = np.full(count, None)
+                grouping[outcomes.holds_several] = GROUPINGS[side]
                 columns = {
                     "id": np.arange(first, first + count),
                     "side": np.full(count, side, dtype=object),

@@ -174,3 +174,27 @@ def test_houses_that_are_there_twice_count_once(geofcn_command, write_vectors):
     objects = json.loads(result.stdout)["objects"]
     assert (objects["tp"], objects["fp"]) == (1, 0)
     assert f"{twice}: 1 of its houses repeat others and count for nothing." in result.stderr
+
+
+def test_an_area_cuts_pixels_and_keeps_whole_houses(geofcn_command, pair, write_vectors, tmp_path):
+    """Of 4 x 4 pixels the two left columns; both houses have their middle in it."""
+    import geopandas
+    import shapely
+
+    import rasterio
+
+    with rasterio.open(pair[0]) as raster:
+        left, top = raster.transform @ (0, 0) if hasattr(raster.transform, "__matmul__") else (
+            raster.transform * (0, 0)
+        )  # fmt: skip
+        right, bottom = raster.transform * (2, 4)
+        crs = raster.crs.to_string()
+    area = write_vectors("area.gpkg", [shapely.box(left, bottom, right, top)], crs)
+    matches = tmp_path / "matches.gpkg"
+    given = ("--area", area, "--json", "--matches", matches)
+    scores = json.loads(geofcn_command("evaluate", *pair, *given).stdout)
+    assert scores["pixels"]["precision"] == 3 / 4
+    assert scores["pixels"]["recall"] == 1
+    frame = geopandas.read_file(matches)
+    assert {"grouping", "holds", "within"} <= set(frame.columns)
+    assert (scores["objects"]["merged"], scores["objects"]["split"]) == (0, 0)

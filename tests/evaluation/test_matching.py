@@ -156,7 +156,7 @@ def test_counts_of_what_lies_in_what_are_those_of_all_pairs(prediction, truth, l
         for j, t in enumerate(truth):
             common[i, j] = p.intersection(t).area
     t_in_p = common > shapely.area(truth) / 2
-    p_in_t = common.T > np.divide(shapely.area(prediction), 2)
+    p_in_t = (common > shapely.area(prediction)[:, None] / 2).T
     expected = [
         dict(enumerate(zip(holds.tolist(), within.tolist(), strict=True)))
         for holds, within in ((t_in_p.sum(1), p_in_t.sum(0)), (p_in_t.sum(1), t_in_p.sum(0)))
