@@ -176,25 +176,24 @@ def test_houses_that_are_there_twice_count_once(geofcn_command, write_vectors):
     assert f"{twice}: 1 of its houses repeat others and count for nothing." in result.stderr
 
 
-def test_an_area_cuts_pixels_and_keeps_whole_houses(geofcn_command, pair, write_vectors, tmp_path):
-    """Of 4 x 4 pixels the two left columns; both houses have their middle in it."""
+def test_within_an_area_and_with_matches_to_filter_by(geofcn_command, write_raster, tmp_path):
+    """A wall in the prediction's house alone; another house lies beside the area."""
     import geopandas
     import shapely
 
-    import rasterio
-
-    with rasterio.open(pair[0]) as raster:
-        left, top = raster.transform @ (0, 0) if hasattr(raster.transform, "__matmul__") else (
-            raster.transform * (0, 0)
-        )  # fmt: skip
-        right, bottom = raster.transform * (2, 4)
-        crs = raster.crs.to_string()
-    area = write_vectors("area.gpkg", [shapely.box(left, bottom, right, top)], crs)
+    predicted = np.array([[1, 0, 1, 0, 1], [1, 0, 1, 0, 1]], np.uint8)
+    truth = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 0, 0]], np.uint8)
+    left = shapely.box(500_000, 4_999_999.6, 500_000.8, 5_000_000)
+    geopandas.GeoDataFrame(geometry=[left], crs=25832).to_file(tmp_path / "left.gpkg")
+    sides = write_raster("predicted.tif", predicted), write_raster("truth.tif", truth)
     matches = tmp_path / "matches.gpkg"
-    given = ("--area", area, "--json", "--matches", matches)
-    scores = json.loads(geofcn_command("evaluate", *pair, *given).stdout)
-    assert scores["pixels"]["precision"] == 3 / 4
-    assert scores["pixels"]["recall"] == 1
-    frame = geopandas.read_file(matches)
-    assert {"grouping", "holds", "within"} <= set(frame.columns)
-    assert (scores["objects"]["merged"], scores["objects"]["split"]) == (0, 0)
+    given = "--area", tmp_path / "left.gpkg", "--matches", matches
+    scores = json.loads(geofcn_command("evaluate", *sides, *given, "--json").stdout)
+    assert (scores["pixels"]["precision"], scores["pixels"]["recall"]) == (1, 4 / 6)
+    objects = scores["objects"]
+    assert (objects["fp"], objects["fn"], objects["merged"], objects["split"]) == (2, 1, 0, 1)
+    assert (objects["pq"], objects["sq"], objects["rq"]) == (0, None, 0)
+    frame = geopandas.read_file(matches, where="grouping = 'split'")
+    assert frame[["side", "outcome", "holds", "within"]].values.tolist() == [["truth", "fn", 2, 0]]
+    frame = geopandas.read_file(matches, where="outcome = 'fp' AND within > 0")
+    assert len(frame) == 2
