@@ -8,11 +8,11 @@ left out in turn: the others train by `geofcn train`, with the options after `--
 infer` and `geofcn evaluate` score the model on it. A scene of --halves is a case of its own: its
 left half trains, its right half is scored (`--out "" --halves dense` is that case alone). Pixels
 are those of the mask, objects the polygons that `infer` writes, of 10 square metres and more,
-against the labels; only vectors tell houses that touch apart. Runs are kept in RUNS: a run that is there is scored
-again, not trained again. One row a case: precision, recall, F1 of pixels, F1 and panoptic quality
-of objects, merged predictions, split houses, and core minutes of training: processor time, which a
-machine that does other things does not stretch. With --at-once N, N trainings run beside each
-other, each on its share of the processors.
+against the labels; only vectors tell houses that touch apart. Runs are kept in RUNS: a run that is
+there is scored again, not trained again. One row a case: precision, recall, F1 of pixels, F1 and
+panoptic quality of objects, merged predictions, split houses, and core minutes of training:
+processor time, which a machine that does other things does not stretch. With --at-once N, N
+trainings run beside each other, each on its share of the processors.
 """
 
 from __future__ import annotations
