@@ -1,0 +1,143 @@
+"""Convex pieces of a town's ground: cut along lanes, drawn in from their streets.
+
+A piece is a ring of corners, clockwise in the picture, so that its inside lies to the right of each
+side. Coordinates are pixels, x to the right and y down.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shapely import Polygon
+
+from geofcn.synthetic.buildings import Axes
+
+LEAST_SIDE = 12  # pixels, of what is left of a piece
+
+
+@dataclass(frozen=True)
+class Corner:
+    """A corner of a piece, and the street along the side that begins there.
+
+    Attributes
+    ----------
+    x, y : float
+        Where it lies.
+    street : float
+        Half the street's width, in pixels.
+    """
+
+    x: float
+    y: float
+    street: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """A side of a piece.
+
+    Attributes
+    ----------
+    edge : Axes
+        At its first corner, u along it and v into the piece.
+    length : float
+        In pixels.
+    street : float
+        Half the width of the street along it.
+    """
+
+    edge: Axes
+    length: float
+    street: float
+
+
+Piece = Sequence[Corner]
+
+
+def polygon_of(piece: Piece) -> Polygon:
+    """The ground of a piece."""
+    return Polygon([(corner.x, corner.y) for corner in piece])
+
+
+def sides_of(piece: Piece) -> list[Side]:
+    """The sides, each from a corner to the next one."""
+    sides = []
+    for a, b in pairwise([*piece, piece[0]]):
+        dx, dy = b.x - a.x, b.y - a.y
+        sides.append(Side(Axes(a.x, a.y, math.atan2(dy, dx)), math.hypot(dx, dy), a.street))
+    return sides
+
+
+def turns_of(piece: Piece) -> list[float]:
+    """By how much the way along the sides turns to the right at every corner, in radians."""
+    angles = [side.edge.angle for side in sides_of(piece)]
+    before = [angles[-1], *angles[:-1]]
+    return [(b - a) % (2 * math.pi) for a, b in zip(before, angles, strict=True)]
+
+
+def cut(piece: Piece, line: Axes, street: float) -> tuple[list[Corner], list[Corner]]:
+    """What of a piece lies to the right of a line along u, and what to its left.
+
+    Parameters
+    ----------
+    piece : sequence of Corner
+        Convex.
+    line : Axes
+        Somewhere on the line.
+    street : float
+        Half the width of the street that follows the line from now on.
+
+    Examples
+    --------
+    >>> square = [Corner(0, 0, 5), Corner(8, 0, 5), Corner(8, 8, 5), Corner(0, 8, 5)]
+    >>> below, above = cut(square, Axes(4, 6, 0), 3)
+    >>> [(corner.x, corner.y, corner.street) for corner in below]
+    [(8.0, 6.0, 5), (8, 8, 5), (0, 8, 5), (0.0, 6.0, 3)]
+    """
+    right: list[Corner] = []
+    left: list[Corner] = []
+    for a, b in pairwise([*piece, piece[0]]):
+        across, beyond = line.across(a.x, a.y), line.across(b.x, b.y)
+        (right if across > 0 else left).append(a)
+        if (across > 0) != (beyond > 0):
+            share = across / (across - beyond)
+            x, y = a.x + share * (b.x - a.x), a.y + share * (b.y - a.y)
+            right.append(Corner(x, y, street if across > 0 else a.street))
+            left.append(Corner(x, y, a.street if across > 0 else street))
+    return right, left
+
+
+def draw_in(piece: Piece, depths: Sequence[float]) -> list[Corner] | None:
+    """A piece without strips along its sides; None where not every side of it is left.
+
+    Parameters
+    ----------
+    piece : sequence of Corner
+        Convex.
+    depths : sequence of float
+        How wide the strip along each side is, in pixels.
+
+    Examples
+    --------
+    >>> square = [Corner(0, 0, 5), Corner(20, 0, 5), Corner(20, 20, 5), Corner(0, 20, 5)]
+    >>> [(round(corner.x), round(corner.y)) for corner in draw_in(square, [1, 2, 3, 4])]
+    [(4, 1), (18, 1), (18, 17), (4, 17)]
+    >>> draw_in(square, [5, 5, 5, 5]) is None
+    True
+    """
+    lines = [side.edge.at(0, depth) for side, depth in zip(sides_of(piece), depths, strict=True)]
+    corners = []
+    for number, (line, corner) in enumerate(zip(lines, piece, strict=True)):
+        before = lines[number - 1]
+        climb = math.sin(line.angle - before.angle)
+        if climb < 0.1:  # a side that goes straight on, or a needle
+            return None
+        along = line.across(before.x, before.y) / climb
+        corners.append(Corner(*before.point(along, 0), corner.street))
+    for was, now in zip(lines, sides_of(corners), strict=True):
+        if now.length < LEAST_SIDE or math.cos(now.edge.angle - was.angle) < 0:
+            return None
+    return corners
