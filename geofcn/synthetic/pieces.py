@@ -78,35 +78,36 @@ def turns_of(piece: Piece) -> list[float]:
     return [(b - a) % (2 * math.pi) for a, b in zip(before, angles, strict=True)]
 
 
-def cut(piece: Piece, line: Axes, street: float) -> tuple[list[Corner], list[Corner]]:
-    """What of a piece lies to the right of a line along u, and what to its left.
+def cut(
+    piece: Piece, first: int, shares: tuple[float, float], street: float
+) -> tuple[list[Corner], list[Corner]]:
+    """Both parts of a piece with four sides, cut from one side to the opposite one.
 
     Parameters
     ----------
     piece : sequence of Corner
-        Convex.
-    line : Axes
-        Somewhere on the line.
+        Four of them.
+    first : int
+        The side where the cut begins.
+    shares : (float, float)
+        How far along this side, and along the opposite one, it begins and ends.
     street : float
-        Half the width of the street that follows the line from now on.
+        Half the width of the street that follows the cut.
 
     Examples
     --------
-    >>> square = [Corner(0, 0, 5), Corner(8, 0, 5), Corner(8, 8, 5), Corner(0, 8, 5)]
-    >>> below, above = cut(square, Axes(4, 6, 0), 3)
-    >>> [(corner.x, corner.y, corner.street) for corner in below]
-    [(8.0, 6.0, 5), (8, 8, 5), (0, 8, 5), (0.0, 6.0, 3)]
+    >>> square = [Corner(0, 0, 5), Corner(8, 0, 6), Corner(8, 8, 5), Corner(0, 8, 6)]
+    >>> right, left = cut(square, 0, (0.5, 0.25), 3)
+    >>> [(corner.x, corner.y, corner.street) for corner in right]
+    [(4.0, 0.0, 5), (8, 0, 6), (8, 8, 5), (6.0, 8.0, 3)]
+    >>> [(corner.x, corner.y, corner.street) for corner in left]
+    [(6.0, 8.0, 5), (0, 8, 6), (0, 0, 5), (4.0, 0.0, 3)]
     """
-    right: list[Corner] = []
-    left: list[Corner] = []
-    for a, b in pairwise([*piece, piece[0]]):
-        across, beyond = line.across(a.x, a.y), line.across(b.x, b.y)
-        (right if across > 0 else left).append(a)
-        if (across > 0) != (beyond > 0):
-            share = across / (across - beyond)
-            x, y = a.x + share * (b.x - a.x), a.y + share * (b.y - a.y)
-            right.append(Corner(x, y, street if across > 0 else a.street))
-            left.append(Corner(x, y, a.street if across > 0 else street))
+    a, b, c, d = [*piece[first:], *piece[:first]]
+    start = a.x + shares[0] * (b.x - a.x), a.y + shares[0] * (b.y - a.y)
+    stop = c.x + shares[1] * (d.x - c.x), c.y + shares[1] * (d.y - c.y)
+    right = [Corner(*start, a.street), b, c, Corner(*stop, street)]
+    left = [Corner(*stop, c.street), d, a, Corner(*start, street)]
     return right, left
 
 

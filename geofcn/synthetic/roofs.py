@@ -49,7 +49,7 @@ class Look:
 def draw_look(rng: np.random.Generator) -> Look:
     """A random look, which the houses of a row vary."""
     kind = rng.choice(KINDS, p=KIND_SHARES)
-    return Look(kind, _draw_material(kind, rng), draw_tint(rng), rng.uniform(26, 46))
+    return Look(kind, _draw_material(kind, rng), draw_tint(rng), rng.uniform(24, 38))
 
 
 def vary(look: Look, rng: np.random.Generator, lower: float = 0) -> Look:
@@ -65,7 +65,7 @@ def vary(look: Look, rng: np.random.Generator, lower: float = 0) -> Look:
         By how much less high it is, about.
     """
     storeys = rng.choice((-2, -1, 0, 1), p=(0.1, 0.3, 0.4, 0.2))
-    eave = look.eave - lower + 11 * storeys + rng.normal(0, 1.5)
+    eave = look.eave - lower + 10 * storeys + rng.normal(0, 1.5)
     shade = 1 + rng.normal(0, 0.05) + rng.normal(0, 0.012, 3)
     kind, material, tint = look.kind, look.material, tuple(shade * look.tint)
     if rng.random() < 0.5:

@@ -193,9 +193,9 @@ def draw_block(piece: Piece, rng: np.random.Generator) -> Block | None:
         What is drawn from.
     """
     skews = [turn - math.pi / 2 for turn in turns_of(piece)]
-    is_built = [abs(skew) < SKEW and rng.random() < 0.92 for skew in skews]
+    is_built = [abs(skew) < SKEW and rng.random() < 0.94 for skew in skews]
     rows = _rows(piece, skews, is_built, rng)
-    if not rows or not all(row.has_room for row in rows):
+    if not rows:
         return None
     looks = [draw_look(rng) for _ in rows]
     corners = [
@@ -216,15 +216,17 @@ def _rows(
     sides = sides_of(piece)
     for share in (1, 0.8, 0.65):
         depths = [2 * round(share * rng.uniform(21, 31)) for _ in sides]
+        ends = _ends(skews, is_built, depths)
         for reach in (56, 40, 26, 14):
-            if draw_in(piece, [depth + reach for depth in depths]):
-                ends = _ends(skews, is_built, depths)
-                return [
-                    Row(side, ((start, first), (side.length - stop, last)), depth, reach)
-                    for side, depth, (start, first), (stop, last) in zip(
-                        sides, depths, ends[0], ends[1], strict=True
-                    )
-                ]
+            rows = [
+                Row(side, ((start, first), (side.length - stop, last)), depth, reach)
+                for side, depth, (start, first), (stop, last) in zip(
+                    sides, depths, ends[0], ends[1], strict=True
+                )
+            ]
+            has_yard = draw_in(piece, [depth + reach for depth in depths])
+            if has_yard and all(row.has_room for row in rows):
+                return rows
     return []
 
 

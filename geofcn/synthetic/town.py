@@ -45,11 +45,11 @@ from geofcn.synthetic.rows import Block, Plot, common_walls, draw_block, footpri
 
 LEAST_CELL = 512  # least side of a cell
 STRAY = 0.1  # how far a cell's corners stray from the warped lattice, share of its side
-WARP = 0.3  # how far the lattice is warped, share of a cell's side
+WARP = 0.2  # how far the lattice is warped, share of a cell's side
 WAVE = 5.3  # from one crest of the warp to the next, in cells
-PAVEMENT = 8  # width of a street's pavements
+PAVEMENT = 6  # width of a street's pavements
 
-BASES = ("dry lawn", "bare ground", "gravel", "concrete")
+BASES = ("lawn", "dry lawn", "bare ground", "gravel")
 YARDS = ("dry lawn", "lawn", "long grass", "bare ground", "gravel", "concrete", "paving")
 
 # A block of row houses, or an open one, and the ground it lies on.
@@ -138,7 +138,8 @@ def _plan(size: int, origin: tuple[float, float], seed: int, row: int, col: int)
     for piece in _pieces(ground, rng):
         block = draw_in(piece, [corner.street for corner in piece])
         if block:
-            blocks.append((block, None if has_villas else draw_block(block, rng)))
+            is_open = has_villas or rng.random() < 0.05
+            blocks.append((block, None if is_open else draw_block(block, rng)))
     return Plan(ground, blocks, has_villas)
 
 
@@ -159,8 +160,8 @@ def _ground(size: int, origin: tuple[float, float], seed: int, row: int, col: in
         _crossing(seed, i, j) * pitch(size, LEAST_CELL) - origin
         for i, j in ((row, col), (row, col + 1), (row + 1, col + 1), (row + 1, col))
     )
-    north, south = (random_stream(seed, 12, i, col).uniform(20, 34) for i in (row, row + 1))
-    west, east = (random_stream(seed, 13, row, j).uniform(20, 34) for j in (col, col + 1))
+    north, south = (random_stream(seed, 12, i, col).uniform(15, 27) for i in (row, row + 1))
+    west, east = (random_stream(seed, 13, row, j).uniform(15, 27) for j in (col, col + 1))
     return [Corner(*nw, north), Corner(*ne, east), Corner(*se, south), Corner(*sw, west)]
 
 
@@ -176,13 +177,11 @@ def _pieces(ground: Piece, rng: np.random.Generator) -> Iterator[Piece]:
     pieces = [ground]
     while pieces:
         piece = pieces.pop()
-        if polygon_of(piece).area < rng.uniform(60_000, 130_000):
+        if polygon_of(piece).area < rng.uniform(50_000, 110_000):
             yield piece
         else:
-            side = max(sides_of(piece), key=lambda side: side.length)
-            along = rng.uniform(0.38, 0.62) * side.length
-            line = side.edge.at(along, 0, math.pi / 2 + rng.normal(0, 0.07))
-            pieces += cut(piece, line, rng.uniform(7, 11))
+            longest = int(np.argmax([side.length for side in sides_of(piece)]))
+            pieces += cut(piece, longest, rng.uniform(0.4, 0.6, 2), rng.uniform(6, 10))
 
 
 def _streets(ground: Piece, rng: np.random.Generator) -> Iterator[Surface]:
@@ -274,9 +273,9 @@ def _square(piece: Piece, rng: np.random.Generator) -> Iterator[Surface]:
     yield Surface(rng.choice(("paving", "lawn", "gravel")), ground, tint=draw_tint(rng))
     inner = ground.buffer(-24)
     for side in sides_of(piece):
-        for along in np.arange(30, side.length - 30, 15):
-            place = side.edge.at(along, 20, math.pi / 2)
-            if rng.random() < 0.3 and not inner.contains(place.box(-8, -5, 8, 5)):
+        for along in np.arange(40, side.length - 40, 15):
+            place = side.edge.at(along, 16, math.pi / 2)
+            if rng.random() < 0.25:
                 yield from car(place, rng)
     if not inner.is_empty:
         yield bare_patch(Axes(inner.centroid.x, inner.centroid.y, 0), rng.uniform(8, 16), rng)
