@@ -13,7 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from shapely import Polygon
@@ -23,7 +23,7 @@ from geofcn.synthetic.pieces import Piece, Side, draw_in, sides_of, turns_of
 from geofcn.synthetic.roofs import Look, Point, Quad, draw_look, vary
 
 LEAST_DEPTH = 26  # of a house
-LEAST_ROW = 40  # along a street
+LEAST_ROW = 26  # along a street
 SKEW = math.radians(32)  # how far from a right angle a corner with a house is, at most
 
 
@@ -87,6 +87,26 @@ class RowHouse:
     quad: Quad
     wing: Quad | None
     look: Look
+
+
+@dataclass(frozen=True)
+class CommonWall:
+    """A wall between two houses.
+
+    Attributes
+    ----------
+    wall : Wall
+        Where it stands.
+    start, stop : float
+        Depths.
+    houses : (RowHouse, RowHouse)
+        Left and right of it.
+    """
+
+    wall: Wall
+    start: float
+    stop: float
+    houses: tuple[RowHouse, RowHouse]
 
 
 @dataclass(frozen=True)
@@ -179,7 +199,7 @@ class Row:
         """How deep a house between places of the side may be: less near the next row."""
         (start, _), (stop, _) = self.ends
         away = min(min(place - start, stop - place) for place in along)
-        return self.depth + min(self.reach, 0.5 * away - 4)
+        return self.depth + min(self.reach, 0.65 * away - 4)
 
 
 def draw_block(piece: Piece, rng: np.random.Generator) -> Block | None:
@@ -214,10 +234,10 @@ def _rows(
 ) -> list[Row]:
     """The rows of a block, as deep as leaves it a courtyard; none where it is too small."""
     sides = sides_of(piece)
-    for share in (1, 0.8, 0.65):
+    for share in (1, 0.85, 0.7, 0.6):
         depths = [2 * round(share * rng.uniform(21, 31)) for _ in sides]
         ends = _ends(skews, is_built, depths)
-        for reach in (56, 40, 26, 14):
+        for reach in (56, 40, 26, 14, 6):
             rows = [
                 Row(side, ((start, first), (side.length - stop, last)), depth, reach)
                 for side, depth, (start, first), (stop, last) in zip(
@@ -296,7 +316,7 @@ def _houses(
     back = min(_even(max(depth + rng.normal(-2, 5), LEAST_DEPTH)), _even(limit - 1))
     room, more = limit - back, rng.random()
     own = vary(look, rng)
-    if room > 24 and more < 0.35:
+    if room > 24 and more < 0.5:
         end = back + _even(rng.uniform(20, min(room, 46) - 2))
         behind = vary(look, rng, lower=10)
         houses = (
@@ -304,7 +324,7 @@ def _houses(
             _house(left, right, back, (end, end), behind),
         )
         return houses, end
-    if room > 12 and more < 0.65:
+    if room > 12 and more < 0.75:
         end = back + _even(rng.uniform(8, min(room, 26) - 2))
         ends = (end, back) if rng.random() < 0.5 else (back, end)
         return (_house(left, right, front, ends, own),), end
@@ -356,18 +376,18 @@ def _along(run: Run, corners: dict[Wall, set[float]]) -> list[float]:
     return sorted(depths, reverse=run.stop < run.start)
 
 
-def common_walls(houses: Sequence[RowHouse]) -> Iterator[tuple[Wall, float, float, float]]:
-    """Walls with a house on either side: from which depth to which, and the higher eave."""
+def common_walls(houses: Sequence[RowHouse]) -> Iterator[CommonWall]:
+    """The walls that two houses have in common, one on either side."""
     sides: defaultdict[Wall, tuple[list[RowHouse], list[RowHouse]]] = defaultdict(lambda: ([], []))
     for house in houses:
         for run in house.outline:
+            # Clockwise, a house on the left of a wall runs away from the street along it.
             sides[run.wall][run.start < run.stop].append(house)
-    for wall, (after, before) in sides.items():
-        for one in after:
-            for other in before:
-                (a, b), (c, d) = _span(one, wall), _span(other, wall)
-                if min(b, d) - max(a, c) > 1:
-                    yield wall, max(a, c), min(b, d), max(one.look.eave, other.look.eave)
+    for wall, (right, left) in sides.items():
+        for one, other in product(left, right):
+            (a, b), (c, d) = _span(one, wall), _span(other, wall)
+            if min(b, d) > max(a, c):
+                yield CommonWall(wall, max(a, c), min(b, d), (one, other))
 
 
 def _span(house: RowHouse, wall: Wall) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 import shapely
-from shapely import Polygon
+from shapely import MultiPoint, Polygon
 
 from geofcn.synthetic.buildings import (
     Axes,
@@ -133,7 +133,7 @@ def _plan(size: int, origin: tuple[float, float], seed: int, row: int, col: int)
     ground = _ground(size, origin, seed, row, col)
     last = count_of_cells(size, LEAST_CELL) - 1
     is_edge = last > 1 and not (0 < row < last and 0 < col < last)
-    has_villas = is_edge and rng.random() < 0.45
+    has_villas = is_edge and rng.random() < 0.3
     blocks: list[Ground] = []
     for piece in _pieces(ground, rng):
         block = draw_in(piece, [corner.street for corner in piece])
@@ -145,11 +145,12 @@ def _plan(size: int, origin: tuple[float, float], seed: int, row: int, col: int)
 
 @lru_cache
 def _origin(size: int, seed: int) -> tuple[float, float]:
-    """Where in its world a scene begins: small ones have a whole house in their middle."""
+    """Where in its world a scene begins: small ones have two neighbours in their middle."""
     if size >= LEAST_CELL:
         return 0.0, 0.0
     blocks = [block for _, block in _plan(size, (0.0, 0.0), seed, 0, 0).blocks if block]
-    boxes = shapely.bounds([shape for block in blocks for shape in footprints(block.houses)])
+    pairs = [common.houses for block in blocks for common in common_walls(block.houses)]
+    boxes = shapely.bounds([MultiPoint([*one.quad, *other.quad]) for one, other in pairs])
     x0, y0, x1, y1 = boxes[np.argmin(np.max(boxes[:, 2:] - boxes[:, :2], axis=1))]
     return (x0 + x1 - size) / 2, (y0 + y1 - size) / 2
 
@@ -177,7 +178,7 @@ def _pieces(ground: Piece, rng: np.random.Generator) -> Iterator[Piece]:
     pieces = [ground]
     while pieces:
         piece = pieces.pop()
-        if polygon_of(piece).area < rng.uniform(50_000, 110_000):
+        if polygon_of(piece).area < rng.uniform(65_000, 105_000):
             yield piece
         else:
             longest = int(np.argmax([side.length for side in sides_of(piece)]))
@@ -214,12 +215,18 @@ def _row_houses(
             shapes.append(shape)
             built.append(house)
             surfaces += roof(shape, house.quad, house.wing, house.look, rng)
-    for wall, start, stop, height in common_walls(built):
-        if rng.random() < 0.55:
-            half = rng.uniform(0.7, 1.4)
-            box = wall.place.box(wall.stretch * start, -half, wall.stretch * stop, half)
-            surfaces.append(Surface("party wall", box, tint=draw_tint(rng), height=height + 4))
+    surfaces += _party_walls(built, rng)
     return shapes, surfaces
+
+
+def _party_walls(houses: Sequence[RowHouse], rng: np.random.Generator) -> Iterator[Surface]:
+    """Most of the walls between houses, as far as they stand out from the roofs."""
+    for common in common_walls(houses):
+        if rng.random() < 0.65:
+            half, stretch = rng.uniform(0.7, 1.4), common.wall.stretch
+            box = common.wall.place.box(stretch * common.start, -half, stretch * common.stop, half)
+            height = 4 + max(house.look.eave for house in common.houses)
+            yield Surface("party wall", box, tint=draw_tint(rng), height=height)
 
 
 def _yards(piece: Piece, plots: Sequence[Plot], rng: np.random.Generator) -> Iterator[Surface]:
