@@ -111,8 +111,8 @@ def cut(
     return right, left
 
 
-def draw_in(piece: Piece, depths: Sequence[float]) -> list[Corner] | None:
-    """A piece without strips along its sides; None where not every side of it is left.
+def draw_in(piece: Piece, depths: Sequence[float]) -> list[Corner]:
+    """A piece without strips along its sides; see `has_all_sides` for whether any of it is left.
 
     Parameters
     ----------
@@ -123,22 +123,28 @@ def draw_in(piece: Piece, depths: Sequence[float]) -> list[Corner] | None:
 
     Examples
     --------
-    >>> square = [Corner(0, 0, 5), Corner(20, 0, 5), Corner(20, 20, 5), Corner(0, 20, 5)]
+    >>> square = [Corner(0, 0, 5), Corner(30, 0, 5), Corner(30, 30, 5), Corner(0, 30, 5)]
     >>> [(round(corner.x), round(corner.y)) for corner in draw_in(square, [1, 2, 3, 4])]
-    [(4, 1), (18, 1), (18, 17), (4, 17)]
-    >>> draw_in(square, [5, 5, 5, 5]) is None
-    True
+    [(4, 1), (28, 1), (28, 27), (4, 27)]
     """
     lines = [side.edge.at(0, depth) for side, depth in zip(sides_of(piece), depths, strict=True)]
     corners = []
-    for number, (line, corner) in enumerate(zip(lines, piece, strict=True)):
-        before = lines[number - 1]
-        climb = math.sin(line.angle - before.angle)
-        if climb < 0.1:  # a side that goes straight on, or a needle
-            return None
-        along = line.across(before.x, before.y) / climb
+    for before, line, corner in zip([lines[-1], *lines[:-1]], lines, piece, strict=True):
+        along = line.across(before.x, before.y) / math.sin(line.angle - before.angle)
         corners.append(Corner(*before.point(along, 0), corner.street))
-    for was, now in zip(lines, sides_of(corners), strict=True):
-        if now.length < LEAST_SIDE or math.cos(now.edge.angle - was.angle) < 0:
-            return None
     return corners
+
+
+def has_all_sides(inner: Piece, piece: Piece) -> bool:
+    """Whether what is left of a piece that was drawn in has all its sides, none of them tiny.
+
+    Examples
+    --------
+    >>> square = [Corner(0, 0, 5), Corner(30, 0, 5), Corner(30, 30, 5), Corner(0, 30, 5)]
+    >>> [has_all_sides(draw_in(square, [depth] * 4), square) for depth in (5, 14, 28)]
+    [True, False, False]
+    """
+    return all(
+        now.length >= LEAST_SIDE and math.cos(now.edge.angle - was.edge.angle) > 0
+        for now, was in zip(sides_of(inner), sides_of(piece), strict=True)
+    )

@@ -19,7 +19,7 @@ import numpy as np
 from shapely import Polygon
 
 from geofcn.synthetic.buildings import Axes
-from geofcn.synthetic.pieces import Piece, Side, draw_in, sides_of, turns_of
+from geofcn.synthetic.pieces import Piece, Side, draw_in, has_all_sides, sides_of, turns_of
 from geofcn.synthetic.roofs import Look, Point, Quad, draw_look, vary
 
 LEAST_DEPTH = 26  # of a house
@@ -223,9 +223,7 @@ def draw_block(piece: Piece, rng: np.random.Generator) -> Block | None:
         for number, row in enumerate(rows)
         if is_built[number]
     ]
-    plots = [
-        plot for row, look in zip(rows, looks, strict=True) for plot in _plots(row, look, rng)
-    ]
+    plots = [plot for row, look in zip(rows, looks, strict=True) for plot in _plots(row, look, rng)]
     return Block(plots, corners)
 
 
@@ -244,8 +242,8 @@ def _rows(
                     sides, depths, ends[0], ends[1], strict=True
                 )
             ]
-            has_yard = draw_in(piece, [depth + reach for depth in depths])
-            if has_yard and all(row.has_room for row in rows):
+            yard = draw_in(piece, [depth + reach for depth in depths])
+            if has_all_sides(yard, piece) and all(row.has_room for row in rows):
                 return rows
     return []
 
@@ -289,7 +287,8 @@ def _corner_house(before: Row, after: Row, look: Look, rng: np.random.Generator)
 
 def _plots(row: Row, look: Look, rng: np.random.Generator) -> Iterator[Plot]:
     """The plots of a row: houses, now and then a passage or an open one."""
-    kinds, widths = [], []
+    kinds: list[str] = []
+    widths: list[float] = []
     while sum(widths) < row.length - 16:
         kind = rng.choice(("house", "passage", "open"), p=(0.86, 0.08, 0.06))
         kinds.append(kind)

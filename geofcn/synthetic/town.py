@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import count
 
 import numpy as np
 import shapely
@@ -39,9 +40,16 @@ from geofcn.synthetic.countryside import (
     pitch,
     random_stream,
 )
-from geofcn.synthetic.pieces import Corner, Piece, cut, draw_in, polygon_of, sides_of
+from geofcn.synthetic.pieces import Corner, Piece, cut, draw_in, has_all_sides, polygon_of, sides_of
 from geofcn.synthetic.roofs import roof
-from geofcn.synthetic.rows import Block, Plot, common_walls, draw_block, footprints
+from geofcn.synthetic.rows import (
+    Block,
+    Plot,
+    RowHouse,
+    common_walls,
+    draw_block,
+    footprints,
+)
 
 LEAST_CELL = 512  # least side of a cell
 STRAY = 0.1  # how far a cell's corners stray from the warped lattice, share of its side
@@ -137,7 +145,7 @@ def _plan(size: int, origin: tuple[float, float], seed: int, row: int, col: int)
     blocks: list[Ground] = []
     for piece in _pieces(ground, rng):
         block = draw_in(piece, [corner.street for corner in piece])
-        if block:
+        if has_all_sides(block, piece):
             is_open = has_villas or rng.random() < 0.05
             blocks.append((block, None if is_open else draw_block(block, rng)))
     return Plan(ground, blocks, has_villas)
@@ -148,11 +156,17 @@ def _origin(size: int, seed: int) -> tuple[float, float]:
     """Where in its world a scene begins: small ones have two neighbours in their middle."""
     if size >= LEAST_CELL:
         return 0.0, 0.0
-    blocks = [block for _, block in _plan(size, (0.0, 0.0), seed, 0, 0).blocks if block]
-    pairs = [common.houses for block in blocks for common in common_walls(block.houses)]
+    plans = (_plan(size, (0.0, 0.0), seed, 0, col) for col in count())
+    blocks = (block for plan in plans for _, block in plan.blocks if block)
+    pairs = next(filter(None, map(_neighbours, blocks)))
     boxes = shapely.bounds([MultiPoint([*one.quad, *other.quad]) for one, other in pairs])
     x0, y0, x1, y1 = boxes[np.argmin(np.max(boxes[:, 2:] - boxes[:, :2], axis=1))]
     return (x0 + x1 - size) / 2, (y0 + y1 - size) / 2
+
+
+def _neighbours(block: Block) -> list[tuple[RowHouse, RowHouse]]:
+    """All pairs of houses with a wall in common."""
+    return [common.houses for common in common_walls(block.houses)]
 
 
 def _ground(size: int, origin: tuple[float, float], seed: int, row: int, col: int) -> Piece:
@@ -163,7 +177,8 @@ def _ground(size: int, origin: tuple[float, float], seed: int, row: int, col: in
     )
     north, south = (random_stream(seed, 12, i, col).uniform(15, 27) for i in (row, row + 1))
     west, east = (random_stream(seed, 13, row, j).uniform(15, 27) for j in (col, col + 1))
-    return [Corner(*nw, north), Corner(*ne, east), Corner(*se, south), Corner(*sw, west)]
+    ring = ((nw, north), (ne, east), (se, south), (sw, west))
+    return [Corner(x, y, street) for (x, y), street in ring]
 
 
 def _crossing(seed: int, row: int, col: int) -> np.ndarray:
@@ -182,21 +197,20 @@ def _pieces(ground: Piece, rng: np.random.Generator) -> Iterator[Piece]:
             yield piece
         else:
             longest = int(np.argmax([side.length for side in sides_of(piece)]))
-            pieces += cut(piece, longest, rng.uniform(0.4, 0.6, 2), rng.uniform(6, 10))
+            shares = rng.uniform(0.4, 0.6), rng.uniform(0.4, 0.6)
+            pieces += cut(piece, longest, shares, rng.uniform(6, 10))
 
 
 def _streets(ground: Piece, rng: np.random.Generator) -> Iterator[Surface]:
-    """The streets around a cell with their pavements and parked cars, and its lanes."""
-    yield Surface("cobbles", polygon_of(ground))
-    kerb = draw_in(ground, [corner.street - PAVEMENT for corner in ground])
-    front = draw_in(ground, [corner.street for corner in ground])
-    if not kerb or not front:
-        return
-    inner = polygon_of(kerb)
-    yield Surface("asphalt", polygon_of(ground).difference(inner))
-    yield Surface("kerb", inner.difference(polygon_of(kerb).buffer(-1.5, join_style="mitre")))
-    yield Surface("paving", inner.difference(polygon_of(front)))
-    for side in sides_of(kerb):
+    """Cobbles for a cell's lanes; its half of the streets around it, with parked cars."""
+    pavement = draw_in(ground, [corner.street - PAVEMENT for corner in ground])
+    fronts = draw_in(ground, [corner.street for corner in ground])
+    whole, raised = polygon_of(ground), polygon_of(pavement)
+    yield Surface("cobbles", whole)
+    yield Surface("asphalt", whole.difference(raised))
+    yield Surface("paving", raised.difference(polygon_of(fronts)))
+    yield Surface("kerb", raised.difference(raised.buffer(-1.8, join_style="mitre")))
+    for side in sides_of(pavement):
         for along in np.arange(30, side.length - 30, 27):
             if rng.random() < 0.3:
                 yield from car(side.edge.at(along, -7, rng.normal(0, 0.03)), rng)
@@ -209,7 +223,8 @@ def _row_houses(
     block: Block, scene: Polygon, rng: np.random.Generator
 ) -> tuple[list[Polygon], list[Surface]]:
     """The footprints of a block's houses inside the scene, and their roofs."""
-    shapes, built, surfaces = [], [], []
+    shapes, built = [], []
+    surfaces: list[Surface] = []
     for house, shape in zip(block.houses, footprints(block.houses), strict=True):
         if scene.contains(shape):
             shapes.append(shape)
@@ -260,9 +275,12 @@ def _villas(
         while along < side.length - 50:
             house = draw_house(side.edge.at(along, 0), rng)
             shape = house.footprint
-            if scene.contains(shape) and ground.buffer(-6).contains(shape):
-                if not any(shape.dwithin(other.footprint, 14) for other in houses):
-                    houses.append(house)
+            if (
+                scene.contains(shape)
+                and ground.contains(shape)
+                and not any(shape.dwithin(other.footprint, 14) for other in houses)
+            ):
+                houses.append(house)
             along += rng.uniform(95, 135)
     surfaces = [Surface(rng.choice(BASES[:2]), ground, tint=draw_tint(rng))]
     for house in houses:
@@ -292,11 +310,12 @@ def _trees(piece: Piece, houses: Sequence[Polygon], rng: np.random.Generator) ->
     """Trees and bushes where a block is not built on."""
     ground = polygon_of(piece)
     x0, y0, x1, y1 = ground.bounds
-    count = int(ground.area / 1100)
-    spots = rng.uniform((x0, y0), (x1, y1), (count, 2))
-    radii = rng.uniform(3, 15, count)
+    number = int(ground.area / 1100)
+    spots = rng.uniform((x0, y0), (x1, y1), (number, 2))
+    radii = rng.uniform(3, 15, number)
     points = shapely.points(spots)
     free = shapely.contains(ground, points)
     if houses:
         free &= shapely.distance(points, shapely.union_all(houses)) > 0.7 * radii + 2
-    return [draw_tree(x, y, radius, rng) for (x, y), radius in zip(spots[free], radii[free])]
+    trees = np.column_stack((spots, radii))[free]
+    return [draw_tree(x, y, radius, rng) for x, y, radius in trees]
