@@ -26,6 +26,9 @@ LEAST_DEPTH = 26  # of a house
 LEAST_ROW = 26  # along a street
 SKEW = math.radians(32)  # how far from a right angle a corner with a house is, at most
 
+# How far along its side a row's first wall is, and its slant in radians; the same of the last one.
+Ends = tuple[tuple[float, float], tuple[float, float]]
+
 
 @dataclass(frozen=True)
 class Wall:
@@ -165,7 +168,7 @@ class Row:
     side : Side
         The street's edge.
     ends : ((float, float), (float, float))
-        How far along it the first and the last wall are, and their slants in radians.
+        The first and the last wall: how far along the side, and the slant in radians.
     depth : int
         Of its houses, about.
     reach : float
@@ -173,7 +176,7 @@ class Row:
     """
 
     side: Side
-    ends: tuple[tuple[float, float], tuple[float, float]]
+    ends: Ends
     depth: int
     reach: float
 
@@ -233,14 +236,12 @@ def _rows(
     """The rows of a block, as deep as leaves it a courtyard; none where it is too small."""
     sides = sides_of(piece)
     for share in (1, 0.85, 0.7, 0.6):
-        depths = [2 * round(share * rng.uniform(21, 31)) for _ in sides]
-        ends = _ends(skews, is_built, depths)
+        depths = [_even(share * rng.uniform(41, 63)) for _ in sides]
+        ends = _ends(sides, skews, is_built, depths)
         for reach in (56, 40, 26, 14, 6):
             rows = [
-                Row(side, ((start, first), (side.length - stop, last)), depth, reach)
-                for side, depth, (start, first), (stop, last) in zip(
-                    sides, depths, ends[0], ends[1], strict=True
-                )
+                Row(side, end, depth, reach)
+                for side, end, depth in zip(sides, ends, depths, strict=True)
             ]
             yard = draw_in(piece, [depth + reach for depth in depths])
             if has_all_sides(yard, piece) and all(row.has_room for row in rows):
@@ -249,9 +250,9 @@ def _rows(
 
 
 def _ends(
-    skews: Sequence[float], is_built: Sequence[bool], depths: Sequence[int]
-) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Distance from the corner, and slant, of every row's first wall, and of its last one.
+    sides: Sequence[Side], skews: Sequence[float], is_built: Sequence[bool], depths: Sequence[int]
+) -> list[Ends]:
+    """Where the first and the last wall of every row stand.
 
     Beside a house on the corner a wall runs along the other side; else it stands at right angles
     to its street, where the row is out of the way of the next one.
@@ -266,7 +267,10 @@ def _ends(
             gap = max(before, depth) * math.tan(max(math.pi / 4 + skew / 2, 0))
             starts.append((gap, 0.0))
             stops.append((gap, 0.0))
-    return starts, [*stops[1:], stops[0]]
+    return [
+        (start, (side.length - gap, slant))
+        for side, start, (gap, slant) in zip(sides, starts, [*stops[1:], stops[0]], strict=True)
+    ]
 
 
 def _corner_house(before: Row, after: Row, look: Look, rng: np.random.Generator) -> RowHouse:
