@@ -47,14 +47,10 @@ def test_does_not_overwrite_unless_told(geofcn_command, tmp_path):
 
 
 def test_dense_writes_a_town_whose_houses_touch_the_same_for_a_seed(geofcn_command, tmp_path):
-    for name, seed in (("a", 4), ("b", 4), ("c", 5)):
-        geofcn_command("sample", tmp_path / name, "--size", 300, "--seed", seed, "--dense")
-    first, same, other = (
-        [(tmp_path / folder / name).read_bytes() for name in ("scene.tif", "labels.tif")]
-        for folder in ("a", "b", "c")
-    )
-    assert first == same
-    assert first != other
+    for name in ("a", "b"):
+        geofcn_command("sample", tmp_path / name, "--size", 256, "--seed", 4, "--dense")
+    for name in ("scene.tif", "labels.tif"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     one, two = (geopandas.read_file(tmp_path / name / "labels.gpkg") for name in ("a", "b"))
     assert one.geometry.to_wkb().equals(two.geometry.to_wkb())
     touching = one.sindex.query(one.geometry, predicate="touches")[0]

@@ -16,7 +16,7 @@ SMALL = SyntheticScene(600, 5)
 REGIONS = {
     SMALL: Window(0, 0, 600, 600),
     SyntheticScene(2100, 8): Window(920, 900, 260, 300),
-    SyntheticScene(512, 5, dense=True): Window(130, 110, 240, 260),
+    SyntheticScene(400, 5, dense=True): Window(90, 80, 240, 260),
 }
 
 
@@ -70,12 +70,12 @@ def test_a_window_of_a_huge_scene_needs_only_the_cells_around_it():
 def test_a_town_is_the_same_again_and_another_seed_gives_another_one(
     painted,
 ):
-    scene = SyntheticScene(512, 5, dense=True)
+    scene = SyntheticScene(400, 5, dense=True)
     image, window = painted[scene][0], REGIONS[scene]
     town.cell.cache_clear()
     town._origin.cache_clear()
     np.testing.assert_array_equal(scene.paint(window)[0], image)
-    other = SyntheticScene(512, 6, dense=True)
+    other = SyntheticScene(400, 6, dense=True)
     assert (other.paint(window)[0] != image).mean() > 0.5
 
 
