@@ -3,7 +3,7 @@
 The world is cut into cells, as that of the countryside is: a cell is a pure function of (size,
 seed, row, col), a convex piece of ground with a street along each side. Lanes cut it into blocks,
 which row houses surround; at the edge of a large town some of them are villas in gardens. A scene
-smaller than a cell shows a part of one, around a house.
+smaller than a cell shows a part of one, around two neighbours.
 
 Coordinates are pixels, x to the right (columns) and y down (rows); heights are in pixels as well.
 """
@@ -60,7 +60,7 @@ PAVEMENT = 6  # width of a street's pavements
 BASES = ("lawn", "dry lawn", "bare ground", "gravel")
 YARDS = ("dry lawn", "lawn", "long grass", "bare ground", "gravel", "concrete", "paving")
 
-# A block of row houses, or an open one, and the ground it lies on.
+# The ground of a block and its row houses; an open one has none.
 Ground = tuple[Piece, Block | None]
 
 
@@ -261,7 +261,8 @@ def _yards(piece: Piece, plots: Sequence[Plot], rng: np.random.Generator) -> Ite
             middle = shape.centroid
             yield from car(Axes(middle.x, middle.y, plot.left.place.angle), rng)
         elif fate < 0.5:
-            fence = plot.left.place.box(plot.start, -0.8, plot.stop, 0.8)
+            stretch = plot.left.stretch
+            fence = plot.left.place.box(stretch * plot.start, -0.8, stretch * plot.stop, 0.8)
             yield Surface("party wall", fence, tint=draw_tint(rng), height=6)
 
 
@@ -299,9 +300,8 @@ def _square(piece: Piece, rng: np.random.Generator) -> Iterator[Surface]:
     inner = ground.buffer(-24)
     for side in sides_of(piece):
         for along in np.arange(40, side.length - 40, 15):
-            place = side.edge.at(along, 16, math.pi / 2)
             if rng.random() < 0.25:
-                yield from car(place, rng)
+                yield from car(side.edge.at(along, 16, math.pi / 2), rng)
     if not inner.is_empty:
         yield bare_patch(Axes(inner.centroid.x, inner.centroid.y, 0), rng.uniform(8, 16), rng)
 
