@@ -50,6 +50,7 @@ def sample(
     *,
     size: int = defaults.SAMPLE_SIZE,
     seed: int = 0,
+    dense: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> SampleResult:
@@ -65,6 +66,10 @@ def sample(
         Pixels a side.
     seed : int
         Which scene; the same one for the same number.
+    dense : bool
+        A town, most of whose houses have a wall in common with a neighbour, instead of villages. In
+        labels.gpkg each of them is a polygon of its own, and neighbours have the vertices of their
+        wall in common; in labels.tif they are one.
     overwrite : bool
         Replace files that exist.
     progress : callable, optional
@@ -83,7 +88,7 @@ def sample(
         For a size that is too small.
     """
     check_projections()
-    scene = SyntheticScene(size, seed)
+    scene = SyntheticScene(size, seed, dense)
     target = _make_folder(Path(folder))
     result = SampleResult(target / "scene.tif", target / "labels.tif", target / "labels.gpkg")
     with locked(result.scene, result.labels, result.polygons):

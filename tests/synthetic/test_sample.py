@@ -7,6 +7,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import shapely
 from rasterio.features import rasterize
 
 import geofcn
@@ -66,6 +67,22 @@ def test_every_pixel_is_reported_and_nothing_is_left_beside_the_files(sample):
     folder, done = sample
     assert done == 600 * 600
     assert {file.name for file in folder.iterdir()} == {"scene.tif", "labels.tif", "labels.gpkg"}
+
+
+def test_a_town_has_every_house_in_the_vectors_and_one_value_in_the_raster(tmp_path):
+    paths = geofcn.sample(tmp_path, size=400, seed=2, dense=True)
+    houses = pyogrio.read_dataframe(paths.polygons, layer="houses")
+    shapes = houses.geometry.to_numpy()
+    # As they are in the file: in map coordinates.
+    assert shapely.coverage_is_valid(shapes)
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="overlaps")
+    assert shapely.area(shapely.intersection(shapes[first], shapes[second])).sum() == 0
+    with rasterio.open(paths.labels) as labels:
+        burned = rasterize(shapes, (400, 400), transform=labels.transform)
+        np.testing.assert_array_equal(labels.read(1), burned)
+    blocks = shapely.get_num_geometries(shapely.union_all(shapes))
+    assert len(houses) > 15
+    assert blocks < len(houses) / 2
 
 
 def test_a_sample_is_not_overwritten_unasked(sample):
