@@ -39,6 +39,19 @@ class HouseGroups:
     houses: WalledPolygons
     group: np.ndarray
 
+    @classmethod
+    def alone(cls, polygons: Polygons) -> HouseGroups:
+        """Houses of which none has walls."""
+        no_wall = np.zeros(len(polygons.coords), bool)
+        return cls(WalledPolygons(polygons, no_wall), np.full(len(polygons), ALONE))
+
+    def have_walled_holes(self) -> np.ndarray:
+        """(n,) bool, whether a house shares a wall with another that is within a hole of it."""
+        polygons = self.houses.polygons
+        walled = np.diff(offsets(self.houses.wall)[polygons.rings]) > 0
+        walled[polygons.polygons[:-1]] = False
+        return np.diff(offsets(walled)[polygons.polygons]) > 0
+
 
 def group_houses(swept: Iterable[WalledPolygons]) -> Iterator[HouseGroups]:
     """Put houses that share walls together.

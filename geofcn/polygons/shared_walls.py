@@ -17,8 +17,8 @@ import shapely
 
 from geofcn.core.ragged import from_rings, intersection_over_union
 from geofcn.polygons.convert import to_shapely
-from geofcn.polygons.groups import edge_keys, house_of_corners
-from geofcn.polygons.regularize import MIN_AGREEMENT, RAW, SIMPLIFIED
+from geofcn.polygons.groups import ALONE, HouseGroups, edge_keys, house_of_corners, take
+from geofcn.polygons.regularize import MIN_AGREEMENT, RAW, SIMPLIFIED, regularize
 from geofcn.polygons.simplify import MAX_HOLES
 from geofcn.tracing.permutations import offsets, spans
 from geofcn.tracing.walls import WalledPolygons
@@ -252,40 +252,67 @@ class _Edges:
         )
 
 
-def simplify_walls(
-    houses: WalledPolygons, group: np.ndarray, tolerance: float
+def regularize_groups(
+    groups: HouseGroups, method: str, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Simplify the outlines of groups of houses, each wall in common once.
-
-    Douglas-Peucker from node to node, see `geofcn.polygons.simplify`. Where a house would be
-    invalid, overlap another of its group or agree with its raw outline less than to MIN_AGREEMENT,
-    its chains stay as they are.
+    """Clean outlines of houses, walls in common once, and what was done to each.
 
     Parameters
     ----------
-    houses : WalledPolygons
-        All houses of some groups.
-    group : (h,) array of int
-        Of each house.
+    groups : HouseGroups
+        Those of boundless groups stay as they are.
+    method, tolerance
+        See `geofcn.polygons.regularize.regularize`, by which houses without walls are cleaned.
+
+    Returns
+    -------
+    cleaned : (n,) array of Polygon
+        Valid; those of a group are a valid coverage.
+    status : (n,) array of str
+        "squared", "simplified" or "raw".
+    """
+    cleaned = to_shapely(groups.houses.polygons)
+    status = np.full(len(cleaned), RAW, dtype=object)
+    alone, walled = np.flatnonzero(groups.group == ALONE), np.flatnonzero(groups.group >= 0)
+    cleaned[alone], status[alone] = regularize(cleaned[alone], method, tolerance)
+    if len(walled):
+        chains = find_chains(take(groups.houses, walled), groups.group[walled])
+        cleaned[walled], status[walled] = _regularize(chains, cleaned[walled], method, tolerance)
+    return cleaned, status
+
+
+def _regularize(
+    chains: Chains, raw: np.ndarray, method: str, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for houses with walls, whose polygons are `raw`."""
+    if method == "raw":
+        return chains.polygons(), np.full(len(raw), RAW, dtype=object)
+    simple, status = simplify_chains(chains, raw, tolerance)
+    return simple.polygons(), status
+
+
+def simplify_chains(chains: Chains, raw: np.ndarray, tolerance: float) -> tuple[Chains, np.ndarray]:
+    """Simplify each chain by Douglas-Peucker, from node to node.
+
+    Where a house would be invalid, overlap another of its group or agree with its raw outline less
+    than to MIN_AGREEMENT, its chains stay as they are.
+
+    Parameters
+    ----------
+    chains : Chains
+        Of whole groups, in integer pixel corners.
+    raw : (h,) array of Polygon
+        Their houses.
     tolerance : float
         In pixels.
 
     Returns
     -------
-    polygons : (h,) array of Polygon
-        Valid; those of a group are a valid coverage.
+    simple : Chains
+        The same with fewer vertices; their polygons are valid, those of a group a valid coverage.
     status : (h,) array of str
         "simplified", or "raw" where all chains stay as they are.
     """
-    raw = to_shapely(houses.polygons)
-    chains, _, status = simplify_chains(find_chains(houses, group), raw, tolerance)
-    return chains.polygons(), status
-
-
-def simplify_chains(
-    chains: Chains, raw: np.ndarray, tolerance: float
-) -> tuple[Chains, np.ndarray, np.ndarray]:
-    """The chains with the vertices that stay; (p,) bool which ones that are; the houses' status."""
     needed = _choose(chains, tolerance)
     whole = chains.of_houses(shapely.get_num_interior_rings(raw) > MAX_HOLES)
     doubtful = np.ones(len(raw), bool)
@@ -304,7 +331,7 @@ def simplify_chains(
         doubtful = np.isin(chains.group, chains.group[bad])
     status = np.full(len(raw), RAW, object)
     status[chains.house[chains.ring[~whole[chains.chain]]]] = SIMPLIFIED
-    return simple, stays, status
+    return simple, status
 
 
 def _choose(chains: Chains, tolerance: float) -> np.ndarray:

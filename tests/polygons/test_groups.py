@@ -31,9 +31,10 @@ def grouped(label, rows=64, gathered=1, largest=100) -> list[tuple[int, int]]:
             polygons = groups.houses.polygons
             starts = polygons.coords[polygons.rings[polygons.polygons[:-1]]]
             numbers = [int(label[row, column]) for column, row in starts]
-            found += zip(numbers, np.where(groups.group < 0, groups.group, groups.group + begin))
+            numbered = np.where(groups.group < 0, groups.group, groups.group + begin)
+            found += zip(numbers, numbered.tolist(), strict=True)
             begin += groups.group.max(initial=-1) + 1
-    return [(number, int(group)) for number, group in found]
+    return found
 
 
 STREET = np.array(

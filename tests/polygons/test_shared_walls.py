@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from touching_houses import components, expected_walls
 
 from geofcn.polygons.convert import to_shapely
-from geofcn.polygons.groups import concatenate, group_houses, take
-from geofcn.polygons.shared_walls import find_chains, simplify_walls
+from geofcn.polygons.groups import HouseGroups, concatenate, group_houses, take
+from geofcn.polygons.shared_walls import find_chains, regularize_groups
 from geofcn.tracing.instances import WalledBand
 from geofcn.tracing.walls import WalledSweep
 
@@ -23,6 +23,10 @@ def touching(label):
     (found,) = groups
     walled = np.flatnonzero(found.group >= 0)
     return take(found.houses, walled), found.group[walled]
+
+
+def simplify_walls(houses, group, tolerance):
+    return regularize_groups(HouseGroups(houses, group), "simplify", tolerance)
 
 
 def terrace(angle: float, houses=4, size=200) -> np.ndarray:
