@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +20,15 @@ from geofcn.executors import stream
 from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
-from geofcn.polygons.convert import fill_holes, to_map, to_shapely
+from geofcn.polygons.convert import fill_holes, to_map
+from geofcn.polygons.groups import HouseGroups, group_houses
 from geofcn.polygons.outline import Outline
-from geofcn.polygons.regularize import regularize
+from geofcn.polygons.shared_walls import regularize_groups
 from geofcn.runtime import cores
+from geofcn.tracing.instances import walled_bands
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
+from geofcn.tracing.walls import WalledPolygons, WalledSweep
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +117,9 @@ def footprints(
     """Batches of finished footprints of a mask that is given in row bands.
 
     Memory is bounded by the bands and by what is open at their borders, not by the mask. The
-    footprints do not depend on how the mask is cut into bands.
+    footprints do not depend on how the mask is cut into bands. Where contacts are known, each
+    house is a footprint, see `geofcn.tracing.instances`; those that touch have their walls in
+    common, with the same vertices, and come together, see `geofcn.polygons.groups`.
 
     Parameters
     ----------
@@ -140,7 +146,7 @@ def footprints(
     finish = partial(_finish, transform, Ground(crs), outline, least, calibration)
     number, left_out = 1, 0
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
-    for batch, small in stream(finish, _gather(sweep_bands(bands, width)), cores()):
+    for batch, small in stream(finish, _houses(bands, width), cores()):
         left_out += small
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
@@ -165,12 +171,38 @@ def sweep_bands(bands: Iterable[RowBand], width: int) -> Iterator[Polygons]:
     """
     sweep = Sweep(width)
     for houses, quantised, _ in bands:
-        valid = None
-        # To look for blank pixels first is cheaper than to sum which ones are not.
-        if quantised is not None and quantised.max(initial=0) == BLANK:
-            valid = np.not_equal(quantised, BLANK)
-        yield sweep.push(houses, quantised, valid)
+        yield sweep.push(houses, quantised, _valid(quantised))
     yield sweep.finish()
+
+
+def _sweep_walled_bands(bands: Iterable[RowBand], width: int) -> Iterator[WalledPolygons]:
+    """The houses of a mask that comes with contacts, as they finish, in pixel corners."""
+    sweep = WalledSweep(width)
+    known = ((*band[:2], band.contacts) for band in bands if band.contacts is not None)
+    for band in walled_bands(known, width):
+        yield sweep.push(band, _valid(band.values))
+    yield sweep.finish()
+
+
+def _valid(quantised: np.ndarray | None) -> np.ndarray | None:
+    """Which probabilities are not blank; None: all, or there are none."""
+    # To look for blank pixels first is cheaper than to sum which ones are not.
+    if quantised is None or quantised.max(initial=0) < BLANK:
+        return None
+    return np.not_equal(quantised, BLANK)
+
+
+def _houses(bands: Iterable[RowBand], width: int) -> Iterator[HouseGroups]:
+    """The houses of a mask, many at a time."""
+    bands = iter(bands)
+    first = next(bands, None)
+    if first is None:
+        return
+    bands = chain([first], bands)
+    if first.contacts is None:
+        yield from map(HouseGroups.alone, _gather(sweep_bands(bands, width)))
+    else:
+        yield from group_houses(_sweep_walled_bands(bands, width))
 
 
 def mean_probabilities(polygons: Polygons) -> np.ndarray:
@@ -199,16 +231,19 @@ def _finish(
     outline: Outline,
     least: float,
     calibration: ScoreCalibration | None,
-    polygons: Polygons,
+    houses: HouseGroups,
 ) -> tuple[FeatureBatch, int]:
-    """Polygons of the sweep as footprints in CRS coordinates, with all columns but the id.
+    """Houses as footprints in CRS coordinates, with all columns but the id.
 
     And how many are smaller than `least` square metres, and left out.
     """
-    cleaned, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
+    polygons = houses.houses.polygons
+    cleaned, status = regularize_groups(houses, outline.method, outline.simplify)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
-        placed = fill_holes(placed, ground, outline.fill_holes)
+        # What touches the border of a hole is a house.
+        free = ~houses.have_walled_holes()
+        placed[free] = fill_holes(placed[free], ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
     large = areas >= least
     scores = mean_probabilities(polygons)

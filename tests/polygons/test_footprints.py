@@ -6,7 +6,7 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask, shapes
@@ -249,3 +249,64 @@ def test_a_scene_without_crs_is_refused_unless_plain_coordinates_are_wanted(writ
         refuse_no_crs(nowhere, allow=False)
     refuse_no_crs(nowhere, allow=True)
     refuse_no_crs(open_scene(write_raster("placed.tif", np.ones((4, 4), np.uint8))), allow=False)
+
+
+# --------------------------------------------------------------------------- houses that touch
+
+
+def town(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Houses in rows with ragged walls, contacts where they meet, probabilities."""
+    random = np.random.default_rng(seed)
+    row, column = np.indices((70, 90))
+    edge = random.integers(-1, 2, (2, 90))
+    street = (row + edge[0, column]) % 30 < 22
+    party_wall = (column + edge[1, row]) % 14
+    houses = street & (random.random(street.shape) > 0.01)
+    steps = random.integers(0, 255, street.shape).astype(np.uint8)
+    return houses, houses & ((party_wall < 3) | (random.random(street.shape) < 0.02)), steps
+
+
+def trace_town(seed, outline, rows=256, transform=NORTH_UP):
+    houses, contacts, steps = town(seed)
+    cuts = [slice(top, top + rows) for top in range(0, len(houses), rows)]
+    bands = [RowBand(houses[cut], steps[cut], contacts[cut]) for cut in cuts]
+    batches = list(footprints(bands, houses.shape[1], transform, UTM, outline))
+    names = batches[0].columns
+    columns = {name: np.concatenate([batch.columns[name] for batch in batches]) for name in names}
+    return np.concatenate([batch.geometry for batch in batches]), columns
+
+
+@pytest.mark.parametrize("method", ["raw", "simplify", "square"])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_houses_that_touch_have_their_walls_in_common_on_the_map(method, name):
+    outline = Outline(method, min_area=0, fill_holes=1)
+    polygons, columns = trace_town(1, outline, transform=TRANSFORMS[name])
+    assert len(polygons) > 15 and shapely.is_valid(polygons).all()
+    assert shapely.coverage_is_valid(polygons)
+    houses, _, _ = town(1)
+    assert columns["n_px"].sum() == houses.sum()
+
+
+@settings(max_examples=8)
+@given(seed=seeds, rows=st.integers(1, 60), method=st.sampled_from(["raw", "simplify", "square"]))
+def test_houses_that_touch_do_not_depend_on_the_row_bands(seed, rows, method):
+    outline = Outline(method)
+    whole, expected = trace_town(seed, outline)
+    polygons, columns = trace_town(seed, outline, rows)
+    assert shapely.to_wkb(polygons).tolist() == shapely.to_wkb(whole).tolist()
+    for name, values in columns.items():
+        np.testing.assert_array_equal(values, expected[name], name)
+
+
+def test_without_any_contact_footprints_are_the_same_with_contacts_known():
+    mask, steps = masks(7)
+    for method in ("raw", "simplify", "square"):
+        outline = Outline(method, min_area=0)
+        found = [
+            list(footprints([band], mask.shape[1], NORTH_UP, UTM, outline))
+            for band in (RowBand(mask, steps), RowBand(mask, steps, np.zeros_like(mask)))
+        ]
+        (plain,), (known,) = found
+        assert shapely.to_wkb(plain.geometry).tolist() == shapely.to_wkb(known.geometry).tolist()
+        for name, values in plain.columns.items():
+            np.testing.assert_array_equal(values, known.columns[name], name)

@@ -1,0 +1,116 @@
+"""geofcn.polygons.shared_walls: a wall in common is cleaned once, and stays one."""
+
+import numpy as np
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from touching_houses import components, expected_walls
+
+from geofcn.polygons.convert import to_shapely
+from geofcn.polygons.groups import HouseGroups, concatenate, group_houses, take
+from geofcn.polygons.shared_walls import find_chains, regularize_groups
+from geofcn.tracing.instances import WalledBand
+from geofcn.tracing.walls import WalledSweep
+
+
+def touching(label):
+    """The houses of a mask with numbers that share walls, and their groups."""
+    sweep, walls = WalledSweep(label.shape[1]), expected_walls(label)
+    swept = [sweep.push(WalledBand(label > 0, None, *walls)), sweep.finish()]
+    groups = list(group_houses([concatenate(swept)]))
+    if not groups:
+        return concatenate(swept), np.zeros(0, int)
+    (found,) = groups
+    walled = np.flatnonzero(found.group >= 0)
+    return take(found.houses, walled), found.group[walled]
+
+
+def simplify_walls(houses, group, tolerance):
+    return regularize_groups(HouseGroups(houses, group), "simplify", tolerance)
+
+
+def terrace(angle: float, houses=4, size=200) -> np.ndarray:
+    """A row of houses of 24 x 40 pixels, turned by an angle in degrees."""
+    row, column = np.indices((size, size)) - size / 2
+    turn = np.radians(angle)
+    along = np.cos(turn) * column + np.sin(turn) * row
+    across = np.cos(turn) * row - np.sin(turn) * column
+    number = np.floor(along / 24 + houses / 2).astype(int)
+    inside = (number >= 0) & (number < houses) & (np.abs(across) < 20)
+    return np.where(inside, number + 1, 0)
+
+
+def assert_coverage(polygons, group):
+    assert shapely.is_valid(polygons).all()
+    for number in np.unique(group):
+        assert shapely.coverage_is_valid(polygons[group == number])
+
+
+@st.composite
+def towns(draw) -> np.ndarray:
+    """Ragged houses that touch in all ways."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    coarse = random.integers(0, 4, draw(st.tuples(st.integers(2, 6), st.integers(2, 6))))
+    values = np.kron(coarse, np.ones((draw(st.integers(2, 6)),) * 2, int))
+    noise = random.random(values.shape) < draw(st.floats(0, 0.1))
+    values[noise] = random.integers(0, 4, noise.sum())
+    label = np.zeros(values.shape, int)
+    for value in range(1, 4):
+        found = components(values == value)
+        label[found > 0] = found[found > 0] + label.max()
+    return label
+
+
+def test_a_wall_is_one_chain_of_two_rings():
+    chains = find_chains(*touching(np.array([[1, 1, 2], [1, 1, 2]])))
+    assert len(chains.first) - 1 == 3  # the outline of each house, and the wall
+    wall = np.flatnonzero(np.bincount(chains.chain) == 2)
+    assert sorted(chains.is_reversed[chains.chain == wall]) == [False, True]
+
+
+@given(towns())
+def test_chains_make_the_houses_again(label):
+    houses, group = touching(label)
+    polygons = find_chains(houses, group).polygons()
+    expected = shapely.normalize(shapely.simplify(to_shapely(houses.polygons), 0))
+    assert shapely.equals_exact(shapely.normalize(shapely.simplify(polygons, 0)), expected).all()
+    assert_coverage(polygons, group)
+
+
+def test_a_terrace_is_simplified_with_straight_common_walls():
+    houses, group = touching(terrace(20))
+    polygons, status = simplify_walls(houses, group, 1.5)
+    assert len(polygons) == 4 and set(status) == {"simplified"}
+    assert_coverage(polygons, group)
+    assert shapely.get_num_coordinates(polygons).max() <= 8
+    edges = shapely.intersection(polygons[:-1], polygons[1:])
+    assert np.allclose(np.sort(shapely.length(edges)), 40, atol=2.5)
+
+
+def test_a_house_within_another_shares_its_ring():
+    label = np.ones((30, 30), int)
+    label[10:20, 8:20] = 2
+    polygons, _ = simplify_walls(*touching(label), 1.5)
+    assert_coverage(polygons, np.zeros(2, int))
+    assert shapely.area(polygons).sum() == 900
+
+
+@settings(max_examples=60)
+@given(towns(), st.sampled_from([0.5, 1.5, 4]))
+def test_simplified_groups_are_coverages(label, tolerance):
+    houses, group = touching(label)
+    polygons, status = simplify_walls(houses, group, tolerance)
+    assert_coverage(polygons, group)
+    assert set(status) <= {"raw", "simplified"}
+
+
+@settings(max_examples=30)
+@given(towns())
+def test_a_group_does_not_depend_on_the_others(label):
+    houses, group = touching(label)
+    together, status = simplify_walls(houses, group, 1.5)
+    for number in np.unique(group):
+        own = np.flatnonzero(group == number)
+        alone, own_status = simplify_walls(take(houses, own), group[own], 1.5)
+        assert shapely.to_wkb(alone).tolist() == shapely.to_wkb(together[own]).tolist()
+        assert own_status.tolist() == status[own].tolist()
