@@ -3,6 +3,7 @@ import csv
 import errno
 import math
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.metrics import Confusion
-from geofcn.errors import LabelsError, OutputError, TrainingError
+from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
 from geofcn.models.model_file import load_model, model_digest
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT
@@ -266,14 +267,33 @@ def test_a_run_is_not_overwritten_unless_asked_to(village, tmp_path):
     assert (run / "last.safetensors").read_bytes() != before["last.safetensors"]
 
 
-def test_an_older_run_outlives_a_training_that_is_refused(village, write_raster, tmp_path):
+def test_an_older_run_outlives_a_training_that_is_refused(
+    village, write_raster, tmp_path, monkeypatch
+):
     scene, labels = village()
     run = tmp_path / "run"
     train(scene, labels, run, recipe="exercise", **QUICK)
     empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
+    before = contents(run)
     with pytest.raises(LabelsError, match="no house"):
         train(scene, empty, run, recipe="exercise", overwrite=True, **QUICK)
-    assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY])
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match="not installed"):
+        train(scene, labels, run, log_tensorboard=True, overwrite=True, **QUICK)
+    assert contents(run) == before
+
+
+def test_a_training_that_is_refused_leaves_nothing(village, write_raster, tmp_path, monkeypatch):
+    scene, _ = village()
+    empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
+    with pytest.raises(LabelsError, match="no house"):
+        train(scene, empty, tmp_path / "new" / "run", **QUICK)
+    assert not (tmp_path / "new").exists()
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(LabelsError, match="no house"):
+        train(scene, empty, run, **QUICK)
+    assert contents(run) == {}, "a folder that was there stays"
 
 
 def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatch):
