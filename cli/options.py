@@ -194,7 +194,7 @@ def verb(
             _end(error, stopped)
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print nothing but answers and errors.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
     def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
@@ -218,10 +218,17 @@ def fail(error: Exception) -> NoReturn:
     sys.exit(1)
 
 
-def show(result: object) -> None:
-    """Print what a verb returns on stdout, line by line harmless."""
-    for line in str(result).split("\n"):
+def show(answer: object) -> None:
+    """Print what was asked for on stdout, line by line harmless."""
+    for line in str(answer).split("\n"):
         click.echo(printable(line))
+
+
+def report(made: object, asked: object = None) -> None:
+    """Print what a verb has made; where it is to be quiet, only what was asked for besides."""
+    quiet = click.get_current_context().params["quiet"]
+    if not quiet or asked is not None:
+        show(asked if quiet else made)
 
 
 class _Notice(logging.Formatter):

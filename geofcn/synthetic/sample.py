@@ -34,6 +34,7 @@ from geofcn.io.vector_writer import (
 )
 from geofcn.progress import Progress, silent
 from geofcn.synthetic.scene import SyntheticScene
+from geofcn.text import printable
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class SampleResult:
         return cls(folder / "scene.tif", folder / "labels.tif", folder / "labels.gpkg")
 
     def __str__(self) -> str:
-        return f"{self.scene}\n{self.labels}\n{self.polygons}"
+        return "\n".join(printable(str(path)) for path in (self.scene, self.labels, self.polygons))
 
 
 def sample(

@@ -97,3 +97,17 @@ def test_other_errors_notices_and_results_are_printed_harmless():
     assert result.stdout == "\\x1b[2J.tif\nsecond line\n"
     assert "\\x1b[2J.tif\\n: odd.\n" in result.stderr
     assert "unexpected ZeroDivisionError: \\x1b[2J" in result.stderr
+
+
+@pytest.mark.parametrize(("quiet", "printed"), [((), "made\n"), (("-q",), "asked\n")])
+def test_quiet_prints_nothing_but_what_was_asked_for(quiet, printed):
+    @click.command()
+    @click.option("--ask", is_flag=True)
+    @options.verb
+    def making(progress, ask):
+        logging.getLogger("geofcn.test").warning("odd.")
+        options.report("made", asked="asked" if ask else None)
+
+    assert CliRunner().invoke(making, ["--ask", *quiet]).stdout == printed
+    result = CliRunner().invoke(making, quiet)
+    assert (result.stdout, bool(result.stderr)) == (("", False) if quiet else ("made\n", True))

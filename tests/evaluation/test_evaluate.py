@@ -15,6 +15,7 @@ from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.evaluation.evaluate import evaluate
 from geofcn.evaluation.result import Counts
 from geofcn.io.masks import MODEL_TAG
+from geofcn.io.vector_writer import write_polygons
 
 UTM = "EPSG:25832"
 # One pixel is a metre.
@@ -75,6 +76,29 @@ def test_every_pairing_gives_the_same_scores(files, prediction, labels):
         assert scores.pixels.iou == pytest.approx(tp / (tp + fp + fn))
     else:
         assert scores.pixels is None
+
+
+@pytest.mark.parametrize("other", ["truth.tif", "truth.gpkg"])
+@pytest.mark.parametrize("none", ["none.gpkg", "none.shp", "truth.gpkg|subset=fid > 9"])
+def test_a_file_without_polygons_is_a_place_without_houses_on_either_side(
+    files, tmp_path, caplog, other, none
+):
+    if none.startswith("none"):
+        write_polygons(tmp_path / none, iter(()), UTM, columns={"id": "int64"})
+    empty = tmp_path / none
+    for prediction, labels, counts in (
+        (files[other], empty, (0, len(TRUTH), 0)),
+        (empty, files[other], (0, 0, len(TRUTH))),
+    ):
+        caplog.clear()
+        scores = evaluate(prediction, labels)
+        objects = scores.objects
+        assert (objects.tp, objects.fp, objects.fn) == counts
+        if other.endswith(".tif"):
+            assert scores.pixels.iou == 0 and scores.pixels.accuracy < 1
+        (notice,) = caplog.messages
+        assert "it holds no polygon" in notice and notice.endswith("a place without houses.")
+        assert ("fid > 9" in notice) == ("fid > 9" in none)
 
 
 def test_the_least_overlap_can_be_changed(files):
