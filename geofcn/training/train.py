@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
@@ -25,6 +25,7 @@ from geofcn.models.model_file import model_digest
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
 from geofcn.runtime import give_back_freed_memory
+from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.layout import tile_layouts
@@ -33,7 +34,7 @@ from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
 from geofcn.training.parent import load_parent
 from geofcn.training.result import TrainingResult
-from geofcn.training.run import Run, checkpoint_to_resume, restore, withdraw_extension
+from geofcn.training.run import Run, checkpoint_to_resume, withdraw_extension
 from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
 from geofcn.training.settings import recipe_for, with_class_weights, with_epochs, with_scale
 from geofcn.training.sources import compare_resolutions, identity_of, names_of, seen_alike
@@ -252,7 +253,7 @@ def _train(
     trainer = Trainer(starting_net(sources, recipe, plan.device, parent), recipe)
     metadata = starting_metadata(sources, recipe, parent)
     model = Model(trainer.averaged, selection.normalisation, metadata)
-    state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+    state = TrainingState() if checkpoint is None else run.restore(trainer, checkpoint)
     is_validated = bool(plan.has_own_validation or selection.held_out)
     state.scored_on = "validation" if is_validated else "training"
     # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
@@ -329,6 +330,10 @@ def resume(
     request: Any = checkpoint.state.get("request")
     try:
         begun = signature(train).bind(output=run, progress=progress, **request)
+        types = get_type_hints(train)
+        for name in types.keys() & request.keys():
+            if not fits(request[name], types[name]):
+                raise TypeError(f"{name} {request[name]!r}")
     except TypeError as error:
         raise TrainingError(
             f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
