@@ -212,6 +212,16 @@ def fail(error: Exception) -> NoReturn:
     if isinstance(error, GeofcnError):
         click.echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    if isinstance(error, UnicodeEncodeError):
+        # Bytes of a name that the locale's encoding does not know, which libraries do not take.
+        click.echo(
+            printable(
+                f"Error: {error.object}: this name is no text in this locale; set PYTHONUTF8=1, or "
+                "rename it."
+            ),
+            err=True,
+        )
+        sys.exit(1)
     kind = type(error).__name__
     sentence = f"Error: unexpected {kind}: {error} (run again with --debug to see where)"
     click.echo(printable(sentence), err=True)
