@@ -82,9 +82,8 @@ def test_every_pairing_gives_the_same_scores(files, prediction, labels):
 @pytest.mark.parametrize("other", ["truth.tif", "truth.gpkg"])
 @pytest.mark.parametrize("none", ["none.gpkg", "none.shp", "truth.gpkg|subset=fid > 9"])
 def test_a_file_without_polygons_is_a_place_without_houses_on_either_side(
-    files, tmp_path, caplog, monkeypatch, other, none
+    files, tmp_path, caplog, other, none
 ):
-    monkeypatch.setattr(logging.getLogger("geofcn"), "propagate", True)  # a command turns it off
     caplog.set_level(logging.WARNING, logger="geofcn")
     if none.startswith("none"):
         write_polygons(tmp_path / none, iter(()), UTM, columns={"id": "int64"})
