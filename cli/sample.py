@@ -28,4 +28,4 @@ from geofcn_cli import options
 @options.verb
 def sample(progress: Progress, folder: str, **given: Any) -> None:
     """Write a synthetic aerial scene into DIR: scene.tif, labels.tif and labels.gpkg."""
-    options.show(geofcn.sample(folder, progress=progress, **given))
+    options.report(geofcn.sample(folder, progress=progress, **given))

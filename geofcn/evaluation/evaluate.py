@@ -26,6 +26,7 @@ from geofcn.evaluation.footprints import (
     LocatedHouses,
     TracedHouses,
     read_both,
+    say_none,
 )
 from geofcn.evaluation.matching import match
 from geofcn.evaluation.object_scores import MATCHES_COLUMNS, MatchFeatures, ObjectCounter
@@ -36,6 +37,7 @@ from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import (
     LabelledScene,
+    Labels,
     WindowLabels,
     is_beside,
     open_labels,
@@ -83,7 +85,8 @@ def evaluate(
         chosen as in ``houses.gpkg|layername=houses|subset=score > 0.5`` and ``mask.tif|house=1``.
     labels : path
         A raster or polygons; cut to the prediction's extent where that is a raster, as predicted
-        polygons are to the extent of a raster of labels. In the same forms.
+        polygons are to the extent of a raster of labels. In the same forms. A file without
+        polygons, on either side, is that of a place without houses, which is said in the log.
     iou : float
         Intersection over union from which two polygons are the same house.
     min_area : float
@@ -164,8 +167,8 @@ def _compare_on_raster(
     is_raster = is_raster_path(prediction.path)
     mask = open_mask(str(prediction if is_raster else labels))
     reference = mask.raster
-    truth = open_labels(labels, reference) if is_raster else mask
-    predicted = mask if is_raster else _open_prediction(prediction, reference)
+    other = _open_other(labels if is_raster else prediction, reference)
+    predicted, truth = (mask, other) if is_raster else (other, mask)
     for side in (predicted, truth):
         if isinstance(side, Mask) and not (_is_complete(side) or has_background(side)):
             raise LabelsError(
@@ -196,12 +199,16 @@ def _is_complete(mask: Mask) -> bool:
     return not mask.raster.declares_blank or MODEL_TAG in read_tags(mask.raster)
 
 
-def _open_prediction(source: LabelSource, reference: Scene) -> VectorLabels:
-    """Predicted polygons on a raster; a file may hold none, but not all beside the raster."""
-    predicted = VectorLabels.of(source, reference)
-    if predicted.count and not predicted.touching:
-        raise is_beside(predicted, reference.name)
-    return predicted
+def _open_other(source: LabelSource, reference: Scene) -> Labels:
+    """The side that is not the reference: of polygons some lie on that, unless there are none."""
+    if is_raster_path(source.path):
+        return open_labels(source, reference)
+    labels = VectorLabels.of(source, reference)
+    if not labels.count:
+        say_none(source)
+    elif not labels.touching:
+        raise is_beside(labels, reference.name)
+    return labels
 
 
 def _open_area(

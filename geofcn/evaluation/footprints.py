@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import nan
 from typing import Protocol
 
@@ -22,6 +23,8 @@ from geofcn.io.vector_reader import Tally, VectorLayer, no_crs, open_vectors
 from geofcn.polygons.convert import to_map, to_shapely
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
+
+log = logging.getLogger(__name__)
 
 
 def read_both(
@@ -81,7 +84,17 @@ def _read(
         houses.add(NumberedPolygons(batch.polygons, batch.scores, numbers))
         number += count
     houses.finish()
+    if not number:
+        say_none(layer.source)
     return houses
+
+
+def say_none(source: LabelSource) -> None:
+    """Say in the log that no polygon of a side counts, which is no error on either."""
+    chosen = "" if source.where is None else f" that fits {source.where!r}"
+    log.warning(
+        "%s: it holds no polygon%s; it is scored as of a place without houses.", source.path, chosen
+    )
 
 
 class HouseCollector(Protocol):

@@ -1,5 +1,6 @@
 """Scores by pixel and by house, of rasters and polygons on either side."""
 
+import logging
 import math
 import os
 
@@ -15,6 +16,7 @@ from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.evaluation.evaluate import evaluate
 from geofcn.evaluation.result import Counts
 from geofcn.io.masks import MODEL_TAG
+from geofcn.io.vector_writer import write_polygons
 
 UTM = "EPSG:25832"
 # One pixel is a metre.
@@ -75,6 +77,30 @@ def test_every_pairing_gives_the_same_scores(files, prediction, labels):
         assert scores.pixels.iou == pytest.approx(tp / (tp + fp + fn))
     else:
         assert scores.pixels is None
+
+
+@pytest.mark.parametrize("other", ["truth.tif", "truth.gpkg"])
+@pytest.mark.parametrize("none", ["none.gpkg", "none.shp", "truth.gpkg|subset=fid > 9"])
+def test_a_file_without_polygons_is_a_place_without_houses_on_either_side(
+    files, tmp_path, caplog, other, none
+):
+    caplog.set_level(logging.WARNING, logger="geofcn")
+    if none.startswith("none"):
+        write_polygons(tmp_path / none, iter(()), UTM, columns={"id": "int64"})
+    empty = tmp_path / none
+    for prediction, labels, counts in (
+        (files[other], empty, (0, len(TRUTH), 0)),
+        (empty, files[other], (0, 0, len(TRUTH))),
+    ):
+        caplog.clear()
+        scores = evaluate(prediction, labels)
+        objects = scores.objects
+        assert (objects.tp, objects.fp, objects.fn) == counts
+        if other.endswith(".tif"):
+            assert scores.pixels.iou == 0 and scores.pixels.accuracy < 1
+        (notice,) = [text for text in caplog.messages if "it holds no polygon" in text]
+        assert notice.endswith("a place without houses.")
+        assert ("fid > 9" in notice) == ("fid > 9" in none)
 
 
 def test_the_least_overlap_can_be_changed(files):

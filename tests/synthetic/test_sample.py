@@ -102,6 +102,38 @@ def test_overwriting_when_asked_replaces_all_three(tmp_path):
     assert len(houses) == len(list(SyntheticScene(128, 2).footprints()))
 
 
+@pytest.mark.parametrize("position", range(3))
+def test_a_sample_that_was_killed_is_made_by_the_same_command(
+    tmp_path, killed_while_publishing, position
+):
+    new = tmp_path / "new"
+    killed_while_publishing(position, lambda: geofcn.sample(new, size=128))
+    paths = geofcn.sample(new, size=128)
+    assert {file.name for file in new.iterdir()} == {"scene.tif", "labels.tif", "labels.gpkg"}
+    whole = geofcn.sample(tmp_path / "whole", size=128)
+    assert paths.scene.read_bytes() == whole.scene.read_bytes()
+
+
+def test_of_two_samples_no_files_stand_together(tmp_path, killed_while_publishing):
+    old = geofcn.sample(tmp_path, size=128, seed=1)
+    (tmp_path / "scene.tif.ovr").write_bytes(b"of the old one")
+    again = {"size": 128, "seed": 2, "overwrite": True}
+    killed_while_publishing(1, lambda: geofcn.sample(tmp_path, **again))
+    assert not old.scene.exists() and not old.labels.exists()
+    geofcn.sample(tmp_path, **again)
+    assert not (tmp_path / "scene.tif.ovr").exists()
+
+
+def test_a_sample_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OutputError("labels.gpkg: writing failed.")
+
+    monkeypatch.setattr("geofcn.synthetic.sample.write_polygons", full)
+    with pytest.raises(OutputError, match="writing failed"):
+        geofcn.sample(tmp_path / "new" / "folder", size=128)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="folder cannot be made"):
