@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from geofcn.core.contacts import Contacts
 from geofcn.core.geodesy import ground_resolution
@@ -23,12 +24,17 @@ WORTH_LEARNING = 0.2
 WIDTH, LEAST_REACH = 0.4, 2
 # A pixel is a contact where the probability of one reaches it.
 THRESHOLD = 0.3
+# Where net pixels are half as wide, a tile of as many of the scene's takes four times as long.
+TILES: Mapping[str, Any] = {"tile": 192, "stride": 96, "batch": 8}
 
 log = logging.getLogger(__name__)
 
 
 def with_contacts(
-    recipe: Recipe, sources: Sequence[LabelledScene], parent: Model | None = None
+    recipe: Recipe,
+    sources: Sequence[LabelledScene],
+    parent: Model | None = None,
+    given: Collection[str] = (),
 ) -> Recipe:
     """Settle whether the net learns where houses meet.
 
@@ -43,6 +49,9 @@ def with_contacts(
         What is trained on.
     parent : Model, optional
         The model to start from.
+    given : collection of str
+        Names of options that were asked for; of the others, tiles and batches become those for
+        contacts.
 
     Raises
     ------
@@ -54,7 +63,7 @@ def with_contacts(
     if recipe.contacts == "no":
         return recipe
     if parent is not None and parent.metadata.contacts is not None:
-        return replace(recipe, contacts="yes")
+        return _learning(recipe, given)
     if recipe.decay_to_start:
         if recipe.contacts == "yes":
             raise UsageError(
@@ -68,12 +77,18 @@ def with_contacts(
                 f"{sources[0].labels.path}: as a raster of one value for all houses it does not "
                 "tell where they meet; give the houses as polygons, or leave out --contacts yes."
             )
-        return recipe
+        return _learning(recipe, given)
     share = max(map(_share_touching, sources))
     if share < WORTH_LEARNING:
         return replace(recipe, contacts="no")
     log.info("%.0f %% of the houses touch another: the net learns where they meet.", 100 * share)
-    return replace(recipe, contacts="yes")
+    return _learning(recipe, given)
+
+
+def _learning(recipe: Recipe, given: Collection[str]) -> Recipe:
+    settled = set(given) | ({"stride"} if "tile" in given else set())
+    tiles = {name: value for name, value in TILES.items() if name not in settled}
+    return replace(recipe, contacts="yes", **tiles)
 
 
 def _share_touching(source: LabelledScene) -> float:

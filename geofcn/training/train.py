@@ -195,7 +195,9 @@ def train(
     opened = seen_alike(opened, parent)
     compare_resolutions(opened, settings, parent)
     sources = opened[: 1 + len(and_)]
-    settings = with_contacts(settings, sources, parent)
+    settings = with_contacts(
+        settings, sources, parent, [name for name in options if options[name] is not None]
+    )
     settings = with_scale(settings, sources[0], stride is None)
     sources = with_contact_labels(sources, settings)
     validation = opened[len(sources) :] or sources

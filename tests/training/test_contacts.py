@@ -33,6 +33,17 @@ def test_auto_is_yes_where_houses_touch(houses, gap, expected):
     assert with_contacts(DEFAULT, [houses(gap)]).contacts == expected
 
 
+def test_tiles_and_batches_are_smaller_where_they_were_not_asked_for(houses):
+    source = houses(0)
+    recipe = with_contacts(DEFAULT, [source])
+    assert (recipe.tile, recipe.stride, recipe.batch) == (192, 96, 8)
+    asked = replace(DEFAULT, tile=64, stride=32)
+    recipe = with_contacts(asked, [source], given=["tile"])
+    assert (recipe.tile, recipe.stride, recipe.batch) == (64, 32, 8)
+    without = with_contacts(DEFAULT, [houses(9)])
+    assert without == replace(DEFAULT, contacts="no")
+
+
 def test_auto_is_no_where_labels_do_not_tell_and_yes_is_refused(village):
     source = open_labelled_scene(*village())
     assert with_contacts(DEFAULT, [source]).contacts == "no"
