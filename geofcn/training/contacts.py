@@ -23,7 +23,7 @@ WORTH_LEARNING = 0.2
 # How far from two houses a contact lies: metres on the ground, but so many net pixels at the least.
 WIDTH, LEAST_REACH = 0.4, 2
 # A pixel is a contact where the probability of one reaches it.
-THRESHOLD = 0.3
+THRESHOLD = 0.2
 # Where net pixels are half as wide, a tile of as many of the scene's takes four times as long.
 TILES: Mapping[str, Any] = {"tile": 192, "stride": 96, "batch": 8}
 
