@@ -190,8 +190,9 @@ def _finish(
 
     And how many are smaller than `least` square metres, and left out.
     """
-    cleaned, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
-    placed = to_map(cleaned, transform)
+    # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
+    placed, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
+    placed = to_map(placed, transform)
     if outline.fill_holes:
         placed = fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
