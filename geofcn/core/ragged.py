@@ -42,17 +42,12 @@ class Rings:
     @classmethod
     def of(cls, polygons: np.ndarray) -> Rings:
         """The rings of an array (n,) of shapely Polygons in order: exterior, holes, exterior ..."""
-        holes = shapely.get_num_interior_rings(polygons)
-        count = np.where(shapely.is_empty(polygons), 0, 1 + holes)
-        polygon = np.repeat(np.arange(len(polygons)), count)
-        # Of each ring its number among its polygon's holes, -1 of an exterior.
-        hole = np.arange(len(polygon)) - np.repeat(np.cumsum(count) - count, count) - 1
-        points = shapely.get_coordinates(polygons)
-        sizes = [np.zeros(1, np.int64)]
-        for start in range(0, len(polygon), RINGS_AT_ONCE):
-            some = slice(start, start + RINGS_AT_ONCE)
-            sizes.append(shapely.get_num_coordinates(_rings(polygons[polygon[some]], hole[some])))
-        return cls(points, np.cumsum(np.concatenate(sizes)), polygon)
+        owners, sizes = [np.zeros(0, np.int64)], [np.zeros(1, np.int64)]
+        for owner, _, rings in rings_in_turn(polygons):
+            owners.append(owner)
+            sizes.append(shapely.get_num_coordinates(rings))
+        first = np.cumsum(np.concatenate(sizes))
+        return cls(shapely.get_coordinates(polygons), first, np.concatenate(owners))
 
     def __len__(self) -> int:
         return len(self.polygon)
@@ -93,12 +88,33 @@ class Rings:
         return np.flatnonzero(self.ring[1:] == self.ring[:-1])
 
 
-def _rings(polygons: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """(n,) shapely rings: of each polygon the hole of that number, for -1 the exterior."""
-    exterior, rings = holes < 0, np.empty(len(holes), object)
-    rings[exterior] = shapely.get_exterior_ring(polygons[exterior])
-    rings[~exterior] = shapely.get_interior_ring(polygons[~exterior], holes[~exterior])
-    return rings
+def rings_in_turn(
+    polygons: np.ndarray,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The rings of polygons as shapely's, RINGS_AT_ONCE at the most at a time.
+
+    Parameters
+    ----------
+    polygons : (n,) array of shapely.Polygon
+
+    Yields
+    ------
+    (k,) int array, (k,) bool array, (k,) array of shapely.LinearRing
+        The polygon of each ring, whether it is the exterior, and the ring; in order.
+    """
+    count = np.where(shapely.is_empty(polygons), 0, 1 + shapely.get_num_interior_rings(polygons))
+    polygon = np.repeat(np.arange(len(polygons)), count)
+    # Of each ring its number among its polygon's holes, -1 of an exterior.
+    number = np.arange(len(polygon)) - np.repeat(np.cumsum(count) - count, count) - 1
+    for start in range(0, len(polygon), RINGS_AT_ONCE):
+        some = slice(start, start + RINGS_AT_ONCE)
+        owner, hole = polygon[some], number[some]
+        is_exterior, rings = hole < 0, np.empty(len(hole), object)
+        rings[is_exterior] = shapely.get_exterior_ring(polygons[owner[is_exterior]])
+        rings[~is_exterior] = shapely.get_interior_ring(
+            polygons[owner[~is_exterior]], hole[~is_exterior]
+        )
+        yield owner, is_exterior, rings
 
 
 def from_rings(

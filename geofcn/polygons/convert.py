@@ -44,7 +44,13 @@ def to_map(polygons: np.ndarray, transform: Affine) -> np.ndarray:
     """
     matrix = np.array([[transform.a, transform.d], [transform.b, transform.e]])
     offset = np.array([transform.c, transform.f])
-    return shapely.transform(polygons, lambda points: points @ matrix + offset)
+
+    def placed(points: np.ndarray) -> np.ndarray:
+        points = points @ matrix
+        points += offset
+        return points
+
+    return shapely.transform(polygons, placed)
 
 
 def fill_holes(polygons: np.ndarray, ground: Ground, area: float) -> np.ndarray:
