@@ -9,7 +9,6 @@ names in TMPDIR had at the most, in all and for each house of either side. Figur
 million a side within 1 GB.
 """
 
-import os
 import sys
 import tempfile
 import threading
@@ -51,7 +50,7 @@ class NamelessFiles:
     @staticmethod
     def _size(descriptor: Path) -> int:
         try:
-            named = not os.readlink(descriptor).endswith(" (deleted)")
+            named = not str(descriptor.readlink()).endswith(" (deleted)")
             return 0 if named else descriptor.stat().st_size
         except OSError:  # closed meanwhile
             return 0
