@@ -47,7 +47,7 @@ def _pieces(polygon: shapely.Polygon) -> Iterator[shapely.Polygon]:
     ends = np.flatnonzero(np.diff(group[order], append=-1)) + 1
     start = 0
     while start < len(order):
-        end = ends[min(np.searchsorted(ends, start + HOLES_AT_ONCE), len(ends) - 1)]
+        end = ends[min(int(np.searchsorted(ends, start + HOLES_AT_ONCE)), len(ends) - 1)]
         holes = shapely.get_interior_ring(polygon, order[start:end])
         yield shapely.polygons(polygon.exterior, holes)
         start = end
