@@ -15,6 +15,7 @@ from rasterio.transform import Affine
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
+from geofcn.core.ragged import RINGS_AT_ONCE
 from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.files import StrPath
@@ -24,7 +25,7 @@ from geofcn.polygons.convert import fill_holes, to_map
 from geofcn.polygons.groups import HouseGroups, group_houses
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.shared_walls import regularize_groups
-from geofcn.runtime import cores
+from geofcn.runtime import cores, give_back_freed_memory
 from geofcn.tracing.instances import walled_bands
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
@@ -225,6 +226,12 @@ def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
         yield Polygons.concatenate(parts)
 
 
+def _give_back(polygons: Polygons) -> None:
+    """Return to the system what one step with many rings has freed, before the next asks for it."""
+    if len(polygons.rings) > RINGS_AT_ONCE:
+        give_back_freed_memory()
+
+
 def _finish(
     transform: Affine,
     ground: Ground,
@@ -238,8 +245,11 @@ def _finish(
     And how many are smaller than `least` square metres, and left out.
     """
     polygons = houses.houses.polygons
-    cleaned, status = regularize_groups(houses, outline.method, outline.simplify)
-    placed = to_map(cleaned, transform)
+    # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
+    placed, status = regularize_groups(houses, outline.method, outline.simplify)
+    _give_back(polygons)
+    placed = to_map(placed, transform)
+    _give_back(polygons)
     if outline.fill_holes:
         # What touches the border of a hole is a house.
         free = ~houses.have_walled_holes()
