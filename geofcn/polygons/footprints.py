@@ -20,9 +20,10 @@ from geofcn.executors import stream
 from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
-from geofcn.polygons.convert import fill_holes, to_map
+from geofcn.polygons.convert import fill_holes, to_map, to_shapely
 from geofcn.polygons.groups import HouseGroups, group_houses
 from geofcn.polygons.outline import Outline
+from geofcn.polygons.regularize import regularize
 from geofcn.polygons.shared_walls import regularize_groups
 from geofcn.runtime import cores
 from geofcn.tracing.instances import walled_bands
@@ -192,7 +193,7 @@ def _valid(quantised: np.ndarray | None) -> np.ndarray | None:
     return np.not_equal(quantised, BLANK)
 
 
-def _houses(bands: Iterable[RowBand], width: int) -> Iterator[HouseGroups]:
+def _houses(bands: Iterable[RowBand], width: int) -> Iterator[Polygons | HouseGroups]:
     """The houses of a mask, many at a time."""
     bands = iter(bands)
     first = next(bands, None)
@@ -200,7 +201,7 @@ def _houses(bands: Iterable[RowBand], width: int) -> Iterator[HouseGroups]:
         return
     bands = chain([first], bands)
     if first.contacts is None:
-        yield from map(HouseGroups.alone, _gather(sweep_bands(bands, width)))
+        yield from _gather(sweep_bands(bands, width))
     else:
         yield from group_houses(_sweep_walled_bands(bands, width))
 
@@ -231,18 +232,20 @@ def _finish(
     outline: Outline,
     least: float,
     calibration: ScoreCalibration | None,
-    houses: HouseGroups,
+    houses: Polygons | HouseGroups,
 ) -> tuple[FeatureBatch, int]:
     """Houses as footprints in CRS coordinates, with all columns but the id.
 
     And how many are smaller than `least` square metres, and left out.
     """
-    polygons = houses.houses.polygons
-    cleaned, status = regularize_groups(houses, outline.method, outline.simplify)
+    if isinstance(houses, HouseGroups):
+        polygons, free = houses.houses.polygons, ~houses.have_walled_holes()
+        cleaned, status = regularize_groups(houses, outline.method, outline.simplify)
+    else:
+        polygons, free = houses, np.ones(len(houses), bool)
+        cleaned, status = regularize(to_shapely(houses), outline.method, outline.simplify)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
-        # What touches the border of a hole is a house.
-        free = ~houses.have_walled_holes()
         placed[free] = fill_holes(placed[free], ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
     large = areas >= least

@@ -16,10 +16,13 @@ import shapely
 from geofcn.core.ragged import intersection_over_union
 from geofcn.polygons.chains import LEAST_RING, Chains, find_chains
 from geofcn.polygons.convert import to_shapely
-from geofcn.polygons.groups import ALONE, HouseGroups, take
+from geofcn.polygons.groups import ALONE, HouseGroups
 from geofcn.polygons.orthogonal_walls import square_chains
 from geofcn.polygons.regularize import MIN_AGREEMENT, RAW, SIMPLIFIED, SQUARED, regularize
 from geofcn.polygons.simplify import MAX_HOLES
+
+# Nearer to an edge a vertex might lie on its other side on the map, where digits are rounded.
+MIN_CLEARANCE = 1e-3
 
 
 def regularize_groups(
@@ -37,24 +40,65 @@ def regularize_groups(
     Returns
     -------
     cleaned : (n,) array of Polygon
-        Valid; those of a group are a valid coverage.
+        Valid; those of a group are a valid coverage. Where others would overlap, they and their
+        groups are cleaned less: simplified where they would be squared, then with a third of the
+        tolerance, else raw.
     status : (n,) array of str
         "squared", "simplified" or "raw".
     """
-    cleaned = to_shapely(groups.houses.polygons)
-    status = np.full(len(cleaned), RAW, dtype=object)
+    raw = to_shapely(groups.houses.polygons)
+    # The least first. Two outlines that stray by a third of 1.5 px do not meet across a pixel.
+    ways = [
+        ("raw", 0.0),
+        ("simplify", tolerance / 3),
+        ("simplify", tolerance),
+        ("square", tolerance),
+    ]
+    level = np.full(len(raw), max(i for i, (name, _) in enumerate(ways) if name == method))
+    cleaned, status = _clean(groups, raw, method, tolerance)
+    # What is cleaned alike: a group, or a house of its own.
+    unit = np.where(groups.group >= 0, groups.group + len(raw), np.arange(len(raw)))
+    while True:
+        overlapping = _overlapping(cleaned, unit) & (level > 0)
+        if not overlapping.any():
+            return cleaned, status
+        weaker = np.flatnonzero(np.isin(unit, unit[overlapping]))
+        level[weaker] -= 1
+        for number in np.unique(level[weaker]):
+            which = weaker[level[weaker] == number]
+            cleaned[which], status[which] = _clean(groups.select(which), raw[which], *ways[number])
+
+
+def _clean(
+    groups: HouseGroups, raw: np.ndarray, method: str, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Houses cleaned, and how; each group for itself."""
+    cleaned, status = raw.copy(), np.full(len(raw), RAW, dtype=object)
     alone, walled = np.flatnonzero(groups.group == ALONE), np.flatnonzero(groups.group >= 0)
-    cleaned[alone], status[alone] = regularize(cleaned[alone], method, tolerance)
+    cleaned[alone], status[alone] = regularize(raw[alone], method, tolerance)
     if len(walled):
-        chains = find_chains(take(groups.houses, walled), groups.group[walled])
-        cleaned[walled], status[walled] = _regularize(chains, cleaned[walled], method, tolerance)
+        own = groups.select(walled)
+        chains = find_chains(own.houses, own.group)
+        cleaned[walled], status[walled] = _regularize(chains, raw[walled], method, tolerance)
     return cleaned, status
+
+
+def _overlapping(polygons: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """(n,) bool, the polygons that overlap one of another unit; GEOS must be able to overlay it."""
+    few = np.flatnonzero(shapely.get_num_interior_rings(polygons) <= MAX_HOLES)
+    first, second = few[shapely.STRtree(polygons[few]).query(polygons[few], "intersects")]
+    apart = (first < second) & (unit[first] != unit[second])
+    first, second = first[apart], second[apart]
+    common = shapely.area(shapely.intersection(polygons[first], polygons[second])) > 0
+    found = np.zeros(len(polygons), bool)
+    found[first[common]] = found[second[common]] = True
+    return found
 
 
 def _regularize(
     chains: Chains, raw: np.ndarray, method: str, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same for houses with walls, whose polygons are `raw`."""
+    """Houses with walls cleaned, and how, from their chains and raw polygons."""
     status = np.full(len(raw), RAW, dtype=object)
     if method == "raw":
         return chains.polygons(), status
@@ -149,6 +193,8 @@ def _square(
 def _find_bad(chains: Chains, raw: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
     """(h,) bool, the houses that are not valid, overlap others of their group, or disagree.
 
+    Or nearly so: by less than MIN_CLEARANCE.
+
     Parameters
     ----------
     chains : Chains
@@ -164,11 +210,14 @@ def _find_bad(chains: Chains, raw: np.ndarray, doubtful: np.ndarray) -> np.ndarr
         return bad
     polygons, group = chains.polygons(), chains.group
     bad = doubtful & ~shapely.is_valid(polygons)
+    where = np.flatnonzero(doubtful & ~bad)
+    bad[where] = shapely.minimum_clearance(polygons[where]) < MIN_CLEARANCE
     where = np.flatnonzero(doubtful)
     where = where[np.argsort(group[where], kind="stable")]
     for members in np.split(where, np.flatnonzero(np.diff(group[where])) + 1):
         if not bad[members].any():
-            bad[members] = ~shapely.is_empty(shapely.coverage_invalid_edges(polygons[members]))
+            faults = shapely.coverage_invalid_edges(polygons[members], gap_width=MIN_CLEARANCE)
+            bad[members] = ~shapely.is_empty(faults)
     sound = np.flatnonzero(doubtful & ~bad)
     agreement = intersection_over_union(polygons[sound], raw[sound])
     bad[sound[agreement < MIN_AGREEMENT]] = True
