@@ -16,7 +16,7 @@ import shapely
 from geofcn.core.ragged import intersection_over_union
 from geofcn.polygons.chains import LEAST_RING, Chains, find_chains
 from geofcn.polygons.convert import to_shapely
-from geofcn.polygons.groups import ALONE, HouseGroups
+from geofcn.polygons.groups import ALONE, BOUNDLESS, HouseGroups
 from geofcn.polygons.orthogonal_walls import square_chains
 from geofcn.polygons.regularize import MIN_AGREEMENT, RAW, SIMPLIFIED, SQUARED, regularize
 from geofcn.polygons.simplify import MAX_HOLES
@@ -47,19 +47,16 @@ def regularize_groups(
         "squared", "simplified" or "raw".
     """
     raw = to_shapely(groups.houses.polygons)
-    # The least first. Two outlines that stray by a third of 1.5 px do not meet across a pixel.
-    ways = [
-        ("raw", 0.0),
-        ("simplify", tolerance / 3),
-        ("simplify", tolerance),
-        ("square", tolerance),
-    ]
-    level = np.full(len(raw), max(i for i, (name, _) in enumerate(ways) if name == method))
     cleaned, status = _clean(groups, raw, method, tolerance)
+    # The least first. Two outlines that stray by a third of 1.5 px do not meet across a pixel.
+    simplified = [("simplify", tolerance / 3), ("simplify", tolerance)]
+    ways = [("raw", 0.0), *simplified, ("square", tolerance)]
+    strongest = {"raw": 0, "simplify": 2, "square": 3}[method]
+    level = np.where(groups.group == BOUNDLESS, 0, strongest)
     # What is cleaned alike: a group, or a house of its own.
     unit = np.where(groups.group >= 0, groups.group + len(raw), np.arange(len(raw)))
     while True:
-        overlapping = _overlapping(cleaned, unit) & (level > 0)
+        overlapping = _overlapping(cleaned, unit, level > 0)
         if not overlapping.any():
             return cleaned, status
         weaker = np.flatnonzero(np.isin(unit, unit[overlapping]))
@@ -83,15 +80,17 @@ def _clean(
     return cleaned, status
 
 
-def _overlapping(polygons: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """(n,) bool, the polygons that overlap one of another unit; GEOS must be able to overlay it."""
+def _overlapping(polygons: np.ndarray, unit: np.ndarray, is_cleaned: np.ndarray) -> np.ndarray:
+    """(n,) bool, the cleaned polygons that overlap one of another unit; GEOS must overlay them."""
     few = np.flatnonzero(shapely.get_num_interior_rings(polygons) <= MAX_HOLES)
-    first, second = few[shapely.STRtree(polygons[few]).query(polygons[few], "intersects")]
-    apart = (first < second) & (unit[first] != unit[second])
+    asked = few[is_cleaned[few]]
+    first, second = shapely.STRtree(polygons[few]).query(polygons[asked], "intersects")
+    first, second = asked[first], few[second]
+    apart = unit[first] != unit[second]
     first, second = first[apart], second[apart]
     common = shapely.area(shapely.intersection(polygons[first], polygons[second])) > 0
     found = np.zeros(len(polygons), bool)
-    found[first[common]] = found[second[common]] = True
+    found[first[common]] = True
     return found
 
 
