@@ -21,9 +21,10 @@ from geofcn.executors import stream
 from geofcn.io.files import StrPath
 from geofcn.io.scene import Scene
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
-from geofcn.polygons.convert import fill_holes, to_map
+from geofcn.polygons.convert import fill_holes, to_map, to_shapely
 from geofcn.polygons.groups import HouseGroups, group_houses
 from geofcn.polygons.outline import Outline
+from geofcn.polygons.regularize import regularize
 from geofcn.polygons.shared_walls import regularize_groups
 from geofcn.runtime import cores, give_back_freed_memory
 from geofcn.tracing.instances import walled_bands
@@ -193,7 +194,7 @@ def _valid(quantised: np.ndarray | None) -> np.ndarray | None:
     return np.not_equal(quantised, BLANK)
 
 
-def _houses(bands: Iterable[RowBand], width: int) -> Iterator[HouseGroups]:
+def _houses(bands: Iterable[RowBand], width: int) -> Iterator[Polygons | HouseGroups]:
     """The houses of a mask, many at a time."""
     bands = iter(bands)
     first = next(bands, None)
@@ -201,7 +202,7 @@ def _houses(bands: Iterable[RowBand], width: int) -> Iterator[HouseGroups]:
         return
     bands = chain([first], bands)
     if first.contacts is None:
-        yield from map(HouseGroups.alone, _gather(sweep_bands(bands, width)))
+        yield from _gather(sweep_bands(bands, width))
     else:
         yield from group_houses(_sweep_walled_bands(bands, width))
 
@@ -238,21 +239,23 @@ def _finish(
     outline: Outline,
     least: float,
     calibration: ScoreCalibration | None,
-    houses: HouseGroups,
+    houses: Polygons | HouseGroups,
 ) -> tuple[FeatureBatch, int]:
     """Houses as footprints in CRS coordinates, with all columns but the id.
 
     And how many are smaller than `least` square metres, and left out.
     """
-    polygons = houses.houses.polygons
-    # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
-    placed, status = regularize_groups(houses, outline.method, outline.simplify)
+    if isinstance(houses, HouseGroups):
+        polygons, free = houses.houses.polygons, ~houses.have_walled_holes()
+        placed, status = regularize_groups(houses, outline.method, outline.simplify)
+    else:
+        polygons, free = houses, np.ones(len(houses), bool)
+        # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
+        placed, status = regularize(to_shapely(houses), outline.method, outline.simplify)
     _give_back(polygons)
     placed = to_map(placed, transform)
     _give_back(polygons)
     if outline.fill_holes:
-        # What touches the border of a hole is a house.
-        free = ~houses.have_walled_holes()
         placed[free] = fill_holes(placed[free], ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
     large = areas >= least

@@ -39,11 +39,9 @@ class HouseGroups:
     houses: WalledPolygons
     group: np.ndarray
 
-    @classmethod
-    def alone(cls, polygons: Polygons) -> HouseGroups:
-        """Houses of which none has walls."""
-        no_wall = np.zeros(len(polygons.coords), bool)
-        return cls(WalledPolygons(polygons, no_wall), np.full(len(polygons), ALONE))
+    def select(self, chosen: np.ndarray) -> HouseGroups:
+        """The houses with the numbers `chosen`, (m,), in that order; of groups all or none."""
+        return HouseGroups(take(self.houses, chosen), self.group[chosen])
 
     def have_walled_holes(self) -> np.ndarray:
         """(n,) bool, whether a house shares a wall with another that is within a hole of it."""

@@ -138,12 +138,11 @@ def _find_walls(
     """
     stride = houses.shape[1] + 2
     framed = np.pad(houses, 1)
-    house = framed.ravel()
-    taken = framed.copy()
-    taken[1:-1, 1:-1] &= contacts
+    taken_away = framed & np.pad(contacts, 1)
+    house, taken = framed.ravel(), taken_away.ravel()
     contact = np.flatnonzero(taken)
-    seeds = _Seeds.find(framed & ~taken)
-    source, left = _grow(house & ~taken.ravel(), contact, stride)
+    seeds = _Seeds.find(framed & ~taken_away)
+    source, left = _grow(house & ~taken, contact, stride)
     label = np.zeros(len(house), np.int64)
     reached = np.flatnonzero(source[contact])
     label[contact[reached]] = seeds.label(source[contact[reached]])
@@ -152,13 +151,13 @@ def _find_walls(
 
     def walls(step: int) -> np.ndarray:
         """Between a pixel and the one `step` before it; one of the two is a contact."""
-        second = np.union1d(contact, contact + step)
-        second = second[house[second] & house[second - step]]
-        for pixel in (second, second - step):
-            seed = pixel[~taken.ravel()[pixel]]
+        both = house[step:] & house[:-step] & (taken[step:] | taken[:-step])
+        first = np.flatnonzero(both)
+        for pixel in (first, first + step):
+            seed = pixel[~taken[pixel]]
             label[seed] = seeds.label(seed)
         wall = np.zeros(len(house), bool)
-        wall[second] = label[second] != label[second - step]
+        wall[first + step] = label[first] != label[first + step]
         return wall.reshape(framed.shape)[1:-1, 1:-1]
 
     return walls(1), walls(stride)

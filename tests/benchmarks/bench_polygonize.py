@@ -3,6 +3,7 @@
     python tests/benchmarks/bench_polygonize.py [--kinds KIND ...] [--rounds N]
     python tests/benchmarks/bench_polygonize.py --worst
     python tests/benchmarks/bench_polygonize.py --memory
+    python tests/benchmarks/bench_polygonize.py --touching [--size N] [--rows N]
 
 Kinds: houses (10,000 x 10,000 pixels), noisy (the same, with noise along the walls and islands),
 speckle (5,000 x 5,000, with 2 % of the pixels inverted). The sweep reads a tiled GeoTIFF by row
@@ -14,6 +15,10 @@ meet: 4 times `shapes` on houses, 8 times on speckle, 2.5 times `dicts` on noisy
 time per corner may be at most 4 times that of the houses.
 
 --memory sweeps houses of 40,000 x 40,000 pixels, made on the way; at most 300 MB in all.
+
+--touching makes footprints of houses of which 3 % of the pixels are contacts, and of the same
+without contacts; then of a checkerboard of touching houses of 20 x 20 pixels, 40,000 columns
+(--size) and as many rows (--rows), made on the way: the memory does not depend on the rows.
 """
 
 import argparse
@@ -30,7 +35,10 @@ import rasterio
 import rasterio.features
 import shapely
 from rasterio.errors import NotGeoreferencedWarning
+from rasterio.transform import Affine
 
+from geofcn.polygons.footprints import RowBand, footprints
+from geofcn.polygons.outline import Outline
 from geofcn.tracing.sweep import Polygons, Sweep
 
 TRUTH = Path(__file__).resolve().parents[3] / "shared" / "data" / "seed_ground_truth" / "gt.png"
@@ -201,6 +209,57 @@ def measure_memory() -> None:
     print(f"{MEMORY_SIZE:,}^2: {count:,} polygons, {rate:.0f} Mpx/s (sweep only), {peak:.0f} MB")
 
 
+def measure_touching(width: int, rows: int, rounds: int) -> None:
+    """Print what houses that touch cost, and the memory that a whole raster of them takes."""
+    houses = np.concatenate(list(bands(read_houses(), 5_000))).astype(bool)
+    contacts = np.zeros(houses.shape, bool)
+    contacts[:, ::100] = contacts[:, 1::100] = contacts[:, 2::100] = True
+    for method in ("raw", "simplify", "square"):
+        seconds: dict[str, list[float]] = {"without": [], "with": []}
+        for _ in range(rounds):
+            for name, known in (("without", None), ("with", contacts)):
+                start = time.perf_counter()
+                count = count_footprints(in_bands(houses, known), houses.shape[1], method)
+                seconds[name].append(time.perf_counter() - start)
+        plain, touching = (statistics.median(times) for times in seconds.values())
+        print(
+            f"{method:8} {count:,} footprints of 5,000^2 pixels: {touching:.2f} s, "
+            f"without contacts {plain:.2f} s, {touching / plain:.1f} x",
+            flush=True,
+        )
+    start = time.perf_counter()
+    count = count_footprints(checkerboard(width, rows), width, "simplify")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"checkerboard of {width:,} columns and {rows:,} rows: {count:,} footprints, "
+        f"{time.perf_counter() - start:.0f} s, {peak:.0f} MB"
+    )
+
+
+def in_bands(houses: np.ndarray, contacts: np.ndarray | None) -> Iterator[RowBand]:
+    """A mask in row bands."""
+    for top in range(0, len(houses), BAND):
+        band = slice(top, top + BAND)
+        yield RowBand(houses[band], None, None if contacts is None else contacts[band])
+
+
+def checkerboard(width: int, rows: int) -> Iterator[RowBand]:
+    """Houses of 20 x 20 pixels side by side, a line of contacts between them."""
+    height = 100
+    row, column = np.arange(height) % 20 == 0, np.arange(width) % 20 == 0
+    contacts = row[:, None] | column
+    houses = np.ones((height, width), bool)
+    for _ in range(0, rows, height):
+        yield RowBand(houses, None, contacts)
+
+
+def count_footprints(mask: Iterator[RowBand], width: int, method: str) -> int:
+    """How many footprints a mask has."""
+    outline = Outline(method, min_area=0)
+    batches = footprints(mask, width, Affine.scale(0.2, -0.2), None, outline)
+    return sum(len(batch.geometry) for batch in batches)
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -208,10 +267,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each way runs")
     parser.add_argument("--worst", action="store_true", help="time the worst cases instead")
     parser.add_argument("--memory", action="store_true", help="measure memory instead")
+    parser.add_argument("--touching", action="store_true", help="houses that touch instead")
+    parser.add_argument("--size", type=int, default=MEMORY_SIZE, help="columns of --touching")
+    parser.add_argument("--rows", type=int, default=MEMORY_SIZE, help="rows of --touching")
     options = parser.parse_args()
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
     if options.memory:
         measure_memory()
+        return
+    if options.touching:
+        measure_touching(options.size, options.rows, options.rounds)
         return
     if options.worst:
         measure_worst_cases(options.rounds)

@@ -102,3 +102,19 @@ def test_rotated_rasters_give_their_own_place(geofcn_command, write_raster, tmp_
     expected = Polygon([turned @ point for point in ((5, 2), (7, 2), (7, 4), (5, 4))])
     assert square.normalize().equals_exact(expected.normalize(), 1e-6)
     assert square.exterior.is_ccw
+
+
+@pytest.mark.parametrize("method", ["raw", "simplify", "square"])
+def test_houses_that_touch_are_apart_where_the_mask_says_where_they_meet(
+    geofcn_command, write_raster, tmp_path, method
+):
+    houses, contacts = np.zeros((2, 20, 40), np.uint8)
+    houses[2:18, 2:38], contacts[:, 19:22] = 1, 1
+    path = write_raster("mask.tif", np.stack([houses, contacts]), nodata=255)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.set_band_description(2, "contact")
+    geofcn_command("polygonize", path, tmp_path / "h.gpkg", "--outline", method)
+    first, second = geopandas.read_file(tmp_path / "h.gpkg", layer="houses").itertuples()
+    assert first.n_px + second.n_px == houses.sum() and abs(first.n_px - second.n_px) <= 32
+    assert first.geometry.overlaps(second.geometry) is False
+    assert first.geometry.intersection(second.geometry).length == pytest.approx(16 * 0.2)

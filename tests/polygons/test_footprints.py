@@ -317,15 +317,25 @@ def test_houses_that_touch_do_not_depend_on_the_row_bands(seed, rows, method):
         np.testing.assert_array_equal(values, expected[name], name)
 
 
-def test_without_any_contact_footprints_are_the_same_with_contacts_known():
-    mask, steps = masks(7)
-    for method in ("raw", "simplify", "square"):
-        outline = Outline(method, min_area=0)
-        found = [
-            list(footprints([band], mask.shape[1], NORTH_UP, UTM, outline))
-            for band in (RowBand(mask, steps), RowBand(mask, steps, np.zeros_like(mask)))
-        ]
-        (plain,), (known,) = found
-        assert shapely.to_wkb(plain.geometry).tolist() == shapely.to_wkb(known.geometry).tolist()
-        for name, values in plain.columns.items():
-            np.testing.assert_array_equal(values, known.columns[name], name)
+def with_and_without_contacts(mask, steps, outline):
+    """The footprints of a mask that has no contacts, where that is known and where it is not."""
+    bands = RowBand(mask, steps, np.zeros_like(mask)), RowBand(mask, steps)
+    return [next(footprints([band], mask.shape[1], NORTH_UP, UTM, outline)) for band in bands]
+
+
+def test_without_any_contact_footprints_are_those_of_the_mask():
+    known, plain = with_and_without_contacts(*masks(7), RAW)
+    assert shapely.to_wkb(plain.geometry).tolist() == shapely.to_wkb(known.geometry).tolist()
+    for name, values in plain.columns.items():
+        np.testing.assert_array_equal(values, known.columns[name], name)
+
+
+@pytest.mark.parametrize("method", ["simplify", "square"])
+def test_houses_a_pixel_apart_do_not_overlap_where_contacts_are_known(method):
+    known, plain = with_and_without_contacts(*masks(7), Outline(method, min_area=0))
+
+    def overlap(polygons):
+        return shapely.area(polygons).sum() - shapely.union_all(polygons).area
+
+    assert overlap(plain.geometry) > 0.005
+    assert overlap(known.geometry) == pytest.approx(0, abs=1e-9)

@@ -1,14 +1,16 @@
 """geofcn.polygons.shared_walls: a wall in common is cleaned once, and stays one."""
 
 import numpy as np
+import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from touching_houses import components, expected_walls
 
+from geofcn.polygons.chains import find_chains
 from geofcn.polygons.convert import to_shapely
 from geofcn.polygons.groups import HouseGroups, concatenate, group_houses, take
-from geofcn.polygons.shared_walls import find_chains, regularize_groups
+from geofcn.polygons.shared_walls import regularize_groups
 from geofcn.tracing.instances import WalledBand
 from geofcn.tracing.walls import WalledSweep
 
@@ -27,6 +29,10 @@ def touching(label):
 
 def simplify_walls(houses, group, tolerance):
     return regularize_groups(HouseGroups(houses, group), "simplify", tolerance)
+
+
+def square_walls(houses, group, tolerance):
+    return regularize_groups(HouseGroups(houses, group), "square", tolerance)
 
 
 def terrace(angle: float, houses=4, size=200) -> np.ndarray:
@@ -95,22 +101,42 @@ def test_a_house_within_another_shares_its_ring():
     assert shapely.area(polygons).sum() == 900
 
 
-@settings(max_examples=60)
-@given(towns(), st.sampled_from([0.5, 1.5, 4]))
-def test_simplified_groups_are_coverages(label, tolerance):
-    houses, group = touching(label)
-    polygons, status = simplify_walls(houses, group, tolerance)
+def corners(polygon) -> np.ndarray:
+    """The angles of a polygon at its vertices, in degrees from a right angle or a straight line."""
+    steps = np.diff(polygon.exterior.coords, axis=0)
+    angles = np.degrees(np.arctan2(*steps.T))
+    return np.abs((np.diff(angles, append=angles[0]) + 45) % 90 - 45)
+
+
+@pytest.mark.parametrize("angle", [0, 7, 20, 45])
+def test_a_terrace_is_squared_with_one_front(angle):
+    houses, group = touching(terrace(angle))
+    polygons, status = square_walls(houses, group, 1.5)
+    assert len(polygons) == 4 and set(status) == {"squared"}
     assert_coverage(polygons, group)
-    assert set(status) <= {"raw", "simplified"}
+    assert max(corners(polygon).max() for polygon in polygons) < 1e-6
+    whole = shapely.simplify(shapely.union_all(polygons), 1e-6)
+    assert len(whole.exterior.coords) == 5
+    assert np.allclose(shapely.area(polygons), houses.polygons.pixels, rtol=0.02)
+
+
+@settings(max_examples=60)
+@given(towns(), st.sampled_from([0.5, 1.5, 4]), st.sampled_from(["simplify", "square"]))
+def test_cleaned_groups_are_coverages(label, tolerance, method):
+    houses, group = touching(label)
+    polygons, status = regularize_groups(HouseGroups(houses, group), method, tolerance)
+    assert_coverage(polygons, group)
+    assert set(status) <= {"raw", "simplified", "squared"}
 
 
 @settings(max_examples=30)
-@given(towns())
-def test_a_group_does_not_depend_on_the_others(label):
+@given(towns(), st.sampled_from(["simplify", "square"]))
+def test_a_group_does_not_depend_on_the_others(label, method):
     houses, group = touching(label)
-    together, status = simplify_walls(houses, group, 1.5)
+    together, status = regularize_groups(HouseGroups(houses, group), method, 1.5)
     for number in np.unique(group):
         own = np.flatnonzero(group == number)
-        alone, own_status = simplify_walls(take(houses, own), group[own], 1.5)
+        groups = HouseGroups(take(houses, own), group[own])
+        alone, own_status = regularize_groups(groups, method, 1.5)
         assert shapely.to_wkb(alone).tolist() == shapely.to_wkb(together[own]).tolist()
         assert own_status.tolist() == status[own].tolist()
