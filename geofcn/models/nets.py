@@ -275,7 +275,9 @@ def make_net(
     """
     if name not in REGISTRY:
         raise ModelError(f"net {name}: there is none; choose one of {', '.join(REGISTRY)}.")
-    net = REGISTRY[name](bands=bands, upsample=upsample, contacts=contacts)
+    # Nets need not tell of contacts: those that do are asked for them by a word of their own.
+    options = {"contacts": True} if contacts else {}
+    net = REGISTRY[name](bands=bands, upsample=upsample, **options)
     return net if scale == 1 else Scaled(net, scale)
 
 
