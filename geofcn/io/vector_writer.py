@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ import pyproj
 import shapely
 from pyproj.exceptions import ProjError
 
+from geofcn.core.ragged import rings_in_turn
 from geofcn.errors import OutputError
 from geofcn.io import files
 from geofcn.io.files import StrPath
@@ -59,6 +61,9 @@ GEOMETRY = "geometry"
 GROUP_ROWS = 16_384
 SHAPEFILE_NAME_LENGTH = 10
 GEOJSON_DECIMALS = 9
+# Corners of a polygon at the most: GDAL writes larger ones, in GBs of memory, and reads none of
+# them (OGR_GEOJSON_MAX_OBJ_SIZE).
+GEOJSON_CORNERS = 700_000
 # Files that belong to a target of these kinds: those of an older one would be taken for its own.
 PARTS = {
     ".shp": (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".shp.xml"),
@@ -94,7 +99,7 @@ def check_vector_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
         Where it must not or cannot, or has a character in its path that pyogrio would not take
         for one of a name.
     """
-    others = _others(Path(path))
+    others = parts_of(Path(path))
     target = files.check_target(path, DRIVERS, overwrite, *sources, others=others)
     if {"!", ";"} & set(str(target.absolute())):
         # pyogrio would take them for parts of a URL, and write elsewhere.
@@ -153,9 +158,11 @@ def write_polygons(
     )
     schema = _schema(columns, names, with_bbox=kind == ".parquet")
     prepare = _preparer(target, crs)
+    if kind == ".geojson":
+        batches = _readable_as_geojson(target, batches)
     source = _CountingReader(_record_batch(batch, names, schema, prepare) for batch in batches)
     reader = pa.RecordBatchReader.from_batches(schema, _regroup(source, schema))
-    with _partial_folder(target) as folder:
+    with files.partial_folder(target) as folder:
         # Endings in lower case, so that the parts of a Shapefile find each other.
         partial = folder / f"{target.stem}{kind}"
         try:
@@ -253,7 +260,7 @@ def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np
     """What the target's format asks of polygons: its ring order, and degrees for GeoJSON."""
     kind = target.suffix.lower()
     if kind != ".geojson" or crs is None:
-        return lambda geometry: shapely.orient_polygons(geometry, exterior_cw=kind == ".shp")
+        return partial(_oriented, clockwise=kind == ".shp")
 
     def refused(error: ProjError) -> OutputError:
         return OutputError(
@@ -276,6 +283,30 @@ def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np
             raise refused(error) from error
 
     return prepare
+
+
+def _readable_as_geojson(target: Path, batches: Iterable[FeatureBatch]) -> Iterator[FeatureBatch]:
+    """The same batches; raises OutputError at a polygon that nobody could read back."""
+    for batch in batches:
+        if shapely.get_num_coordinates(batch.geometry).max(initial=0) > GEOJSON_CORNERS:
+            raise OutputError(
+                f"{target}: one of its polygons has more than {GEOJSON_CORNERS:,} corners, which "
+                "readers of GeoJSON do not take; write a .gpkg."
+            )
+        yield batch
+
+
+def _oriented(polygons: np.ndarray, clockwise: bool) -> np.ndarray:
+    """Polygons whose exteriors run in a direction and holes in the other one.
+
+    Those that do already are not copied: one may have a million holes.
+    """
+    wrong = np.zeros(len(polygons), bool)
+    for owner, is_exterior, rings in rings_in_turn(polygons):
+        wrong[owner[shapely.is_ccw(rings) != (is_exterior != clockwise)]] = True
+    turned = polygons.copy()
+    turned[wrong] = shapely.orient_polygons(polygons[wrong], exterior_cw=clockwise)
+    return turned
 
 
 def _shapefile_names(target: Path, columns: Mapping[str, str]) -> dict[str, str]:
@@ -386,45 +417,16 @@ def _count_geometry(batches: Iterable[pa.RecordBatch]) -> int:
 # --- names on disk -------------------------------------------------------------------------------
 
 
-@contextmanager
-def _partial_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside the target, gone afterwards."""
-    folder = files.partial_beside(target)
-    try:
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise _failed(target, error) from error
-    try:
-        yield folder
-    finally:
-        files.discard(folder)
-
-
 def _publish(folder: Path, target: Path) -> None:
     """Move the finished files to their final names, the target itself last: all or none."""
-    mode = _plain_mode(folder)
-    parts = sorted(folder.iterdir(), key=lambda part: part.suffix == target.suffix.lower())
-    for part in parts:
+    mode, kind = _plain_mode(folder), target.suffix.lower()
+    moves = {}
+    for part in sorted(folder.iterdir(), key=lambda part: part.suffix == kind):
         part.chmod(mode)
-        files.sync(part)
-    for stale in _others(target):
-        stale.unlink(missing_ok=True)
-    if target.suffix.lower() == ".shp":
-        # An old one must not stand beside a new .dbf.
-        target.unlink(missing_ok=True)
-    moved: list[Path] = []
-    try:
-        for part in parts:
-            final = target if part is parts[-1] else target.with_suffix(part.suffix)
-            if part.suffix == ".qml" and os.path.lexists(final):
-                continue
-            part.replace(final)
-            moved.append(final)
-    except BaseException:
-        for final in moved:
-            final.unlink(missing_ok=True)
-        raise
-    files.sync(target.parent)
+        final = target if part.suffix == kind else target.with_suffix(part.suffix)
+        if part.suffix != ".qml" or not os.path.lexists(final):
+            moves[part] = final
+    files.publish_together(moves, parts_of(target))
 
 
 def _plain_mode(folder: Path) -> int:
@@ -436,7 +438,7 @@ def _plain_mode(folder: Path) -> int:
     return mode
 
 
-def _others(target: Path) -> list[Path]:
+def parts_of(target: Path) -> list[Path]:
     """Files besides a target that are parts of it, or would be taken for parts of it.
 
     SQLite would roll an old journal back into the new GeoPackage; an old spatial index would hide

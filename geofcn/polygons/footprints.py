@@ -15,6 +15,7 @@ from rasterio.transform import Affine
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
+from geofcn.core.ragged import RINGS_AT_ONCE
 from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.files import StrPath
@@ -25,7 +26,7 @@ from geofcn.polygons.groups import HouseGroups, group_houses
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.regularize import regularize
 from geofcn.polygons.shared_walls import regularize_groups
-from geofcn.runtime import cores
+from geofcn.runtime import cores, give_back_freed_memory
 from geofcn.tracing.instances import walled_bands
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
@@ -226,6 +227,12 @@ def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
         yield Polygons.concatenate(parts)
 
 
+def _give_back(polygons: Polygons) -> None:
+    """Return to the system what one step with many rings has freed, before the next asks for it."""
+    if len(polygons.rings) > RINGS_AT_ONCE:
+        give_back_freed_memory()
+
+
 def _finish(
     transform: Affine,
     ground: Ground,
@@ -238,15 +245,19 @@ def _finish(
 
     And how many are smaller than `least` square metres, and left out.
     """
+    may_fill: np.ndarray | slice = slice(None)
+    # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
     if isinstance(houses, HouseGroups):
-        polygons, free = houses.houses.polygons, ~houses.have_walled_holes()
-        cleaned, status = regularize_groups(houses, outline.method, outline.simplify)
+        polygons, may_fill = houses.houses.polygons, ~houses.have_walled_holes()
+        placed, status = regularize_groups(houses, outline.method, outline.simplify)
     else:
-        polygons, free = houses, np.ones(len(houses), bool)
-        cleaned, status = regularize(to_shapely(houses), outline.method, outline.simplify)
-    placed = to_map(cleaned, transform)
+        polygons = houses
+        placed, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
+    _give_back(polygons)
+    placed = to_map(placed, transform)
+    _give_back(polygons)
     if outline.fill_holes:
-        placed[free] = fill_holes(placed[free], ground, outline.fill_holes)
+        placed[may_fill] = fill_holes(placed[may_fill], ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
     large = areas >= least
     scores = mean_probabilities(polygons)
