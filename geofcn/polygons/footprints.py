@@ -245,18 +245,19 @@ def _finish(
 
     And how many are smaller than `least` square metres, and left out.
     """
+    may_fill: np.ndarray | slice = slice(None)
+    # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
     if isinstance(houses, HouseGroups):
-        polygons, free = houses.houses.polygons, ~houses.have_walled_holes()
+        polygons, may_fill = houses.houses.polygons, ~houses.have_walled_holes()
         placed, status = regularize_groups(houses, outline.method, outline.simplify)
     else:
-        polygons, free = houses, np.ones(len(houses), bool)
-        # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
-        placed, status = regularize(to_shapely(houses), outline.method, outline.simplify)
+        polygons = houses
+        placed, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
     _give_back(polygons)
     placed = to_map(placed, transform)
     _give_back(polygons)
     if outline.fill_holes:
-        placed[free] = fill_holes(placed[free], ground, outline.fill_holes)
+        placed[may_fill] = fill_holes(placed[may_fill], ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
     large = areas >= least
     scores = mean_probabilities(polygons)

@@ -165,7 +165,7 @@ def test_windows_that_are_blank_as_a_whole_are_not_computed(make_model, write_ra
     model = make_model("fcnn", 1)
     scene = open_scene(write_raster("blank.tif", np.zeros((1, 16, 16), np.uint8), nodata=0))
     predictor = Predictor(model)
-    monkeypatch.setattr(predictor, "_probability", None)
+    monkeypatch.setattr(predictor, "_probabilities", None)
     part = predictor.window(scene, Window(0, 0, 8, 8))
     assert not part.valid.any() and (part.probability == 0).all()
 
@@ -189,8 +189,8 @@ def test_only_what_is_not_blank_is_computed_and_is_the_whole_scenes(
     image[0][part] = np.random.default_rng(0).integers(1, 255, image[0][part].shape)
     scene = open_scene(write_raster("hole.tif", image, nodata=0))
     predictor, images = Predictor(model, merge, part=step), []
-    compute = predictor._probability
-    predictor._probability = lambda image, *rest: (images.append(image), compute(image, *rest))[1]
+    compute = predictor._probabilities
+    predictor._probabilities = lambda image, *rest: (images.append(image), compute(image, *rest))[1]
     prediction = predictor.window(scene, scene.window)
     np.testing.assert_allclose(
         prediction.probability, model.predict(image, image[0] != 0), atol=1e-5, rtol=0

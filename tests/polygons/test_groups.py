@@ -73,7 +73,7 @@ def test_a_group_with_too_many_houses_is_not_waited_for():
     assert {group for _, group in grouped(label[:3], largest=3)} == {0}
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 5), st.integers(1, 6))
 def test_groups_do_not_depend_on_the_bands_and_share_their_walls(seed, rows, gathered, largest):
     random = np.random.default_rng(seed)

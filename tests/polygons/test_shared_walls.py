@@ -74,6 +74,7 @@ def test_a_wall_is_one_chain_of_two_rings():
     assert sorted(chains.is_reversed[chains.chain == wall]) == [False, True]
 
 
+@settings(max_examples=30)
 @given(towns())
 def test_chains_make_the_houses_again(label):
     houses, group = touching(label)
@@ -120,7 +121,7 @@ def test_a_terrace_is_squared_with_one_front(angle):
     assert np.allclose(shapely.area(polygons), houses.polygons.pixels, rtol=0.02)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(towns(), st.sampled_from([0.5, 1.5, 4]), st.sampled_from(["simplify", "square"]))
 def test_cleaned_groups_are_coverages(label, tolerance, method):
     houses, group = touching(label)
@@ -129,7 +130,7 @@ def test_cleaned_groups_are_coverages(label, tolerance, method):
     assert set(status) <= {"raw", "simplified", "squared"}
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(towns(), st.sampled_from(["simplify", "square"]))
 def test_a_group_does_not_depend_on_the_others(label, method):
     houses, group = touching(label)

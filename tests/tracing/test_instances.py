@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from touching_houses import expected_walls, labelled, masks
 
@@ -59,11 +59,13 @@ def test_no_contacts_no_walls():
     assert not np.any(walls(houses, contacts))
 
 
+@settings(max_examples=40)
 @given(masks())
 def test_walls_are_those_of_the_definition(mask):
     assert_walls(*mask)
 
 
+@settings(max_examples=40)
 @given(masks(), st.sampled_from([1, 2, 3]), st.integers(1, 20))
 def test_walls_do_not_depend_on_the_bands(mask, reach, rows):
     with pytest.MonkeyPatch.context() as patch:
@@ -73,6 +75,7 @@ def test_walls_do_not_depend_on_the_bands(mask, reach, rows):
     np.testing.assert_array_equal(once, again)
 
 
+@settings(max_examples=40)
 @given(masks(), st.sampled_from([1, 2, 3]), st.sampled_from([1, 4, 7]))
 def test_windows_add_walls_within_a_house_at_the_most(mask, reach, pixels):
     """A window does not see that two seeds are one; between houses its walls are right."""
