@@ -4,9 +4,9 @@
         [--seeds N] [--ways a,b,...] [--folder FOLDER] [-- OPTIONS of geofcn train, as name=value]
 
 DATA holds a folder with scene.tif and labels.tif for each place. Each is cut into boxes of 60 m, as
-on a chessboard: the black ones may be labelled, the white ones are scored. MODEL, which has seen none of
-the places, is taught from its probabilities by N boxes that are chosen in several ways, and by N
-and 2 N random ones, with several seeds. One row a place and way: F1 of the pixels in the white
+on a chessboard: the black ones may be labelled, the white ones are scored. MODEL, which has seen
+none of the places, is taught by N boxes that are chosen in several ways by its probabilities, and
+by N and 2 N random ones, with several seeds. One row a place and way: F1 of the pixels in the white
 boxes, at the threshold of the scene, before and after.
 
     errors     the most pixels that are expected to be wrong, as `geofcn review` chooses
@@ -73,7 +73,9 @@ class Place:
             threshold = float(dataset.tags()["GEOFCN_THRESHOLD"])
         self.sums = {
             "errors": box_sums(np.minimum(p, 1 - p), self.side),
-            "margin": box_sums(np.minimum(p / threshold, (1 - p) / (1 - threshold)) * known, self.side),
+            "margin": box_sums(
+                np.minimum(p / threshold, (1 - p) / (1 - threshold)) * known, self.side
+            ),
             "houses": box_sums(p, self.side),
         }
         white = np.add.outer(*map(np.arange, self.sums["houses"].shape)) % 2 == 1
@@ -140,7 +142,10 @@ def main() -> None:
             ]
             row = ", ".join(f"{score:.1f}" for score in scores)
             mean = statistics.mean(scores)
-            print(f"| {name} | {place.before:.1f} | {way} | {count} | {mean:.1f} | {row} |", flush=True)
+            print(
+                f"| {name} | {place.before:.1f} | {way} | {count} | {mean:.1f} | {row} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
