@@ -102,15 +102,16 @@ def review(
     side = _side(size, raster.grid)
     old_map = None if map_ is None else open_labels(LabelSource.of(map_), raster)
     scene, page = (None, None) if report is None else (_open_scene(report[0], raster), report[1])
-    sources = [source.path for source in (raster, old_map, scene) if source is not None]
+    sources: list[Scene | Labels] = [s for s in (raster, old_map, scene) if s is not None]
+    paths = [source.path for source in sources]
     with locked(boxes, page):
-        target = check_vector_target(boxes, overwrite, *sources)
-        written = None if page is None else check_target(page, (".html",), overwrite, *sources)
+        target = check_vector_target(boxes, overwrite, *paths)
+        written = None if page is None else check_target(page, (".html",), overwrite, *paths)
         refuse_no_crs(raster, allow_no_crs)
         bands = _read(raster, old_map, side, progress)
         found = most_wrong(expected_boxes(bands, raster.height, raster.width, side), count)
         text = "" if scene is None else _page_of(found, scene, raster, side)
-        for source in filter(None, (raster, old_map, scene)):
+        for source in sources:
             source.refuse_changed()
         write_polygons(
             target,

@@ -7,7 +7,7 @@ DATA holds a folder with scene.tif and labels.tif for each place. Each is cut in
 on a chessboard: the black ones may be labelled, the white ones are scored. MODEL, which has seen
 none of the places, is taught by N boxes that are chosen in several ways by its probabilities, and
 by N and 2 N random ones, with several seeds. One row a place and way: F1 of the pixels in the white
-boxes, at the threshold of the scene, before and after.
+boxes before and after, at the model's threshold and at the best there is.
 
     errors     the most pixels that are expected to be wrong, as `geofcn review` chooses
     margin     the same, with the probabilities counted from the threshold
@@ -19,7 +19,7 @@ boxes, at the threshold of the scene, before and after.
 from __future__ import annotations
 
 import argparse
-import statistics
+import math
 import sys
 from pathlib import Path
 
@@ -30,6 +30,7 @@ import shapely
 
 import geofcn
 from geofcn.core.geodesy import ground_resolution
+from geofcn.core.metrics import ScoreCurve
 from geofcn.io.opening import open_scene
 
 SIDE = 60
@@ -66,7 +67,7 @@ class Place:
         grid = open_scene(self.scene).grid
         self.crs, self.transform = grid.crs, grid.transform
         self.side = round(SIDE / ground_resolution(grid))
-        self.before, steps = self.f1_and_steps(model)
+        self.before, steps = self.predict(model)
         known = steps != 255
         p = np.where(known, steps / 254, 0)
         with rasterio.open(work / "p.tif") as dataset:
@@ -81,23 +82,27 @@ class Place:
         white = np.add.outer(*map(np.arange, self.sums["houses"].shape)) % 2 == 1
         self.free = ~white & (box_sums(known, self.side) > 0.5 * self.side**2)
 
-    def f1_and_steps(self, model: Path) -> tuple[float, np.ndarray]:
-        """F1 in the white boxes, and the probabilities in steps."""
-        p = self.work / "p.tif"
-        geofcn.infer(self.scene, self.work / "mask.tif", model=model, probability=p, overwrite=True)
-        with rasterio.open(self.work / "mask.tif") as a, rasterio.open(self.labels) as b:
-            mask, labels = a.read(1), b.read(1)
-        with rasterio.open(p) as dataset:
-            steps = dataset.read(1)
-        white = np.add.outer(*(np.arange(n) // self.side for n in mask.shape)) % 2 == 1
-        counted = white & (mask != 255)
-        hits, called, true = (
-            np.count_nonzero(array & counted)
-            for array in ((mask == 1) & (labels == 1), mask == 1, labels == 1)
-        )
-        return 100 * 2 * hits / (called + true), steps
+    def predict(self, model: Path) -> tuple[np.ndarray, np.ndarray]:
+        """F1 in the white boxes, at the model's threshold and at the best; probabilities in steps.
 
-    def taught(self, boxes: list, model: Path, seed: int, options: dict) -> float:
+        A taught model keeps its parent's threshold, which need not suit its probabilities: what the
+        boxes have taught shows at the best one.
+        """
+        p = self.work / "p.tif"
+        geofcn.infer(
+            self.scene, self.work / "mask.tif", model=model, probability=p, threshold="model",
+            overwrite=True,
+        )  # fmt: skip
+        with rasterio.open(p) as a, rasterio.open(self.labels) as b:
+            steps, labels = a.read(1), b.read(1)
+            threshold = float(a.tags()["GEOFCN_THRESHOLD"])
+        white = np.add.outer(*(np.arange(n) // self.side for n in steps.shape)) % 2 == 1
+        curve = ScoreCurve()
+        curve.add(steps / np.float32(254), labels == 1, white & (steps != 255))
+        f1 = curve.f1()
+        return 100 * np.array([f1[math.ceil(254 * threshold)], f1.max()]), steps
+
+    def taught(self, boxes: list, model: Path, seed: int, options: dict) -> np.ndarray:
         """F1 after teaching by the labels of some boxes."""
         area = self.work / "area.gpkg"
         squares = [
@@ -110,7 +115,7 @@ class Place:
             self.scene, self.labels, self.work / "run", from_=model, area=area, seed=seed,
             overwrite=True, device="cpu", **options,
         )  # fmt: skip
-        return self.f1_and_steps(run.model)[0]
+        return self.predict(run.model)[0]
 
 
 def main() -> None:
@@ -128,7 +133,7 @@ def main() -> None:
         options = {name: int(value) for name, value in (o.split("=") for o in own[cut + 1 :])}
         own = own[:cut]
     given = parser.parse_args(own)
-    print("| place | before | way | boxes | F1 | of the seeds |\n|---|---|---|---|---|---|")
+    print("| place | before, best | way | boxes | F1 | best | of the seeds |\n" + "|---" * 7 + "|")
     for name in given.places.split(","):
         place = Place(given.data / name, given.model, given.folder / name)
         ways = [(way, given.boxes) for way in given.ways.split(",")]
@@ -140,10 +145,12 @@ def main() -> None:
                 )
                 for seed in range(given.seeds if drawn else 1)
             ]
-            row = ", ".join(f"{score:.1f}" for score in scores)
-            mean = statistics.mean(scores)
+            stored, best = np.transpose(scores)
+            seeds = ", ".join(f"{score:.1f}" for score in best)
+            was, could = place.before
             print(
-                f"| {name} | {place.before:.1f} | {way} | {count} | {mean:.1f} | {row} |",
+                f"| {name} | {was:.1f}, {could:.1f} | {way} | {count} | {stored.mean():.1f} | "
+                f"{best.mean():.1f} | {seeds} |",
                 flush=True,
             )
 
