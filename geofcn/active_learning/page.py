@@ -73,5 +73,6 @@ def _frame(box: Window, shape: tuple[int, int], step: int) -> np.ndarray:
 def _png(picture: np.ndarray, frame: np.ndarray) -> str:
     """A picture (rows, columns, 3) of uint8 with a frame, as a part of a page."""
     content = io.BytesIO()
-    pictures.imsave(content, np.where(frame[..., None], np.array(FRAME, np.uint8), picture), format="png")
+    framed = np.where(frame[..., None], np.array(FRAME, np.uint8), picture)
+    pictures.imsave(content, framed, format="png")
     return f'<img src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}">'
