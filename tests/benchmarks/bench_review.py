@@ -1,7 +1,8 @@
 """How much sooner a model learns a new place from boxes that are chosen than from random ones.
 
     python tests/benchmarks/bench_review.py DATA --model MODEL [--places a,b,...] [--boxes N]
-        [--seeds N] [--ways a,b,...] [--folder FOLDER] [--shares] [-- OPTIONS of geofcn train, as name=value]
+        [--seeds N] [--ways a,b,...] [--folder FOLDER] [--shares]
+        [-- OPTIONS of geofcn train, as name=value]
 
 DATA holds a folder with scene.tif and labels.tif for each place. Each is cut into boxes of 60 m, as
 on a chessboard: the black ones may be labelled, the white ones are scored. MODEL, which has seen
