@@ -27,10 +27,18 @@ from geofcn_cli import options
 )
 @options.min_area_of_both
 @click.option(
+    "--area",
+    type=options.PATH,
+    metavar="FILE",
+    help="Polygons outside of which nothing counts: no pixel, and no house whose representative "
+    "point lies outside.",
+)
+@click.option(
     "--matches",
     type=options.PATH,
     metavar="FILE",
-    help="Write the polygons of both sides with their outcome (tp, fp, fn).",
+    help="Write the polygons of both sides with their outcome (tp, fp, fn), grouping (merged, "
+    "split), and how many of the other side lie in them by more than half (holds).",
 )
 @options.layer
 @options.where
@@ -48,6 +56,9 @@ def evaluate(progress: Progress, prediction: str, labels: str, as_json: bool, **
     A raster's houses are polygons along its pixels. A predicted polygon is right (TP) when it
     overlaps a true one by --iou or more, each true one counting once; the others are false alarms
     (FP), the true ones not found are missed (FN). What is blank, or off a raster, does not count.
+
+    A prediction is merged when several true houses lie in it, each by more than half of itself; a
+    true house is split when several predictions do. PQ is the panoptic quality, SQ x RQ.
     """
     scores = geofcn.evaluate(prediction, labels, progress=progress, **given)
     if as_json:

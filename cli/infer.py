@@ -143,4 +143,5 @@ def infer(
     one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
     """
     _refuse_idle(given["polygons"])
-    options.show(geofcn.infer(scene, mask, co=dict(co), progress=progress, **given))
+    result = geofcn.infer(scene, mask, co=dict(co), progress=progress, **given)
+    options.report(result, asked=result.verification)

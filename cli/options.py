@@ -194,7 +194,7 @@ def verb(
             _end(error, stopped)
 
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no notices.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print nothing but answers and errors.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
     def command(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
@@ -212,16 +212,33 @@ def fail(error: Exception) -> NoReturn:
     if isinstance(error, GeofcnError):
         click.echo(f"Error: {error}", err=True)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    if isinstance(error, UnicodeEncodeError):
+        # Bytes of a name that the locale's encoding does not know, which libraries do not take.
+        click.echo(
+            printable(
+                f"Error: {error.object}: this name is no text in this locale; set PYTHONUTF8=1, or "
+                "rename it."
+            ),
+            err=True,
+        )
+        sys.exit(1)
     kind = type(error).__name__
     sentence = f"Error: unexpected {kind}: {error} (run again with --debug to see where)"
     click.echo(printable(sentence), err=True)
     sys.exit(1)
 
 
-def show(result: object) -> None:
-    """Print what a verb returns on stdout, line by line harmless."""
-    for line in str(result).split("\n"):
+def show(answer: object) -> None:
+    """Print what was asked for on stdout, line by line harmless."""
+    for line in str(answer).split("\n"):
         click.echo(printable(line))
+
+
+def report(made: object, asked: object = None) -> None:
+    """Print what a verb has made; where it is to be quiet, only what was asked for besides."""
+    quiet = click.get_current_context().params["quiet"]
+    if not quiet or asked is not None:
+        show(asked if quiet else made)
 
 
 class _Notice(logging.Formatter):

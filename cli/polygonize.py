@@ -33,4 +33,4 @@ def polygonize(progress: Progress, mask: str, polygons: str, **given: Any) -> No
 
     The format follows the ending: .gpkg, .geojson, .fgb, .parquet or .shp; the layer is `houses`.
     """
-    options.show(geofcn.polygonize(mask, polygons, progress=progress, **given))
+    options.report(geofcn.polygonize(mask, polygons, progress=progress, **given))

@@ -23,8 +23,9 @@ from geofcn_cli import options
     help="Pixels a side.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Which one.")
+@click.option("--dense", is_flag=True, help="A town, its houses wall to wall, instead of villages.")
 @options.overwrite
 @options.verb
 def sample(progress: Progress, folder: str, **given: Any) -> None:
     """Write a synthetic aerial scene into DIR: scene.tif, labels.tif and labels.gpkg."""
-    options.show(geofcn.sample(folder, progress=progress, **given))
+    options.report(geofcn.sample(folder, progress=progress, **given))

@@ -268,8 +268,8 @@ def train(
     """
     if unfinished is not None:
         _refuse_others()
-        options.show(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
+        options.report(geofcn.resume(unfinished, epochs=given["epochs"], progress=progress))
     elif scene is None or labels is None:
         raise click.UsageError("Give SCENE and LABELS, or --resume RUN.")
     else:
-        options.show(geofcn.train(scene, labels, progress=progress, **given))
+        options.report(geofcn.train(scene, labels, progress=progress, **given))

@@ -16,6 +16,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
 
 from geofcn.core.pixels import Normalisation
+from geofcn.io import files
 from geofcn.io.datasets import close_handles
 from geofcn.io.labels import open_labelled_scene
 from geofcn.models.model import Model, ModelMetadata
@@ -192,6 +193,35 @@ def once_under_way():
         return lambda what, total, unit: nullcontext(Bar())
 
     return make
+
+
+@pytest.fixture
+def killed_while_publishing(monkeypatch):
+    """killed_while_publishing(position, action): as if the process had been killed in `action`,
+    before so many files that belong together have got their names; nothing is tidied up.
+    """
+
+    class Killed(BaseException):
+        pass
+
+    def run(position: int, action) -> None:
+        moved, replace = [], Path.replace
+
+        def kill(path, target):
+            if path.parent.suffix == ".partial" != target.parent.suffix:
+                if len(moved) == position:
+                    raise Killed
+                moved.append(target)
+            return replace(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", kill)
+            patch.setattr(files, "_take_back", lambda folder: None)
+            patch.setattr(files, "discard", lambda partial: None)
+            with pytest.raises(Killed):
+                action()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,16 @@ from rasterio.crs import CRS
 from geofcn import defaults
 from geofcn.core.geodesy import Ground
 from geofcn.core.metrics import Confusion, confusion
-from geofcn.core.pixels import houses_and_known
+from geofcn.core.pixels import HOUSE, houses_and_known
 from geofcn.core.windows import Window, band_height, row_bands
 from geofcn.errors import LabelsError, UsageError
+from geofcn.evaluation.area import Area
 from geofcn.evaluation.footprints import (
     HouseCollector,
     LocatedHouses,
     TracedHouses,
     read_both,
+    say_none,
 )
 from geofcn.evaluation.matching import match
 from geofcn.evaluation.object_scores import MATCHES_COLUMNS, MatchFeatures, ObjectCounter
@@ -35,6 +37,7 @@ from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import (
     LabelledScene,
+    Labels,
     WindowLabels,
     is_beside,
     open_labels,
@@ -61,6 +64,7 @@ def evaluate(
     *,
     iou: float = defaults.IOU,
     min_area: float = 0.0,
+    area: StrPath | None = None,
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
@@ -81,17 +85,24 @@ def evaluate(
         chosen as in ``houses.gpkg|layername=houses|subset=score > 0.5`` and ``mask.tif|house=1``.
     labels : path
         A raster or polygons; cut to the prediction's extent where that is a raster, as predicted
-        polygons are to the extent of a raster of labels. In the same forms.
+        polygons are to the extent of a raster of labels. In the same forms. A file without
+        polygons, on either side, is that of a place without houses, which is said in the log.
     iou : float
         Intersection over union from which two polygons are the same house.
     min_area : float
-        Smaller polygons of either side are left out, in square metres on the ground.
+        Smaller polygons of either side are left out, in square metres on the ground: what they
+        overlap neither holds nor splits them.
+    area : path, optional
+        A vector file of polygons, outside of which nothing counts: no pixel whose centre lies
+        outside, and no house of either side whose representative point does; one that does not is
+        scored as a whole.
     layer, where : str, optional
         Layer of the labels, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of labels that are houses, all others being background.
     matches : path, optional
-        Vector file for the polygons of both sides with their outcome: tp, fp or fn.
+        Vector file for the polygons of both sides with their outcome (tp, fp or fn), whether they
+        are merged or split, and how many of the other side lie in them, or they in.
     overwrite : bool
         Replace a file that exists.
     progress : callable, optional
@@ -114,13 +125,15 @@ def evaluate(
         raise UsageError(f"min_area {min_area}: give a number from 0 up.")
     sources = LabelSource.of(prediction), LabelSource.of(labels, layer, where, house_value)
     paths = [source.path for source in sources]
+    within = None if area is None else LabelSource.of(area)
+    inputs = paths if within is None else [*paths, within.path]
     with locked(matches):
-        target = None if matches is None else check_vector_target(matches, overwrite, *paths)
+        target = None if matches is None else check_vector_target(matches, overwrite, *inputs)
         pixels = None
         if any(map(is_raster_path, paths)):
-            pixels, sides, crs = _compare_on_raster(*sources, min_area, progress)
+            pixels, sides, crs = _compare_on_raster(*sources, min_area, within, progress)
         else:
-            sides, crs = read_both(*sources, min_area)
+            sides, crs = read_both(*sources, min_area, within)
         ground = Ground(crs)
         counter, kept = ObjectCounter(ground), MatchFeatures()
         houses = sum(map(len, sides))
@@ -144,33 +157,39 @@ def evaluate(
 
 
 def _compare_on_raster(
-    prediction: LabelSource, labels: LabelSource, min_area: float, progress: Progress
+    prediction: LabelSource,
+    labels: LabelSource,
+    min_area: float,
+    within: LabelSource | None,
+    progress: Progress,
 ) -> tuple[PixelScores, tuple[SortedHouses, SortedHouses], CRS | None]:
     """Pixel scores, the houses of both sides, and their CRS, from one pass over a raster."""
     is_raster = is_raster_path(prediction.path)
     mask = open_mask(str(prediction if is_raster else labels))
     reference = mask.raster
-    truth = open_labels(labels, reference) if is_raster else mask
-    predicted = mask if is_raster else _open_prediction(prediction, reference)
+    other = _open_other(labels if is_raster else prediction, reference)
+    predicted, truth = (mask, other) if is_raster else (other, mask)
     for side in (predicted, truth):
         if isinstance(side, Mask) and not (_is_complete(side) or has_background(side)):
             raise LabelsError(
                 f"{side.path}: it knows houses and no background, for nodata counts for nothing; "
                 "give a raster with 0 for background."
             )
-    collectors = tuple(_collector(side, reference, min_area) for side in (predicted, truth))
+    area, pixels_within = _open_area(within, reference)
+    collectors = tuple(_collector(side, reference, min_area, area) for side in (predicted, truth))
     total = Confusion()
     with progress("comparing", reference.window.pixels, "px") as bar:
-        for window, part, houses, counted in _read_bands(reference, predicted, truth):
+        for window, part, houses, counted in _read_bands(
+            reference, predicted, truth, pixels_within
+        ):
             total += part
             for collector, of_side in zip(collectors, houses, strict=True):
                 collector.add(window, of_side, counted)
             bar.advance(window.pixels)
     refuse_changed([LabelledScene(reference, truth)])
     if total == Confusion():
-        raise LabelsError(
-            f"{labels.path}: no labelled pixel lies on {prediction.path}; check both CRS."
-        )
+        where = prediction.path if within is None else f"{prediction.path} within {within.path}"
+        raise LabelsError(f"{labels.path}: no labelled pixel lies on {where}; check all CRS.")
     first, second = (collector.finish() for collector in collectors)
     return PixelScores(**total.scores()), (first, second), reference.crs
 
@@ -180,35 +199,57 @@ def _is_complete(mask: Mask) -> bool:
     return not mask.raster.declares_blank or MODEL_TAG in read_tags(mask.raster)
 
 
-def _open_prediction(source: LabelSource, reference: Scene) -> VectorLabels:
-    """Predicted polygons on a raster; a file may hold none, but not all beside the raster."""
-    predicted = VectorLabels.of(source, reference)
-    if predicted.count and not predicted.touching:
-        raise is_beside(predicted, reference.name)
-    return predicted
+def _open_other(source: LabelSource, reference: Scene) -> Labels:
+    """The side that is not the reference: of polygons some lie on that, unless there are none."""
+    if is_raster_path(source.path):
+        return open_labels(source, reference)
+    labels = VectorLabels.of(source, reference)
+    if not labels.count:
+        say_none(source)
+    elif not labels.touching:
+        raise is_beside(labels, reference.name)
+    return labels
 
 
-def _collector(side: WindowLabels, reference: Scene, min_area: float) -> HouseCollector:
+def _open_area(
+    source: LabelSource | None, reference: Scene
+) -> tuple[Area | None, VectorLabels | None]:
+    """The area in which houses lie, and the same for pixels; it has to touch the raster."""
+    if source is None:
+        return None, None
+    centre, _ = reference.transform * (reference.width / 2, reference.height / 2)
+    area, pixels = Area(source, reference.crs, centre), VectorLabels.of(source, reference)
+    if not pixels.touching:
+        raise is_beside(pixels, reference.name)
+    return area, pixels
+
+
+def _collector(
+    side: WindowLabels, reference: Scene, min_area: float, area: Area | None
+) -> HouseCollector:
     if isinstance(side, VectorLabels):
-        return LocatedHouses(side, reference, min_area)
-    return TracedHouses(reference, min_area)
+        return LocatedHouses(side, reference, min_area, area)
+    return TracedHouses(reference, min_area, area)
 
 
 def _read_bands(
-    reference: Scene, *sides: WindowLabels
+    reference: Scene, predicted: WindowLabels, truth: WindowLabels, within: VectorLabels | None
 ) -> Iterator[tuple[Window, Confusion, tuple[np.ndarray, np.ndarray], np.ndarray]]:
     """Each row band with its confusion, the houses of both sides, and what neither leaves blank."""
     rows = min(BAND_ROWS, band_height(reference.width))
     windows = list(row_bands(reference.height, reference.width, rows))
-    bands = ThreadExecutor().stream(_read_band, sides, windows, AHEAD)
+    bands = ThreadExecutor().stream(_read_band, (predicted, truth, within), windows, AHEAD)
     for window, band in zip(windows, bands, strict=True):
         yield window, *band
 
 
 def _read_band(
-    sides: tuple[WindowLabels, ...], window: Window
+    inputs: tuple[WindowLabels, WindowLabels, VectorLabels | None], window: Window
 ) -> tuple[Confusion, tuple[np.ndarray, np.ndarray], np.ndarray]:
+    *sides, within = inputs
     predicted, truth = (houses_and_known(side.read(window)) for side in sides)
     counted = predicted[1] & truth[1]
     houses = predicted[0], truth[0]
-    return confusion(*houses, counted), houses, counted
+    # Houses over the area's edge are traced as a whole.
+    pixels = counted if within is None else counted & (within.read(window) == HOUSE)
+    return confusion(*houses, pixels), houses, counted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from math import nan
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import shapely
 from geofcn.core.geodesy import Ground
 from geofcn.core.windows import Window
 from geofcn.errors import LabelsError
+from geofcn.evaluation.area import Area
 from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.io.label_source import LabelSource
 from geofcn.io.polygon_store import NumberedPolygons
@@ -22,9 +24,11 @@ from geofcn.polygons.convert import to_map, to_shapely
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
 
+log = logging.getLogger(__name__)
+
 
 def read_both(
-    prediction: LabelSource, labels: LabelSource, min_area: float
+    prediction: LabelSource, labels: LabelSource, min_area: float, area: LabelSource | None = None
 ) -> tuple[tuple[SortedHouses, SortedHouses], pyproj.CRS | None]:
     """Read the houses of two files of polygons, in the CRS of the prediction.
 
@@ -34,6 +38,8 @@ def read_both(
         Vector files.
     min_area : float
         Smaller houses are left out, in square metres on the ground.
+    area : LabelSource, optional
+        A vector file; houses that do not lie in its polygons are left out.
 
     Returns
     -------
@@ -45,15 +51,21 @@ def read_both(
     Raises
     ------
     LabelsError
-        Where only one of them states a CRS, or they lie far apart.
+        Where only one of them states a CRS, they lie far apart, or none lies in the area.
     """
     layers = open_vectors(prediction), open_vectors(labels)
     crs = layers[0].crs
     for layer in layers:
         if layer.crs is None and layers[0].crs != layers[1].crs:
             raise no_crs(layer.path)
-    first, second = (_read(layer, crs, min_area) for layer in layers)
-    if len(first) and len(second):
+    inside = None if area is None else Area(area, crs)
+    first, second = (_read(layer, crs, min_area, inside) for layer in layers)
+    if inside is not None:
+        if not len(first) + len(second):
+            raise LabelsError(
+                f"{inside.path}: no house of either side lies in it; check its place and its CRS."
+            )
+    elif len(first) and len(second):
         extents = shapely.box(*first.bounds), shapely.box(*second.bounds)
         if not shapely.intersects(*extents):
             raise LabelsError(
@@ -62,15 +74,27 @@ def read_both(
     return (first, second), crs
 
 
-def _read(layer: VectorLayer, crs: pyproj.CRS | None, min_area: float) -> SortedHouses:
-    houses, number = SortedHouses(Ground(crs), min_area), 0
+def _read(
+    layer: VectorLayer, crs: pyproj.CRS | None, min_area: float, area: Area | None
+) -> SortedHouses:
+    houses, number = SortedHouses(Ground(crs), min_area, area), 0
     for batch in layer.batches(Tally(), crs, centre=0.0):
         count = len(batch.polygons)
         numbers = np.arange(number, number + count)
         houses.add(NumberedPolygons(batch.polygons, batch.scores, numbers))
         number += count
     houses.finish()
+    if not number:
+        say_none(layer.source)
     return houses
+
+
+def say_none(source: LabelSource) -> None:
+    """Say in the log that no polygon of a side counts, which is no error on either."""
+    chosen = "" if source.where is None else f" that fits {source.where!r}"
+    log.warning(
+        "%s: it holds no polygon%s; it is scored as of a place without houses.", source.path, chosen
+    )
 
 
 class HouseCollector(Protocol):
@@ -100,12 +124,14 @@ class TracedHouses:
         Whose transform and width the row bands have.
     min_area : float
         Smaller houses are left out, in square metres on the ground.
+    area : Area, optional
+        Houses that do not lie in it are left out.
     """
 
-    def __init__(self, raster: Scene, min_area: float = 0):
+    def __init__(self, raster: Scene, min_area: float = 0, area: Area | None = None):
         self._transform = raster.transform
         self._sweep = Sweep(raster.width)
-        self._houses = SortedHouses(Ground(raster.crs), min_area)
+        self._houses = SortedHouses(Ground(raster.crs), min_area, area)
         self._number = 0
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
@@ -137,11 +163,15 @@ class LocatedHouses:
         Whose row bands pass by.
     min_area : float
         Smaller houses are left out, in square metres on the ground.
+    area : Area, optional
+        Houses that do not lie in it are left out.
     """
 
-    def __init__(self, labels: VectorLabels, raster: Scene, min_area: float = 0):
+    def __init__(
+        self, labels: VectorLabels, raster: Scene, min_area: float = 0, area: Area | None = None
+    ):
         self._labels, self._raster = labels, raster
-        self._houses = SortedHouses(Ground(raster.crs), min_area)
+        self._houses = SortedHouses(Ground(raster.crs), min_area, area)
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
         """See HouseCollector."""

@@ -6,26 +6,78 @@ what is in memory are those on the line between. Polygons are valid shapely Poly
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf, nan
 
 import numpy as np
 import shapely
 
-from geofcn.core.ragged import Rings, intersection_over_union
-from geofcn.core.windows import ceil_div
+from geofcn.core.ragged import Rings
+from geofcn.evaluation.overlaps import HALF, SLACK, Overlaps, in_threads, overlaps
 from geofcn.evaluation.sorted_houses import SortedHouses, worst_last
 from geofcn.io.polygon_store import NumberedPolygons
-from geofcn.runtime import cores
 
-# Coordinates are rounded: an overlap of exactly the least one must not fail for their last digit.
-SLACK = 1e-7
-# Pairs of polygons that a thread takes on at once.
-PAIRS_AT_ONCE = 4096
 # Houses that are taken at once, at least.
 TAKEN = 16_384
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Houses of one side, and what became of them.
+
+    Attributes
+    ----------
+    houses : NumberedPolygons
+        The houses.
+    iou : (n,) array
+        Intersection over union of the match of each, NaN without one.
+    holds : (n,) int array
+        How many houses of the other side lie in each by more than half of themselves. A prediction
+        that holds several is merged, a truth that does is split.
+    within : (n,) int array
+        In how many houses of the other side each lies by more than half of itself.
+    """
+
+    houses: NumberedPolygons
+    iou: np.ndarray
+    holds: np.ndarray
+    within: np.ndarray
+
+    @classmethod
+    def unknown(cls, houses: NumberedPolygons) -> Outcomes:
+        """Of houses that nothing is known of."""
+        count = len(houses)
+        return cls(houses, np.full(count, nan), np.zeros(count, int), np.zeros(count, int))
+
+    def __len__(self) -> int:
+        return len(self.houses)
+
+    @property
+    def is_matched(self) -> np.ndarray:
+        """(n,) bool, whether each has a match."""
+        return ~np.isnan(self.iou)
+
+    @property
+    def holds_several(self) -> np.ndarray:
+        """(n,) bool, whether each is merged, or split."""
+        return self.holds > 1
+
+    def select(self, chosen: np.ndarray) -> Outcomes:
+        """Those chosen by a boolean array."""
+        return Outcomes(
+            self.houses.select(chosen), self.iou[chosen], self.holds[chosen], self.within[chosen]
+        )
+
+    def followed_by(self, houses: NumberedPolygons) -> Outcomes:
+        """These, and houses that nothing is known of."""
+        new = Outcomes.unknown(houses)
+        return Outcomes(
+            NumberedPolygons.joined([self.houses, houses]),
+            np.concatenate([self.iou, new.iou]),
+            np.concatenate([self.holds, new.holds]),
+            np.concatenate([self.within, new.within]),
+        )
 
 
 @dataclass(frozen=True)
@@ -34,18 +86,14 @@ class Matched:
 
     Attributes
     ----------
-    prediction, truth : NumberedPolygons
+    prediction, truth : Outcomes
         Those of either side.
-    predicted_iou, true_iou : (n,) and (m,) array
-        Intersection over union of the match of each, NaN without one.
     pairs : (p, 2) int array
         The matches among them: indices of a prediction and a truth.
     """
 
-    prediction: NumberedPolygons
-    truth: NumberedPolygons
-    predicted_iou: np.ndarray
-    true_iou: np.ndarray
+    prediction: Outcomes
+    truth: Outcomes
     pairs: np.ndarray
 
 
@@ -57,9 +105,9 @@ class _Pairs:
     t: np.ndarray
     iou: np.ndarray
 
-    @classmethod
-    def joined(cls, parts: list[_Pairs]) -> _Pairs:
-        return cls(*(np.concatenate(column) for column in zip(*map(_columns, parts), strict=True)))
+    def followed_by(self, found: Overlaps) -> _Pairs:
+        columns = zip(_columns(self), (found.p, found.t, found.iou), strict=True)
+        return _Pairs(*map(np.concatenate, columns))
 
     def select(self, chosen: np.ndarray) -> _Pairs:
         return _Pairs(*(column[chosen] for column in _columns(self)))
@@ -92,18 +140,22 @@ def match(prediction: SortedHouses, truth: SortedHouses, least: float = 0.5) -> 
     Notes
     -----
     A pair is sure to be served when it comes before all others of its two houses and no house that
-    is yet to come can reach them. So the matches are those of all houses at once.
+    is yet to come can reach them. So the matches are those of all houses at once. A house leaves
+    when none that is yet to come can reach it, so what it holds is known by then.
     """
-    waiting = NumberedPolygons.joined([]), NumberedPolygons.joined([])
+    nothing = Outcomes.unknown(NumberedPolygons.joined([]))
+    waiting = nothing, nothing
     pairs = _Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
     for line, *new in _strips(prediction, truth):
-        p, t = (NumberedPolygons.joined(list(side)) for side in zip(waiting, new, strict=True))
-        olds = tuple(map(len, waiting))
-        pairs = _Pairs.joined(
-            [pairs, _overlaps(p, t, least, olds[0], 0), _overlaps(p, t, least, 0, olds[1], olds[0])]
+        p, t = (side.followed_by(houses) for side, houses in zip(waiting, new, strict=True))
+        found = _new_overlaps(p, t, least, tuple(map(len, waiting)))
+        _count(found, p, t)
+        pairs = pairs.followed_by(found.select(found.iou >= least - SLACK))
+        over = tuple(
+            shapely.bounds(side.houses.polygons).reshape(-1, 4)[:, 1] >= line for side in (p, t)
         )
-        over = tuple(shapely.bounds(side.polygons).reshape(-1, 4)[:, 1] >= line for side in (p, t))
-        served, pairs = _serve(pairs, p, t, over)
+        served, pairs = _serve(pairs, p.houses, t.houses, over)
+        p.iou[served.p] = t.iou[served.t] = served.iou
         leaves = over[0].copy(), over[1].copy()
         leaves[0][pairs.p] = leaves[1][pairs.t] = False
         yield _matched(p, t, served, leaves)
@@ -126,27 +178,29 @@ def _strips(*sides: SortedHouses) -> Iterator[tuple[float, NumberedPolygons, Num
         yield line, first, second
 
 
-def _overlaps(
-    prediction: NumberedPolygons,
-    truth: NumberedPolygons,
-    least: float,
-    first_p: int,
-    first_t: int,
-    end_p: int | None = None,
-) -> _Pairs:
-    """The pairs of some predictions and truths whose intersection over union is `least` or more."""
-    ps, ts = prediction.polygons[first_p:end_p], truth.polygons[first_t:]
-    p, t = shapely.STRtree(ts).query(ps)
-    area_p, area_t = shapely.area(ps)[p], shapely.area(ts)[t]
-    # No intersection is larger than that of the boxes: most pairs need no overlay.
-    boxes = shapely.bounds(ps).reshape(-1, 4)[p], shapely.bounds(ts).reshape(-1, 4)[t]
-    low, high = np.maximum(*boxes)[:, :2], np.minimum(*boxes)[:, 2:]
-    bound = np.minimum((high - low).prod(axis=1), np.minimum(area_p, area_t))
-    possible = bound >= (least - SLACK) * (area_p + area_t - bound)
-    p, t = p[possible], t[possible]
-    iou = _in_threads(intersection_over_union, ps[p], ts[t])
-    enough = (iou > 0) & (iou >= least - SLACK)
-    return _Pairs(p[enough] + first_p, t[enough] + first_t, iou[enough])
+def _new_overlaps(p: Outcomes, t: Outcomes, least: float, olds: tuple[int, ...]) -> Overlaps:
+    """The overlaps that were not seen before, when the first `olds` of each side were there."""
+    ps, ts, (old_p, old_t) = p.houses.polygons, t.houses.polygons, olds
+    first, second = overlaps(ps[old_p:], ts, least), overlaps(ps[:old_p], ts[old_t:], least)
+    return Overlaps(
+        np.concatenate([first.p + old_p, second.p]),
+        np.concatenate([first.t, second.t + old_t]),
+        np.concatenate([first.iou, second.iou]),
+        np.concatenate([first.p_share, second.p_share]),
+        np.concatenate([first.t_share, second.t_share]),
+    )
+
+
+def _count(found: Overlaps, p: Outcomes, t: Outcomes) -> None:
+    """Add what lies by more than half in what to the counts of both sides."""
+    t_in_p, p_in_t = found.t_share > HALF, found.p_share > HALF
+    for counts, members in (
+        (p.holds, found.p[t_in_p]),
+        (t.within, found.t[t_in_p]),
+        (t.holds, found.t[p_in_t]),
+        (p.within, found.p[p_in_t]),
+    ):
+        counts += np.bincount(members, minlength=len(counts))
 
 
 def _serve(
@@ -191,37 +245,15 @@ def _is_first(values: np.ndarray) -> np.ndarray:
 
 
 def _matched(
-    prediction: NumberedPolygons,
-    truth: NumberedPolygons,
-    served: _Pairs,
-    leaves: tuple[np.ndarray, np.ndarray],
+    p: Outcomes, t: Outcomes, served: _Pairs, leaves: tuple[np.ndarray, np.ndarray]
 ) -> Matched:
-    ious = np.full(len(prediction), nan), np.full(len(truth), nan)
-    ious[0][served.p] = ious[1][served.t] = served.iou
     pairs = np.column_stack([_renumbered(served.p, leaves[0]), _renumbered(served.t, leaves[1])])
-    return Matched(
-        prediction.select(leaves[0]),
-        truth.select(leaves[1]),
-        ious[0][leaves[0]],
-        ious[1][leaves[1]],
-        pairs[np.argsort(pairs[:, 0])],
-    )
+    return Matched(p.select(leaves[0]), t.select(leaves[1]), pairs[np.argsort(pairs[:, 0])])
 
 
 def _renumbered(indices: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Indices of what is kept, when all that is not has gone."""
     return (np.cumsum(kept) - 1)[indices]
-
-
-def _in_threads(function: Callable[..., np.ndarray], *pairs: np.ndarray) -> np.ndarray:
-    """function(first, second) of arrays (n,) of polygons, in parts side by side.
-
-    Threads do: GEOS lets go of Python's lock.
-    """
-    count = max(1, ceil_div(len(pairs[0]), PAIRS_AT_ONCE))
-    parts = [np.array_split(array, count) for array in pairs]
-    with ThreadPoolExecutor(cores()) as pool:
-        return np.concatenate(list(pool.map(function, *parts)))
 
 
 def polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -240,7 +272,7 @@ def polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     >>> polis(np.array([shapely.box(0, 0, 1, 1)]), np.array([shapely.box(0, 0, 2, 1)]))
     array([0.25])
     """
-    return _in_threads(_polis, first, second)
+    return in_threads(_polis, first, second)
 
 
 def _polis(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -10,7 +10,12 @@ from typing import Any
 
 # Size class -> what a footprint of it is smaller than, in square metres.
 SIZES = {"small": 50.0, "medium": 200.0, "large": inf}
-NAMES = {"f1": "F1", "iou": "IoU", "mean_iou": "mean IoU", "polis_m": "PoLiS"}
+NAMES = {
+    "f1": "F1", "iou": "IoU", "mean_iou": "mean IoU", "polis_m": "PoLiS",
+    "pq": "PQ", "sq": "SQ", "rq": "RQ",
+}  # fmt: skip
+# Counts that are shown among the scores.
+SHOWN_COUNTS = "merged", "split"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,13 @@ class ObjectScores:
         Mean intersection over union of the matches, NaN without any.
     polis_m : float
         Mean PoLiS distance of the matches, in metres, NaN without any.
+    pq, sq, rq : float
+        Panoptic quality (Kirillov et al., 2019) of the matches, and the segmentation quality and
+        recognition quality whose product it is: these are the mean IoU and F1. NaN if undefined.
+    merged : int
+        Predictions in which several houses lie, each by more than half of itself.
+    split : int
+        Houses in which several predictions lie, each by more than half of itself.
     by_size : dict
         Counts in the size classes small, medium and large (see SIZES); a match counts in that of
         its truth.
@@ -72,6 +84,11 @@ class ObjectScores:
     fn: int
     mean_iou: float
     polis_m: float
+    pq: float
+    sq: float
+    rq: float
+    merged: int
+    split: int
     by_size: Mapping[str, Counts]
 
 
@@ -129,15 +146,17 @@ class Evaluation:
 
 
 def _shown(scores: PixelScores | ObjectScores) -> list[tuple[str, str]]:
-    """Names and texts of all scores that are no counts."""
+    """Names and texts of all scores, and of the counts that are in no table of their own."""
     return [
         (NAMES.get(name, name), _text(name, value))
         for name, value in vars(scores).items()
-        if isinstance(value, float)
+        if isinstance(value, float) or name in SHOWN_COUNTS
     ]
 
 
 def _text(name: str, value: float) -> str:
+    if name in SHOWN_COUNTS:
+        return f"{value:6,}"
     if isnan(value):
         return "undefined"
     return f"{value:6.2f} m" if name == "polis_m" else f"{100 * value:6.2f} %"

@@ -13,6 +13,7 @@ import numpy as np
 import shapely
 
 from geofcn.core.geodesy import Ground
+from geofcn.evaluation.area import Area
 from geofcn.io.polygon_store import NumberedPolygons, PolygonStore, Slot
 
 # Houses that are sorted at once, and of which a block of each run is in memory at a time.
@@ -30,6 +31,8 @@ class SortedHouses:
         Measures areas; default: the coordinates are metres.
     min_area : float
         Smaller houses are left out, in square metres.
+    area : Area, optional
+        Houses that do not lie in it are left out.
 
     Attributes
     ----------
@@ -39,8 +42,10 @@ class SortedHouses:
         Houses taken so far that were there before, to the last digit, and count once.
     """
 
-    def __init__(self, ground: Ground | None = None, min_area: float = 0) -> None:
-        self._ground, self._min_area = ground or Ground(None), min_area
+    def __init__(
+        self, ground: Ground | None = None, min_area: float = 0, area: Area | None = None
+    ) -> None:
+        self._ground, self._min_area, self._area = ground or Ground(None), min_area, area
         self._store = PolygonStore()
         self._waiting: list[NumberedPolygons] = []
         self._runs: list[_Run] = []
@@ -56,6 +61,8 @@ class SortedHouses:
         if self._min_area > 0:
             areas, _ = self._ground.measure(houses.polygons)
             houses = houses.select(areas >= self._min_area)
+        if self._area is not None:
+            houses = houses.select(self._area.holds(houses.polygons))
         if not len(houses):
             return
         self._count += len(houses)

@@ -124,7 +124,7 @@ class SceneInfo:
 
     def __str__(self) -> str:
         facts = [f"{name:<28}{text}" for name, text in self._rows()]
-        return "\n".join([*facts, *(f"odd: {line}" for line in self.odd)])
+        return "\n".join([*facts, *(printable(f"odd: {line}") for line in self.odd)])
 
     def _repr_html_(self) -> str:
         rows = [*self._rows(), *(("odd", line) for line in self.odd)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from geofcn.inference.threshold import SceneThreshold
 from geofcn.inference.verify import Verification
+from geofcn.text import printable
 
 
 @dataclass(frozen=True)
@@ -43,4 +44,4 @@ class InferenceResult:
     def __str__(self) -> str:
         paths = self.mask, self.probability, self.polygons
         notes = self.scene_threshold, self.verification
-        return "\n".join(str(line) for line in (*paths, *notes) if line)
+        return "\n".join(printable(str(line)) for line in (*paths, *notes) if line)

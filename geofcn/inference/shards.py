@@ -255,9 +255,11 @@ def claimed(folder: Path, fingerprint: Mapping[str, Any]) -> frozenset[Path]:
     folder, fingerprint
         As for `Shards`.
     """
-    if _text_in(folder) != _text(fingerprint) or not (folder / CLAIMS).exists():
+    if _text_in(folder) != _text(fingerprint):
         return frozenset()
-    return frozenset(map(Path, json.loads((folder / CLAIMS).read_bytes())))
+    with suppress(OSError, ValueError, TypeError):  # no claim, or a damaged one
+        return frozenset(map(Path, json.loads((folder / CLAIMS).read_bytes())))
+    return frozenset()
 
 
 def _text(fingerprint: Mapping[str, Any]) -> str:

@@ -83,6 +83,8 @@ def find_threshold(
         for start in origins(len(steps), COUNTED):
             some = steps[start : start + COUNTED]
             histogram += np.bincount(some, minlength=BLANK + 1)[:BLANK]
+    if not histogram.any():  # all of it is blank
+        return SceneThreshold(0.0, models, models)
     share = expected_share(histogram, calibration)
     best = scene_threshold(histogram, calibration, calibration.towards(share, TRUST))
     return SceneThreshold(share, min(models, best), models)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -9,8 +10,8 @@ import shutil
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geofcn.errors import OutputError
@@ -19,6 +20,10 @@ StrPath = str | os.PathLike[str]
 WINDOWS = os.name == "nt"
 # Names of what is not finished: of a version before this one without the random part.
 PARTIAL = re.compile(r"\.(?P<name>.+?)(\.[0-9a-f]{8})?\.partial", re.DOTALL)
+# What a lock's file is called, or ends with.
+LOCK = ".lock"
+# In a hidden folder: which of its files leave it together, under which names.
+NOTE = "moved.json"
 
 # What this process has made and not finished: where it is stopped, it is to be removed.
 unfinished: set[Path] = set()
@@ -40,7 +45,7 @@ def check_target(
     endings : collection of str
         The endings it may have, in lower case, with their dot.
     overwrite : bool
-        Whether the file may exist already.
+        Whether the file may exist already; a link is replaced, and what it leads to stays.
     *sources : path
         Inputs, none of which it may be, not even through a link.
     others : iterable of path
@@ -61,9 +66,11 @@ def check_target(
         raise OutputError(f"{target}: its name must end in one of {', '.join(endings)}.")
     if target.is_dir():
         raise OutputError(f"{target}: this is a folder; give the name of a file.")
+    if is_special(target):
+        raise OutputError(f"{target}: this is a pipe or a device; give the name of a file.")
     if any(_is_same_file(target, source) for source in sources):
         raise OutputError(f"{target}: this is the input itself; give another name.")
-    if target.exists() and not overwrite:
+    if os.path.lexists(target) and not overwrite:
         raise OutputError(f"{target}: it exists already; give --overwrite to replace it.")
     for other in others:
         if os.path.lexists(other) and not overwrite:
@@ -134,6 +141,11 @@ def writing_failed(path: Path, reason: object) -> OutputError:
     )
 
 
+def lock_of(target: Path) -> Path:
+    """The file of the lock of an output, or of a folder of which all is meant."""
+    return target / LOCK if target.is_dir() else target.with_name(f".{target.name}{LOCK}")
+
+
 def partial_beside(path: Path) -> Path:
     """A hidden name beside `path` under which it is made, and that nobody foresees.
 
@@ -142,6 +154,40 @@ def partial_beside(path: Path) -> Path:
     partial = path.absolute().with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     unfinished.add(partial)
     return partial
+
+
+@contextmanager
+def partial_folder(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`, for what is to be published; gone afterwards.
+
+    Raises
+    ------
+    OutputError
+        Where it cannot be made.
+    """
+    folder = partial_beside(path)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        unfinished.discard(folder)
+        raise writing_failed(path, error) from error
+    try:
+        yield folder
+    finally:
+        discard(folder)
+
+
+@contextmanager
+def without_new_folders(folder: Path) -> Iterator[None]:
+    """Context that an error leaves without a folder and its parents, if they are new and empty."""
+    new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in new:
+                path.rmdir()
+        raise
 
 
 def discard(partial: Path) -> None:
@@ -161,11 +207,19 @@ def discard_unfinished() -> None:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what a killed process left of an output, or in a folder; nobody may be writing it."""
-    folder = target if target.is_dir() else target.absolute().parent
+    """Remove what a killed process left of an output, or in a folder; nobody may be writing it.
+
+    In a folder others may write what has a lock of its own.
+    """
+    is_folder = target.is_dir()
+    folder = target if is_folder else target.absolute().parent
     for path in folder.iterdir():
         match = PARTIAL.fullmatch(path.name)
-        if match and (target.is_dir() or match["name"] == target.name) and not path.is_symlink():
+        if match is None or path.is_symlink():
+            continue
+        is_others = os.path.lexists(lock_of(folder / match["name"]))
+        if not is_others if is_folder else match["name"] == target.name:
+            _take_back(path)
             discard(path)
 
 
@@ -283,6 +337,61 @@ def publish(partial: Path, path: Path) -> None:
     partial.replace(path)
     with suppress(OSError):
         sync(path.parent)
+
+
+def publish_together(moves: Mapping[Path, Path], stale: Iterable[Path] = ()) -> None:
+    """Give the finished files of a hidden folder their final names: all of them, or none.
+
+    Of files that are replaced none stands beside a new one. Whoever is killed on the way leaves a
+    note in the folder, by which `remove_leftovers` takes back what was moved.
+
+    Parameters
+    ----------
+    moves : mapping
+        File -> its final name beside the folder, in the order in which they get them.
+    stale : iterable of Path
+        Files that go with those that are replaced.
+
+    Raises
+    ------
+    OSError
+        Where one cannot be synced, removed or renamed.
+    """
+    parts, finals = list(moves), list(moves.values())
+    folder = parts[0].parent
+    for part in parts:
+        sync(part)
+    note = [(part.name, final.name, part.stat().st_ino) for part, final in moves.items()]
+    publish_bytes(folder / NOTE, json.dumps(note).encode())
+    # One file replaces another in one step.
+    replaced = finals[::-1] if len(finals) > 1 else []
+    for old in (*replaced, *stale):
+        old.unlink(missing_ok=True)
+    try:
+        for part, final in moves.items():
+            part.replace(final)
+    except BaseException:
+        _take_back(folder)
+        raise
+    with suppress(OSError):
+        sync(folder.parent)
+
+
+def _take_back(folder: Path) -> None:
+    """Remove what has left a hidden folder, where not all has that was to leave it together."""
+    try:
+        note = json.loads((folder / NOTE).read_bytes())
+        moved = [(folder.with_name(name), inode) for part, name, inode in note]
+        is_whole = not any(os.path.lexists(folder / part) for part, _, _ in note)
+        owner = folder.stat().st_uid
+    except (OSError, ValueError, TypeError):
+        return
+    for final, inode in () if is_whole else moved:
+        with suppress(OSError):
+            status = final.stat(follow_symlinks=False)
+            # Nothing that was put there since, nor by the note of somebody else.
+            if (status.st_ino, status.st_uid) == (inode, owner):
+                final.unlink()
 
 
 def publish_bytes(path: Path, content: bytes) -> None:

@@ -26,7 +26,6 @@ try:
 except ModuleNotFoundError:  # Windows
     import msvcrt
 
-NAME = ".lock"
 # Linux makes one up whenever it starts; containers share their machine's.
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # Windows lets nobody read what is locked: so a byte far behind the text is.
@@ -62,7 +61,7 @@ def locked(*targets: files.StrPath | None) -> Iterator[None]:
 @contextmanager
 def _hold(target: Path) -> Iterator[None]:
     """The lock of one output."""
-    path = target / NAME if target.is_dir() else target.with_name(f".{target.name}{NAME}")
+    path = files.lock_of(target)
     if not target.is_dir():
         files.check_folder(target)
     try:

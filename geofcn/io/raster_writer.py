@@ -51,8 +51,12 @@ def check_raster_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
     OutputError
         Where it must not or cannot.
     """
-    others = [Path(f"{os.fspath(path)}{ending}") for ending in STALE_ENDINGS]
-    return files.check_target(path, ENDINGS, overwrite, *sources, others=others)
+    return files.check_target(path, ENDINGS, overwrite, *sources, others=stale_beside(path))
+
+
+def stale_beside(path: StrPath) -> list[Path]:
+    """Files that would be read with a raster and are no part of it."""
+    return [Path(f"{os.fspath(path)}{ending}") for ending in STALE_ENDINGS]
 
 
 @dataclass(frozen=True)
@@ -198,8 +202,8 @@ class RasterWriter:
 
     def _publish(self, finished: Path) -> None:
         try:
-            for ending in STALE_ENDINGS:
-                self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+            for stale in stale_beside(self.path):
+                stale.unlink(missing_ok=True)
             close_handles(self.path)  # Windows replaces no file that is open
             files.publish(finished, self.path)
         except OSError as failure:

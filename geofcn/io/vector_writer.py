@@ -94,7 +94,7 @@ def check_vector_target(path: StrPath, overwrite: bool, *sources: StrPath) -> Pa
         Where it must not or cannot, or has a character in its path that pyogrio would not take
         for one of a name.
     """
-    others = _others(Path(path))
+    others = parts_of(Path(path))
     target = files.check_target(path, DRIVERS, overwrite, *sources, others=others)
     if {"!", ";"} & set(str(target.absolute())):
         # pyogrio would take them for parts of a URL, and write elsewhere.
@@ -155,7 +155,7 @@ def write_polygons(
     prepare = _preparer(target, crs)
     source = _CountingReader(_record_batch(batch, names, schema, prepare) for batch in batches)
     reader = pa.RecordBatchReader.from_batches(schema, _regroup(source, schema))
-    with _partial_folder(target) as folder:
+    with files.partial_folder(target) as folder:
         # Endings in lower case, so that the parts of a Shapefile find each other.
         partial = folder / f"{target.stem}{kind}"
         try:
@@ -386,45 +386,16 @@ def _count_geometry(batches: Iterable[pa.RecordBatch]) -> int:
 # --- names on disk -------------------------------------------------------------------------------
 
 
-@contextmanager
-def _partial_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside the target, gone afterwards."""
-    folder = files.partial_beside(target)
-    try:
-        folder.mkdir(mode=0o700)
-    except OSError as error:
-        raise _failed(target, error) from error
-    try:
-        yield folder
-    finally:
-        files.discard(folder)
-
-
 def _publish(folder: Path, target: Path) -> None:
     """Move the finished files to their final names, the target itself last: all or none."""
-    mode = _plain_mode(folder)
-    parts = sorted(folder.iterdir(), key=lambda part: part.suffix == target.suffix.lower())
-    for part in parts:
+    mode, kind = _plain_mode(folder), target.suffix.lower()
+    moves = {}
+    for part in sorted(folder.iterdir(), key=lambda part: part.suffix == kind):
         part.chmod(mode)
-        files.sync(part)
-    for stale in _others(target):
-        stale.unlink(missing_ok=True)
-    if target.suffix.lower() == ".shp":
-        # An old one must not stand beside a new .dbf.
-        target.unlink(missing_ok=True)
-    moved: list[Path] = []
-    try:
-        for part in parts:
-            final = target if part is parts[-1] else target.with_suffix(part.suffix)
-            if part.suffix == ".qml" and os.path.lexists(final):
-                continue
-            part.replace(final)
-            moved.append(final)
-    except BaseException:
-        for final in moved:
-            final.unlink(missing_ok=True)
-        raise
-    files.sync(target.parent)
+        final = target if part.suffix == kind else target.with_suffix(part.suffix)
+        if part.suffix != ".qml" or not os.path.lexists(final):
+            moves[part] = final
+    files.publish_together(moves, parts_of(target))
 
 
 def _plain_mode(folder: Path) -> int:
@@ -436,7 +407,7 @@ def _plain_mode(folder: Path) -> int:
     return mode
 
 
-def _others(target: Path) -> list[Path]:
+def parts_of(target: Path) -> list[Path]:
     """Files besides a target that are parts of it, or would be taken for parts of it.
 
     SQLite would roll an old journal back into the new GeoPackage; an old spatial index would hide

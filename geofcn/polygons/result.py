@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geofcn.text import printable
+
 if TYPE_CHECKING:
     import geopandas
 
@@ -29,7 +31,7 @@ class PolygonizeResult:
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.polygons}: {self.count} polygons"
+        return printable(f"{self.polygons}: {self.count} polygons")
 
     def read(self) -> geopandas.GeoDataFrame:
         """The polygons with their columns, as a GeoDataFrame.

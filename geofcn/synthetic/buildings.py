@@ -57,6 +57,10 @@ class Axes:
         x, y = self.vector(u, v)
         return self.x + x, self.y + y
 
+    def across(self, x: float, y: float) -> float:
+        """The v of a point (x, y)."""
+        return (y - self.y) * math.cos(self.angle) - (x - self.x) * math.sin(self.angle)
+
     def polygon(self, points: Iterable[tuple[float, float]]) -> Polygon:
         """The polygon through points (u, v)."""
         return Polygon([self.point(u, v) for u, v in points])
@@ -207,7 +211,7 @@ def _pitched_house(
         for s in (-1, 1):  # the wing's ridge dies in the house's roof
             edge = wing.at(s * c, 0, s * math.pi / 2)
             face(edge, rise, (0, 0), (s * d, 0), (s * d, c), (-s * c, c))
-    surfaces += _chimneys(place, 0.8 * (a - hip), 0.6 * b, eave + rise * b, rng)
+    surfaces += chimneys(place, 0.8 * (a - hip), 0.6 * b, eave + rise * b, rng)
     if rng.random() < 0.13 and a - hip > 24:
         # On the side that faces down the picture, where the sun is.
         turn = 0 if math.cos(place.angle) < 0 else math.pi
@@ -229,11 +233,11 @@ def _flat_house(
     return outline, [
         Surface("parapet", outline, place, height=top + 3),
         Surface(rng.choice(DECKS), deck, place, draw_tint(rng), top),
-        *_chimneys(place, 0.8 * a, 0.7 * b, top, rng),
+        *chimneys(place, 0.8 * a, 0.7 * b, top, rng),
     ]
 
 
-def _chimneys(
+def chimneys(
     place: Axes, a: float, b: float, top: float, rng: np.random.Generator
 ) -> Iterator[Surface]:
     """Up to four chimneys on a roof of height `top`, within a of the middle along u, b along v."""
@@ -254,7 +258,7 @@ def draw_plot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
     half = rng.uniform(7, 13)
     yield _slab(rng.choice(DRIVES), drive, -house.setback - 6, -half, 5, half, tint=draw_tint(rng))
     if rng.random() < 0.5:
-        yield from _car(drive.at(-18, 0, rng.normal(0, 0.06)), rng)
+        yield from car(drive.at(-18, 0, rng.normal(0, 0.06)), rng)
     if rng.random() < 0.7:
         west, north, east, south = rng.uniform(5, 12, 4)
         terrace = (-a - west, -b - north, a * rng.uniform(0, 1) + east, b + south)
@@ -275,7 +279,7 @@ def draw_plot(house: House, rng: np.random.Generator) -> Iterator[Surface]:
         yield bare_patch(garden, rng.uniform(14, 24), rng)
 
 
-def _car(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
+def car(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
     """A car, its length along u."""
     a, b = rng.uniform(10, 12.5), rng.uniform(4.4, 5)
     yield Surface(
@@ -301,7 +305,7 @@ def car_park(place: Axes, rng: np.random.Generator) -> Iterator[Surface]:
         for v in (-32, 32):
             yield _slab("marking", place, u - 7.5, v - 14, u - 6.7, v + 14)
             if rng.random() < 0.55:
-                yield from _car(place.at(u, v, rng.choice((-1, 1)) * math.pi / 2), rng)
+                yield from car(place.at(u, v, rng.choice((-1, 1)) * math.pi / 2), rng)
 
 
 def tennis_court(place: Axes) -> Iterator[Surface]:

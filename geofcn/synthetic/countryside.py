@@ -71,18 +71,18 @@ class Cell:
     trees: list[Tree]
 
 
-def count_of_cells(size: int) -> int:
-    """How many rows, and columns, of cells with houses a scene of `size` pixels a side has.
+def count_of_cells(size: int, least: int = LEAST_CELL) -> int:
+    """How many rows, and columns, of cells of a least side a scene of `size` pixels a side has.
 
     Examples
     --------
     >>> count_of_cells(600), count_of_cells(2048), count_of_cells(2100)
     (1, 2, 2)
     """
-    return max(1, size // LEAST_CELL)
+    return max(1, size // least)
 
 
-def pitch(size: int) -> float:
+def pitch(size: int, least: int = LEAST_CELL) -> float:
     """The side of a scene's cells in pixels: a whole number of them, or a part of one, makes it.
 
     Examples
@@ -90,7 +90,7 @@ def pitch(size: int) -> float:
     >>> pitch(2100), pitch(600)
     (1050.0, 1024.0)
     """
-    return max(size, LEAST_CELL) / count_of_cells(size)
+    return max(size, least) / count_of_cells(size, least)
 
 
 def ground_corners(size: int) -> list[tuple[float, float]]:
@@ -116,7 +116,7 @@ def cell(size: int, seed: int, row: int, col: int) -> Cell:
     row, col : int
         Of the cell, from 0 inside the scene; cells beside it have other numbers.
     """
-    rng = _rng(seed, 0, row, col)
+    rng = random_stream(seed, 0, row, col)
     plan = _plan(size, seed, row, col)
     inside = 0 <= min(row, col) <= max(row, col) < count_of_cells(size)
     houses = _houses(plan, size, rng) if inside else []
@@ -144,19 +144,26 @@ def cells_near(size: int, seed: int, x0: float, y0: float, x1: float, y1: float)
         The rectangle, in pixels.
     """
     dx, dy = _origin(size, seed)
-    cols = _cells_between(size, x0 + dx, x1 + dx)
-    for row in _cells_between(size, y0 + dy, y1 + dy):
+    side, overhang = pitch(size), STRAY * pitch(size) + 130
+    cols = cells_between(x0 + dx, x1 + dx, side, overhang)
+    for row in cells_between(y0 + dy, y1 + dy, side, overhang):
         for col in cols:
             yield cell(size, seed, row, col)
 
 
-def _cells_between(size: int, start: float, stop: float) -> range:
-    """The rows, or columns, of cells that may reach between two coordinates of their world."""
-    side, overhang = pitch(size), STRAY * pitch(size) + 130
+def cells_between(start: float, stop: float, side: float, overhang: float) -> range:
+    """The rows, or columns, of cells that may reach between two coordinates of their world.
+
+    Examples
+    --------
+    >>> cells_between(0, 100, side=100, overhang=20)
+    range(-1, 2)
+    """
     return range(math.floor((start - overhang) / side), math.floor((stop + overhang) / side) + 1)
 
 
-def _rng(*key: int) -> np.random.Generator:
+def random_stream(*key: int) -> np.random.Generator:
+    """The random stream of a key, such as the seed, a purpose, row and column."""
     return np.random.default_rng([part % 2**32 for part in key])
 
 
@@ -191,18 +198,18 @@ def _plan(size: int, seed: int, row: int, col: int) -> Plan:
     side, origin = pitch(size), _origin(size, seed)
     centre = _centre(size, origin, seed, row, col)
     nw, ne, sw, se = (
-        (np.array([j, i]) + _rng(seed, 2, i, j).uniform(-STRAY, STRAY, 2)) * side - origin
+        (np.array([j, i]) + random_stream(seed, 2, i, j).uniform(-STRAY, STRAY, 2)) * side - origin
         for i in (row, row + 1)
         for j in (col, col + 1)
     )
     # A crossing belongs to the edge, so that the cells on both sides meet in it.
-    west = _crossing(nw, sw, 0, _rng(seed, 3, row, col))
-    east = _crossing(ne, se, 0, _rng(seed, 3, row, col + 1))
-    north = _crossing(nw, ne, math.pi / 2, _rng(seed, 4, row, col))
-    south = _crossing(sw, se, math.pi / 2, _rng(seed, 4, row + 1, col))
+    west = _crossing(nw, sw, 0, random_stream(seed, 3, row, col))
+    east = _crossing(ne, se, 0, random_stream(seed, 3, row, col + 1))
+    north = _crossing(nw, ne, math.pi / 2, random_stream(seed, 4, row, col))
+    south = _crossing(sw, se, math.pi / 2, random_stream(seed, 4, row + 1, col))
     main = _road(west, centre, east)
     lane = _road(north, centre.at(0, 0, math.pi / 2), south)
-    streets = _side_streets(main, centre, VILLAGE * side, _rng(seed, 5, row, col))
+    streets = _side_streets(main, centre, VILLAGE * side, random_stream(seed, 5, row, col))
     return Plan(Polygon([nw, ne, se, sw]), centre, [(main, 15), (lane, 12), *streets])
 
 
@@ -216,7 +223,7 @@ def _origin(size: int, seed: int) -> tuple[float, float]:
 
 
 def _centre(size: int, origin: tuple[float, float], seed: int, row: int, col: int) -> Axes:
-    rng = _rng(seed, 1, row, col)
+    rng = random_stream(seed, 1, row, col)
     x, y = (np.array([col, row]) + 0.5 + rng.uniform(-0.05, 0.05, 2)) * pitch(size) - origin
     # A house that stands askew would not fit into the smallest scenes.
     return Axes(x, y, rng.uniform(-0.4, 0.4) * min(1, size / LEAST_CELL))
@@ -402,10 +409,11 @@ def _trees(
         free &= shapely.distance(points, built) > 0.8 * radii + 2
     for line, half in plan.roads:
         free &= shapely.distance(points, line) > half + 0.45 * radii + 3
-    return [_tree(x, y, radius, rng) for x, y, radius in spots[free]]
+    return [draw_tree(x, y, radius, rng) for x, y, radius in spots[free]]
 
 
-def _tree(x: float, y: float, radius: float, rng: np.random.Generator) -> Tree:
+def draw_tree(x: float, y: float, radius: float, rng: np.random.Generator) -> Tree:
+    """A random tree whose crown has about a radius."""
     if rng.random() < 0.3:
         return Tree("needles", x, y, 0.8 * radius, min(3.7 * radius, 66), draw_tint(rng))
     return Tree("leaves", x, y, radius, rng.uniform(1.5, 2.2) * radius, draw_tint(rng))

@@ -14,13 +14,27 @@ from geofcn import defaults
 from geofcn.core.grid import Grid
 from geofcn.core.windows import blocks
 from geofcn.errors import OutputError
+from geofcn.io import files
+from geofcn.io.datasets import close_handles
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
 from geofcn.io.projections import check_projections
-from geofcn.io.raster_writer import BLOCK, Band, RasterWriter, check_raster_target
-from geofcn.io.vector_writer import FeatureBatch, check_vector_target, write_polygons
+from geofcn.io.raster_writer import (
+    BLOCK,
+    Band,
+    RasterWriter,
+    check_raster_target,
+    stale_beside,
+)
+from geofcn.io.vector_writer import (
+    FeatureBatch,
+    check_vector_target,
+    parts_of,
+    write_polygons,
+)
 from geofcn.progress import Progress, silent
 from geofcn.synthetic.scene import SyntheticScene
+from geofcn.text import printable
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,13 @@ class SampleResult:
     labels: Path
     polygons: Path
 
+    @classmethod
+    def in_folder(cls, folder: Path) -> SampleResult:
+        """The files by their names in a folder."""
+        return cls(folder / "scene.tif", folder / "labels.tif", folder / "labels.gpkg")
+
     def __str__(self) -> str:
-        return f"{self.scene}\n{self.labels}\n{self.polygons}"
+        return "\n".join(printable(str(path)) for path in (self.scene, self.labels, self.polygons))
 
 
 def sample(
@@ -50,6 +69,7 @@ def sample(
     *,
     size: int = defaults.SAMPLE_SIZE,
     seed: int = 0,
+    dense: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> SampleResult:
@@ -65,6 +85,10 @@ def sample(
         Pixels a side.
     seed : int
         Which scene; the same one for the same number.
+    dense : bool
+        A town, most of whose houses have a wall in common with a neighbour, instead of villages. In
+        labels.gpkg each of them is a polygon of its own, and neighbours have the vertices of their
+        wall in common; in labels.tif they are one.
     overwrite : bool
         Replace files that exist.
     progress : callable, optional
@@ -83,20 +107,39 @@ def sample(
         For a size that is too small.
     """
     check_projections()
-    scene = SyntheticScene(size, seed)
-    target = _make_folder(Path(folder))
-    result = SampleResult(target / "scene.tif", target / "labels.tif", target / "labels.gpkg")
-    with locked(result.scene, result.labels, result.polygons):
-        check_raster_target(result.scene, overwrite)
-        check_raster_target(result.labels, overwrite)
-        check_vector_target(result.polygons, overwrite)
-        _write(scene, result, overwrite, progress)
+    scene = SyntheticScene(size, seed, dense)
+    result = SampleResult.in_folder(Path(folder))
+    with files.without_new_folders(Path(folder)):
+        _make_folder(Path(folder))
+        with locked(result.scene, result.labels, result.polygons):
+            check_raster_target(result.scene, overwrite)
+            check_raster_target(result.labels, overwrite)
+            check_vector_target(result.polygons, overwrite)
+            with files.partial_folder(result.scene) as hidden:
+                made = SampleResult.in_folder(hidden)
+                _write(scene, made, progress)
+                _publish(made, result)
     return result
 
 
-def _write(
-    scene: SyntheticScene, result: SampleResult, overwrite: bool, progress: Progress
-) -> None:
+def _publish(made: SampleResult, result: SampleResult) -> None:
+    """Give the finished files their final names: all of them, or none."""
+    moves = {
+        made.polygons: result.polygons,
+        made.labels: result.labels,
+        made.scene: result.scene,
+    }
+    rasters = result.scene, result.labels
+    stale = [path for raster in rasters for path in stale_beside(raster)]
+    for raster in rasters:
+        close_handles(raster)  # Windows replaces no file that is open
+    try:
+        files.publish_together(moves, [*stale, *parts_of(result.polygons)])
+    except OSError as error:
+        raise files.writing_failed(result.scene, error) from error
+
+
+def _write(scene: SyntheticScene, result: SampleResult, progress: Progress) -> None:
     size = scene.size
     grid = Grid(size, size, scene.crs, scene.transform)
     colours = Band("uint8", nodata=0, count=3)
@@ -116,18 +159,16 @@ def _write(
         _footprints(scene),
         scene.crs,
         columns={"id": "int64"},
-        overwrite=overwrite,
     )
 
 
-def _make_folder(folder: Path) -> Path:
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"{folder}: the folder cannot be made ({error.strerror}); choose another name."
         ) from error
-    return folder
 
 
 def _footprints(scene: SyntheticScene) -> Iterator[FeatureBatch]:

@@ -1,8 +1,8 @@
-"""Synthetic aerial scene of villages in farmland, with its house labels known exactly.
+"""Synthetic aerial scene of villages in farmland or of a town, with its house labels known exactly.
 
-The scene is a pure function of (size, seed). Any window is painted from the cells of the
-countryside that touch it, in memory that depends on the window alone, and two windows agree on the
-pixels they share.
+The scene is a pure function of (size, seed, dense). Any window is painted from the cells of the
+countryside, or of the town, that touch it, in memory that depends on the window alone, and two
+windows agree on the pixels they share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shapely import Polygon
 from geofcn.core.windows import Window
 from geofcn.defaults import LEAST_SAMPLE_SIZE
 from geofcn.errors import UsageError
-from geofcn.synthetic import countryside, render
+from geofcn.synthetic import countryside, render, town
 
 GROUND_RESOLUTION = 0.2  # metres
 
@@ -34,6 +34,8 @@ class SyntheticScene:
         Pixels a side.
     seed : int
         Which scene; the same one for the same number.
+    dense : bool
+        A town, most of whose houses have a wall in common with a neighbour, instead of villages.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class SyntheticScene:
 
     size: int
     seed: int = 0
+    dense: bool = False
 
     def __post_init__(self) -> None:
         if self.size < LEAST_SAMPLE_SIZE:
@@ -90,10 +93,8 @@ class SyntheticScene:
 
     def footprints(self) -> Iterator[Polygon]:
         """Every house of the scene once, as a polygon of (column, row) pixel coordinates."""
-        cells = range(countryside.count_of_cells(self.size))
-        for row in cells:
-            for col in cells:
-                yield from countryside.cell(self.size, self.seed, row, col).houses
+        for cell in self._cells(Window(0, 0, self.size, self.size)):
+            yield from cell.houses
 
     def _valid(self, window: Window) -> np.ndarray:
         """True where a pixel's centre is inside the slanted quadrilateral."""
@@ -108,7 +109,8 @@ class SyntheticScene:
     def _cells(self, window: Window) -> Iterator[countryside.Cell]:
         """The cells that may have something in a window."""
         corners = window.col, window.row, window.right, window.bottom
-        return countryside.cells_near(self.size, self.seed, *corners)
+        cells_near = town.cells_near if self.dense else countryside.cells_near
+        return cells_near(self.size, self.seed, *corners)
 
 
 def _touch(bounds: np.ndarray, window: Window) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geofcn import defaults
+from geofcn.text import printable
 from geofcn.training.state import Epoch, best_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class TrainingResult:
         kind = "" if self.keeps_last else "best "
         if best.scored_on == "training":
             kind += "training "
-        return (
+        return printable(
             f"{kind}F1 {100 * best.f1:.2f} (precision {100 * best.precision:.2f}, recall "
             f"{100 * best.recall:.2f}) in epoch {best.epoch} of {len(self.epochs)}: {self.model}"
         )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
@@ -25,6 +25,7 @@ from geofcn.io.labels import LabelledScene, refuse_changed
 from geofcn.models.model import Model
 from geofcn.models.model_file import load_model, save_model
 from geofcn.training import plots
+from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geofcn.training.state import Epoch, TrainingState, best_of
 from geofcn.training.tensorboard import EVENTS
@@ -171,6 +172,25 @@ class Run:
         }
         save_checkpoint(self.folder / CHECKPOINT, Checkpoint(tensors, facts))
 
+    def restore(self, trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
+        """Bring the trainer back to a checkpoint; returns how far the training had come.
+
+        The number of torch's threads becomes that of the training, too.
+
+        Raises
+        ------
+        TrainingError
+            Where it is no state of such a training.
+        """
+        try:
+            return _restored(trainer, checkpoint)
+        except (LookupError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            reason = " ".join(str(error).split())
+            raise TrainingError(
+                f"{self.folder / CHECKPOINT}: this is no state of this training ({reason}); give "
+                "--overwrite to start afresh."
+            ) from error
+
     def keep(
         self,
         model: Model,
@@ -309,7 +329,13 @@ def checkpoint_to_resume(folder: Path, epochs: int | None = None) -> Checkpoint:
         )
     if epochs <= planned:
         raise OutputError(f"{folder}: its training has {planned} epochs; give --epochs above that.")
-    extended = _extended(checkpoint, epochs)
+    try:
+        extended = _extended(checkpoint, epochs)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise TrainingError(
+            f"{folder}: its training does not say how it was begun ({error}); start from its model "
+            "by --from."
+        ) from error
     save_checkpoint(folder / CHECKPOINT, extended)
     return extended
 
@@ -333,22 +359,25 @@ def withdraw_extension(folder: Path) -> None:
         (folder / CHECKPOINT).unlink()
 
 
-def restore(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
-    """Bring the trainer back to a checkpoint; returns how far the training had come.
-
-    The number of torch's threads becomes that of the training, too.
-    """
+def _restored(trainer: Trainer, checkpoint: Checkpoint) -> TrainingState:
+    """See Run.restore; raises errors of several classes for what is no such state."""
     state, losses = checkpoint.state, checkpoint.tensors["losses"].tolist()
+    numbers = [state["epoch"], state["step"], state["threads"], *state["confusion"]]
+    whole = fits(numbers, Sequence[int]) and len(state["confusion"]) == len(fields(Confusion))
+    if not (whole and fits(losses, Sequence[float])):
+        raise TypeError("its steps, threads, counts or losses are no numbers")
+    types = list(get_type_hints(Epoch).values())
+    for row in state["history"]:
+        if not all(fits(value, kind) for value, kind in zip(row, types, strict=True)):
+            raise TypeError(f"its history holds {row}")
+    history = [Epoch(*row) for row in state["history"]]
+    if len(history) != state["epoch"] - 1:
+        raise ValueError(f"it is in epoch {state['epoch']} after {len(history)}")
     # In another number of threads sums would round in another way.
     torch.set_num_threads(state["threads"])
     trainer.restore(checkpoint.tensors, len(losses))
-    return TrainingState(
-        state["epoch"],
-        state["step"],
-        Confusion(*state["confusion"]),
-        losses,
-        [Epoch(*row) for row in state["history"]],
-    )
+    confusion = Confusion(*state["confusion"])
+    return TrainingState(state["epoch"], state["step"], confusion, losses, history)
 
 
 def _plain(row: Epoch) -> dict[str, float | str | None]:

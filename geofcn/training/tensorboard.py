@@ -47,6 +47,16 @@ class _TensorBoardEvents:
             self._writer.add_scalar(f"epoch/{name}", value, number)
 
 
+def refuse_missing_tensorboard() -> None:
+    """Raise UsageError where TensorBoard is not installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            "--log-tensorboard: TensorBoard is not installed; `pip install geofcn[tensorboard]`."
+        ) from error
+
+
 @contextmanager
 def open_event_writer(folder: Path | None, done: int = 0) -> Iterator[EventWriter]:
     """Open a writer of TensorBoard events for a `with` block, which closes it.
@@ -66,11 +76,8 @@ def open_event_writer(folder: Path | None, done: int = 0) -> Iterator[EventWrite
     if folder is None:
         yield _NoEvents()
         return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            "--log-tensorboard: TensorBoard is not installed; `pip install geofcn[tensorboard]`."
-        ) from error
+    refuse_missing_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(folder / EVENTS, purge_step=done + 1 if done else None) as writer:
         yield _TensorBoardEvents(writer)

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
 from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
 from geofcn.errors import GeofcnError, LabelsError, TrainingError, UsageError
-from geofcn.io.files import StrPath, absolute
+from geofcn.io.files import StrPath, absolute, without_new_folders
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
@@ -26,6 +26,7 @@ from geofcn.models.model_file import model_digest
 from geofcn.progress import Progress, silent
 from geofcn.recipes import Recipe
 from geofcn.runtime import give_back_freed_memory
+from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.layout import tile_layouts
@@ -34,14 +35,14 @@ from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import write_overlay
 from geofcn.training.parent import load_parent
 from geofcn.training.result import TrainingResult
-from geofcn.training.run import Run, checkpoint_to_resume, restore, withdraw_extension
+from geofcn.training.run import Run, checkpoint_to_resume, withdraw_extension
 from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
 from geofcn.training.settings import recipe_for, with_class_weights, with_epochs, with_scale
 from geofcn.training.sources import compare_resolutions, identity_of, names_of, seen_alike
 from geofcn.training.start import starting_metadata, starting_net
 from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
-from geofcn.training.tensorboard import open_event_writer
+from geofcn.training.tensorboard import open_event_writer, refuse_missing_tensorboard
 from geofcn.training.tiles import SourceWindow, TileCache
 from geofcn.training.trainer import Trainer
 from geofcn.training.validation import HOUSE_AREA, Damping, make_validator, validation_extents
@@ -183,6 +184,8 @@ def train(
     settings = recipe_for(recipe, options, parent, from_)
     if validate and validate_fraction:
         raise UsageError("validation: give a scene to validate on or a fraction, not both.")
+    if log_tensorboard:
+        refuse_missing_tensorboard()
     target = pick_device(device)
     main = LabelSource.of(labels, layer, where, house_value)
     pairs = [(scene, main), *and_, *([validate] if validate else [])]
@@ -207,9 +210,11 @@ def train(
         **options,
     }
     plan = _Plan(sources, validation, settings, parent, target)
-    run = Run(Path(output), _fingerprint(plan), request)
-    with locked(run.folder):
-        return _train(plan, run, run.unfinished(overwrite), log_tensorboard, progress)
+    fingerprint = _fingerprint(plan)
+    with without_new_folders(Path(output)):
+        run = Run(Path(output), fingerprint, request)
+        with locked(run.folder):
+            return _train(plan, run, run.unfinished(overwrite), log_tensorboard, progress)
 
 
 @dataclass(frozen=True)
@@ -241,7 +246,9 @@ def _train(
     """Train from a checkpoint, or from the start, to the end; the caller holds the run's lock."""
     sources, parent, recipe = plan.sources, plan.parent, plan.recipe
     tiles = TileCache(sources, recipe.normalise == "image")
-    statistics = _survey(tiles, recipe, run.folder, progress)
+    key = _survey_key(tiles, recipe)
+    kept = load_survey(run.folder / SURVEY, key)
+    statistics = kept or _survey(tiles, recipe, progress)
     point_out_corners(sources, statistics)
     selection = _select(tiles, plan, statistics, progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
@@ -250,7 +257,7 @@ def _train(
     trainer = Trainer(starting_net(sources, recipe, plan.device, parent), recipe)
     metadata = starting_metadata(sources, recipe, parent)
     model = Model(trainer.averaged, selection.normalisation, metadata)
-    state = TrainingState() if checkpoint is None else restore(trainer, checkpoint)
+    state = TrainingState() if checkpoint is None else run.restore(trainer, checkpoint)
     is_validated = bool(plan.has_own_validation or selection.held_out)
     if not is_validated and recipe.normalise != "image":
         _tell_unvalidated(plan)
@@ -262,6 +269,8 @@ def _train(
         run.empty()
         # From here on the folder tells an unfinished run from a finished one.
         run.save(trainer, state)
+    if kept is None:
+        save_survey(run.folder / SURVEY, key, statistics)
     validation_tiles = tiles
     if plan.has_own_validation:
         validation_tiles = TileCache(plan.validation, recipe.normalise == "image")
@@ -327,6 +336,10 @@ def resume(
     request: Any = checkpoint.state.get("request")
     try:
         begun = signature(train).bind(output=run, progress=progress, **request)
+        types = get_type_hints(train)
+        for name in types.keys() & request.keys():
+            if not fits(request[name], types[name]):
+                raise TypeError(f"{name} {request[name]!r}")
     except TypeError as error:
         raise TrainingError(
             f"{run}: its unfinished training does not say how it was begun ({error}); give scene "
@@ -372,9 +385,9 @@ def _heritage(parent: Model) -> list[object]:
     return [model_digest(parent), about.threshold, about.calibration, about.score_calibration]
 
 
-def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) -> Survey:
-    """The survey of the scenes: the one kept in `folder` if it is theirs, else made and kept."""
-    key = json.dumps(
+def _survey_key(tiles: TileCache, recipe: Recipe) -> str:
+    """Says of which scenes a survey is, and how they were counted."""
+    return json.dumps(
         [
             [identity_of(source) for source in tiles.sources],
             [astuple(layout) for layout in tile_layouts(tiles.sources, recipe)],
@@ -382,11 +395,12 @@ def _survey(tiles: TileCache, recipe: Recipe, folder: Path, progress: Progress) 
         ],
         default=str,
     )
-    statistics = load_survey(folder / SURVEY, key)
-    if statistics is None:
-        statistics = survey(tiles, recipe, progress)
-        refuse_changed(tiles.sources)
-        save_survey(folder / SURVEY, key, statistics)
+
+
+def _survey(tiles: TileCache, recipe: Recipe, progress: Progress) -> Survey:
+    """The survey of the scenes as they were when they were opened."""
+    statistics = survey(tiles, recipe, progress)
+    refuse_changed(tiles.sources)
     return statistics
 
 

@@ -266,7 +266,10 @@ class Trainer:
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def restore(self, tensors: dict[str, Tensor], steps: int) -> None:
-        """Go back to what `state` returned after `steps` steps."""
+        """Go back to what `state` returned after `steps` steps.
+
+        Raises errors of several classes for what is the state of something else.
+        """
         self.steps = steps
         self.net.load_state_dict(_named(tensors, "net."))
         if self.averaged is not self.net:
@@ -275,7 +278,18 @@ class Trainer:
         for name, value in _named(tensors, "optimizer.").items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
+        _check_moments(state, [p for group in self.optimizer.param_groups for p in group["params"]])
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+
+
+def _check_moments(state: dict[int, dict[str, Tensor]], weights: list[Tensor]) -> None:
+    """Raise ValueError where an optimizer could not go on with its state of each of the weights."""
+    if len({frozenset(values) for values in state.values()}) > 1:
+        raise ValueError("the optimizer's state is incomplete")
+    for number, values in state.items():
+        shapes = {value.shape for key, value in values.items() if key != "step"}
+        if shapes - {weights[number].shape}:
+            raise ValueError("the optimizer's state is of other weights")
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

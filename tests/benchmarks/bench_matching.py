@@ -53,8 +53,8 @@ def main(count: str = "100000", repeats: str = "3") -> None:
         parts = list(match(sorted_houses(prediction), sorted_houses(truth)))
         middle = time.perf_counter()
         distances = [
-            polis(part.prediction.polygons[part.pairs[:, 0]], part.truth.polygons[part.pairs[:, 1]])
-            for part in parts
+            polis(predicted.houses.polygons[p], true.houses.polygons[t])
+            for predicted, true, (p, t) in ((m.prediction, m.truth, m.pairs.T) for m in parts)
         ]
         end = time.perf_counter()
         print(

@@ -174,3 +174,26 @@ def test_houses_that_are_there_twice_count_once(geofcn_command, write_vectors):
     objects = json.loads(result.stdout)["objects"]
     assert (objects["tp"], objects["fp"]) == (1, 0)
     assert f"{twice}: 1 of its houses repeat others and count for nothing." in result.stderr
+
+
+def test_within_an_area_and_with_matches_to_filter_by(geofcn_command, write_raster, tmp_path):
+    """A wall in the prediction's house alone; another house lies beside the area."""
+    import geopandas
+    import shapely
+
+    predicted = np.array([[1, 0, 1, 0, 1], [1, 0, 1, 0, 1]], np.uint8)
+    truth = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 0, 0]], np.uint8)
+    left = shapely.box(500_000, 4_999_999.6, 500_000.8, 5_000_000)
+    geopandas.GeoDataFrame(geometry=[left], crs=25832).to_file(tmp_path / "left.gpkg")
+    sides = write_raster("predicted.tif", predicted), write_raster("truth.tif", truth)
+    matches = tmp_path / "matches.gpkg"
+    given = "--area", tmp_path / "left.gpkg", "--matches", matches
+    scores = json.loads(geofcn_command("evaluate", *sides, *given, "--json").stdout)
+    assert (scores["pixels"]["precision"], scores["pixels"]["recall"]) == (1, 4 / 6)
+    objects = scores["objects"]
+    assert (objects["fp"], objects["fn"], objects["merged"], objects["split"]) == (2, 1, 0, 1)
+    assert (objects["pq"], objects["sq"], objects["rq"]) == (0, None, 0)
+    frame = geopandas.read_file(matches, where="grouping = 'split'")
+    assert frame[["side", "outcome", "holds", "within"]].values.tolist() == [["truth", "fn", 2, 0]]
+    frame = geopandas.read_file(matches, where="outcome = 'fp' AND within > 0")
+    assert len(frame) == 2

@@ -1,5 +1,6 @@
 """Exit codes and messages, which belong to the command line."""
 
+import functools
 import logging
 import os
 import signal
@@ -42,6 +43,14 @@ def test_any_other_error_is_called_unexpected():
     assert result.stderr == (
         "Error: unexpected ZeroDivisionError: division by zero (run again with --debug to see "
         "where)\n"
+    )
+
+
+def test_a_name_that_is_no_text_is_named():
+    result = run(UnicodeEncodeError("utf-8", "h\udce4.tif", 1, 2, "surrogates not allowed"))
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "Error: h\\udce4.tif: this name is no text in this locale; set "
     )
 
 
@@ -97,3 +106,20 @@ def test_other_errors_notices_and_results_are_printed_harmless():
     assert result.stdout == "\\x1b[2J.tif\nsecond line\n"
     assert "\\x1b[2J.tif\\n: odd.\n" in result.stderr
     assert "unexpected ZeroDivisionError: \\x1b[2J" in result.stderr
+
+
+@pytest.mark.parametrize(("quiet", "printed"), [((), "made\n"), (("-q",), "asked\n")])
+def test_quiet_prints_nothing_but_what_was_asked_for(quiet, printed, request):
+    log = logging.getLogger("geofcn")
+    request.addfinalizer(functools.partial(log.setLevel, log.level))
+
+    @click.command()
+    @click.option("--ask", is_flag=True)
+    @options.verb
+    def making(progress, ask):
+        logging.getLogger("geofcn.test").warning("odd.")
+        options.report("made", asked="asked" if ask else None)
+
+    assert CliRunner().invoke(making, ["--ask", *quiet]).stdout == printed
+    result = CliRunner().invoke(making, quiet)
+    assert (result.stdout, bool(result.stderr)) == (("", False) if quiet else ("made\n", True))

@@ -1,5 +1,7 @@
 """geofcn sample"""
 
+import json
+
 import geopandas
 import numpy as np
 import rasterio
@@ -42,3 +44,17 @@ def test_does_not_overwrite_unless_told(geofcn_command, tmp_path):
     assert (tmp_path / "scene.tif").read_bytes() == before
     geofcn_command("sample", tmp_path, "--size", 256, "--seed", 9, "--overwrite")
     assert (tmp_path / "scene.tif").read_bytes() != before
+
+
+def test_dense_writes_a_town_whose_houses_touch_the_same_for_a_seed(geofcn_command, tmp_path):
+    for name in ("a", "b"):
+        geofcn_command("sample", tmp_path / name, "--size", 256, "--seed", 4, "--dense")
+    for name in ("scene.tif", "labels.tif"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    one, two = (geopandas.read_file(tmp_path / name / "labels.gpkg") for name in ("a", "b"))
+    assert one.geometry.to_wkb().equals(two.geometry.to_wkb())
+    touching = one.sindex.query(one.geometry, predicate="touches")[0]
+    assert np.unique(touching).size > len(one) / 2
+    vectors = tmp_path / "a" / "labels.gpkg"
+    scores = geofcn_command("evaluate", vectors, vectors, "--json")
+    assert json.loads(scores.stdout)["objects"]["f1"] == 1

@@ -1,5 +1,6 @@
 """Scores by pixel and by house, of rasters and polygons on either side."""
 
+import logging
 import math
 import os
 
@@ -15,6 +16,7 @@ from geofcn.errors import LabelsError, OutputError, SceneError, UsageError
 from geofcn.evaluation.evaluate import evaluate
 from geofcn.evaluation.result import Counts
 from geofcn.io.masks import MODEL_TAG
+from geofcn.io.vector_writer import write_polygons
 
 UTM = "EPSG:25832"
 # One pixel is a metre.
@@ -75,6 +77,30 @@ def test_every_pairing_gives_the_same_scores(files, prediction, labels):
         assert scores.pixels.iou == pytest.approx(tp / (tp + fp + fn))
     else:
         assert scores.pixels is None
+
+
+@pytest.mark.parametrize("other", ["truth.tif", "truth.gpkg"])
+@pytest.mark.parametrize("none", ["none.gpkg", "none.shp", "truth.gpkg|subset=fid > 9"])
+def test_a_file_without_polygons_is_a_place_without_houses_on_either_side(
+    files, tmp_path, caplog, other, none
+):
+    caplog.set_level(logging.WARNING, logger="geofcn")
+    if none.startswith("none"):
+        write_polygons(tmp_path / none, iter(()), UTM, columns={"id": "int64"})
+    empty = tmp_path / none
+    for prediction, labels, counts in (
+        (files[other], empty, (0, len(TRUTH), 0)),
+        (empty, files[other], (0, 0, len(TRUTH))),
+    ):
+        caplog.clear()
+        scores = evaluate(prediction, labels)
+        objects = scores.objects
+        assert (objects.tp, objects.fp, objects.fn) == counts
+        if other.endswith(".tif"):
+            assert scores.pixels.iou == 0 and scores.pixels.accuracy < 1
+        (notice,) = [text for text in caplog.messages if "it holds no polygon" in text]
+        assert notice.endswith("a place without houses.")
+        assert ("fid > 9" in notice) == ("fid > 9" in none)
 
 
 def test_the_least_overlap_can_be_changed(files):
@@ -152,6 +178,62 @@ def test_areas_and_distances_are_metres_on_the_ground_in_any_crs(write_vectors, 
     assert objects.by_size["small"] == Counts(tp=1, fp=1, fn=1)
 
 
+# --- an area ---
+
+
+@pytest.mark.parametrize("labels", ["truth.tif", "truth.geojson"])
+@pytest.mark.parametrize("prediction", ["predicted.tif", "predicted.gpkg"])
+def test_a_house_counts_as_a_whole_where_its_point_lies_in_the_area(
+    files, write_vectors, prediction, labels
+):
+    """The first house reaches out of the area by a column, the last by more than half."""
+    edge = geopandas.GeoSeries([house(0, 0, 14, 60)], crs=UTM).to_crs("EPSG:4326")
+    area = write_vectors("area.geojson", edge, "EPSG:4326")
+    scores = evaluate(files[prediction], files[labels], area=area)
+    assert (scores.objects.tp, scores.objects.fp, scores.objects.fn) == (1, 0, 0)
+    assert scores.objects.mean_iou == pytest.approx(0.8, abs=1e-5)
+    if scores.pixels is not None:
+        assert scores.pixels.iou == pytest.approx((32 + 108) / (36 + 108))
+
+
+def test_an_area_of_several_polygons_is_all_of_them(files, write_vectors):
+    parts = [MultiPolygon([house(0, 0, 20, 20), house(28, 0, 20, 20)]), house(40, 40, 9, 9)]
+    area = write_vectors("area.gpkg", parts)
+    for pair in (("predicted.gpkg", "truth.gpkg"), ("predicted.tif", "truth.tif")):
+        objects = evaluate(*(files[name] for name in pair), area=area).objects
+        assert (objects.tp, objects.fp, objects.fn) == (1, 1, 1)
+
+
+def test_an_area_elsewhere_or_without_place_is_refused(files, write_vectors, tmp_path):
+    far = write_vectors("far.gpkg", [house(10_000, 0, 9, 9)])
+    bare = write_vectors("bare.gpkg", [house(0, 0, 60, 60)], None)
+    for prediction in (files["predicted.tif"], files["predicted.gpkg"]):
+        for area, message in (
+            (far, r"far\.gpkg: no(ne| house) .* check its place and its CRS"),
+            (bare, r"bare\.gpkg: it states no CRS"),
+            (files["truth.tif"], r"truth\.tif: an area is given as polygons"),
+        ):
+            with pytest.raises(LabelsError, match=message):
+                evaluate(prediction, files["truth.gpkg"], area=area)
+    with pytest.raises(OutputError, match="input itself"):
+        evaluate(files["predicted.tif"], files["truth.gpkg"], area=far, matches=far, overwrite=True)
+
+
+# --- houses that touch ---
+
+
+def test_touching_houses_of_a_raster_are_one_before_they_are_scored(write_raster, write_vectors):
+    """Three houses in a row: as polygons they are merged by the prediction, as pixels found."""
+    row = [house(5 + 10 * i, 5, 10, 8) for i in range(3)]
+    prediction = write_raster("predicted.tif", burned(row), transform=METRES)
+    apart = evaluate(prediction, write_vectors("row.gpkg", row)).objects
+    assert (apart.tp, apart.fp, apart.fn, apart.merged, apart.split) == (0, 1, 3, 1, 0)
+    pixels = evaluate(prediction, prediction).objects
+    assert (pixels.tp, pixels.merged, pixels.pq) == (1, 0, 1)
+    turned = evaluate(write_vectors("row.gpkg", row), prediction).objects
+    assert (turned.merged, turned.split) == (0, 1)
+
+
 # --- nothing to score ----------------------------------------------------------------------------
 
 
@@ -183,6 +265,7 @@ def test_matches_are_written_with_their_outcome(files, tmp_path, ending):
     path = tmp_path / f"matches{ending}"
     evaluate(files["predicted.tif"], files["truth.geojson"], matches=path)
     frame = geopandas.read_file(path)
+    assert frame["grouping"].isna().all() and frame["holds"].sum() == frame["within"].sum() == 4
     assert list(frame["side"]) == ["prediction"] * 3 + ["truth"] * 3
     assert sorted(frame.query("side == 'prediction'")["outcome"]) == ["fp", "tp", "tp"]
     assert list(frame.query("side == 'truth'")["outcome"]) == ["tp", "fn", "tp"]

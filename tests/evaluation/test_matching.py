@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from shapely.geometry import Point, Polygon, box
 
 from geofcn.evaluation import matching, sorted_houses
-from geofcn.evaluation.matching import SLACK, polis
+from geofcn.evaluation.matching import polis
+from geofcn.evaluation.overlaps import SLACK
 from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.io.polygon_store import NumberedPolygons
 
@@ -24,20 +25,26 @@ def houses_of(polygons, scores=None) -> SortedHouses:
 def match(prediction, truth, least=0.5, scores=None) -> dict[tuple[int, int], float]:
     """Intersection over union of the pairs, by the numbers of a prediction and a truth."""
     found: dict[tuple[int, int], float] = {}
-    seen = [], []
     for part in matching.match(houses_of(prediction, scores), houses_of(truth), least):
         for p, t in part.pairs:
-            pair = int(part.prediction.numbers[p]), int(part.truth.numbers[t])
-            found[pair] = part.predicted_iou[p]
-            assert part.predicted_iou[p] == part.true_iou[t]
-        matched = np.isfinite(part.predicted_iou), np.isfinite(part.true_iou)
-        assert matched[0].sum() == matched[1].sum() == len(part.pairs)
-        for numbers, side in zip(seen, (part.prediction, part.truth), strict=True):
-            numbers.extend(side.numbers.tolist())
-    for numbers, polygons in zip(seen, (prediction, truth), strict=True):
-        single = {polygon.normalize().wkb for polygon in polygons}
-        assert len(numbers) == len(set(numbers)) == len(single), "every house once"
+            pair = int(part.prediction.houses.numbers[p]), int(part.truth.houses.numbers[t])
+            found[pair] = part.prediction.iou[p]
+            assert part.prediction.iou[p] == part.truth.iou[t]
+        matched = part.prediction.is_matched.sum(), part.truth.is_matched.sum()
+        assert matched == (len(part.pairs), len(part.pairs))
     return found
+
+
+def counts(prediction, truth, least=0.5) -> tuple[dict[int, tuple[int, int]], ...]:
+    """What each house holds, and in how many it lies, by its number: predictions, truths."""
+    seen: tuple[dict[int, tuple[int, int]], ...] = ({}, {})
+    for part in matching.match(houses_of(prediction), houses_of(truth), least):
+        for numbers, side in zip(seen, (part.prediction, part.truth), strict=True):
+            columns = side.houses.numbers.tolist(), side.holds.tolist(), side.within.tolist()
+            for number, holds, within in zip(*columns, strict=True):
+                assert number not in numbers, "every house once"
+                numbers[number] = holds, within
+    return seen
 
 
 @pytest.fixture(params=[(2, 1, 1), (65_536, 512, 16_384)])
@@ -121,6 +128,40 @@ def test_a_house_that_reaches_far_down_waits_for_all_it_may_overlap():
     prediction = np.array([box(0, 0, 10, 100)])
     truth = np.array([box(0, 45, 10, 100), box(0, 0, 10, 99), box(50, 50, 60, 60)])
     assert set(match(prediction, truth)) == {(0, 1)}
+
+
+# --- houses that touch ---
+
+
+def test_a_prediction_of_three_houses_in_a_row_holds_them_and_a_house_in_pieces_holds_those():
+    row = [box(x, 0, x + 10, 8) for x in (0, 10, 20)]
+    whole, halves = box(50, 0, 60, 8), [box(50, 0, 54, 8), box(54, 0, 60, 8)]
+    predicted, true = counts(np.array([box(0, 0, 30, 8), *halves]), np.array([*row, whole]))
+    assert predicted == {0: (3, 0), 1: (0, 1), 2: (1, 1)}
+    assert true == {0: (0, 1), 1: (0, 1), 2: (0, 1), 3: (2, 1)}
+
+
+@pytest.mark.parametrize(("width", "held"), [(5, 0), (5 + 1e-5, 1)])
+def test_exactly_a_half_is_not_more_than_a_half_anywhere_on_earth(width, held):
+    x, y = 500_000.2, 5_000_000.6
+    truth = np.array([box(x - 10, y, x + 10, y + 9.1)])
+    predicted, true = counts(np.array([box(x - 50, y, x + 2 * width - 10, y + 9.1)]), truth)
+    assert (predicted, true) == ({0: (held, 0)}, {0: (0, held)})
+
+
+@given(prediction=boxes, truth=boxes, least=least)
+def test_counts_of_what_lies_in_what_are_those_of_all_pairs(prediction, truth, least):
+    common = np.zeros((len(prediction), len(truth)))
+    for i, p in enumerate(prediction):
+        for j, t in enumerate(truth):
+            common[i, j] = p.intersection(t).area
+    t_in_p = common > shapely.area(truth) / 2
+    p_in_t = (common > shapely.area(prediction)[:, None] / 2).T
+    expected = [
+        dict(enumerate(zip(holds.tolist(), within.tolist(), strict=True)))
+        for holds, within in ((t_in_p.sum(1), p_in_t.sum(0)), (p_in_t.sum(1), t_in_p.sum(0)))
+    ]
+    assert counts(prediction, truth, least) == tuple(expected)
 
 
 # --- PoLiS ---------------------------------------------------------------------------------------

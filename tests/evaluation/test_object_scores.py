@@ -80,6 +80,38 @@ def test_a_size_class_starts_with_its_least_area():
     assert [row.tp for row in scores.by_size.values()] == [1, 2, 1]
 
 
+def test_panoptic_quality_by_hand():
+    """Kirillov et al.: the sum of IoUs over matches and half of what has none."""
+    scores, _ = score_objects((PREDICTED, TRUTH), PLANE, 0.5, 0)
+    assert scores.pq == pytest.approx((1 + 0.8) / (2 + 1 / 2 + 1 / 2))
+    assert scores.pq == pytest.approx(scores.sq * scores.rq)
+
+
+def test_merged_and_split_houses_are_counted_and_told_in_the_file():
+    """A row of two houses and a shed predicted as one; a house predicted in two halves."""
+    row = box(0, 0, 10, 10), box(10, 0, 20, 10), box(20, 0, 22, 10)
+    truth = houses(*row, box(50, 0, 60, 10), box(90, 0, 99, 9))
+    predicted = houses(box(0, 0, 22, 10), box(50, 0, 54, 10), box(54, 0, 60, 10))
+    scores, (first, second) = score_objects((predicted, truth), PLANE, 0.5, 0)
+    assert (scores.merged, scores.split) == (1, 1)
+    assert (scores.tp, scores.fp, scores.fn) == (1, 2, 4)
+    assert first.columns["grouping"].tolist() == ["merged", None, None]
+    assert second.columns["grouping"].tolist() == [None, None, None, "split", None]
+    assert first.columns["holds"].tolist() == [3, 0, 1]
+    assert first.columns["within"].tolist() == [0, 1, 1]
+    assert second.columns["holds"].tolist() == [0, 0, 0, 2, 0]
+    # What nobody saw is told from what was merged.
+    assert second.columns["within"].tolist() == [1, 1, 1, 1, 0]
+
+
+def test_a_house_and_its_shed_are_merged_unless_the_shed_is_too_small_to_count():
+    truth = houses(box(0, 0, 10, 10), box(10, 0, 13, 3))
+    predicted = houses(box(0, 0, 13, 10))
+    for min_area, merged in ((9, 1), (9.1, 0)):
+        scores, _ = score_objects((predicted, truth), PLANE, 0.5, min_area)
+        assert (scores.tp, scores.merged) == (1, merged)
+
+
 @pytest.mark.parametrize(("predictions", "truths"), [(0, 0), (0, 2), (2, 0)])
 def test_without_matches_means_are_undefined(predictions, truths):
     sides = (
@@ -89,6 +121,8 @@ def test_without_matches_means_are_undefined(predictions, truths):
     scores, _ = score_objects(sides, PLANE, 0.5, 0)
     assert (scores.tp, scores.fp, scores.fn) == (0, predictions, truths)
     assert isnan(scores.mean_iou) and isnan(scores.polis_m)
+    assert isnan(scores.pq) if predictions == truths else scores.pq == 0
+    assert (scores.merged, scores.split) == (0, 0)
     assert isnan(scores.precision) == (predictions == 0)
     assert isnan(scores.recall) == (truths == 0)
 

@@ -43,8 +43,6 @@ class Job:
     outputs: Sequence[str]
     # Names of what may stand there while the job is unfinished, and that need not be right then.
     interim: Sequence[str] = ()
-    # Outputs of its own that block it need this.
-    needs_overwrite: bool = False
 
 
 def _infer(source: Path, out: Path, *more: object) -> list[object]:
@@ -84,7 +82,6 @@ JOBS = {
     "sample": Job(
         lambda s, o: ["sample", o, "--size", 128],
         ("scene.tif", "labels.tif", "labels.gpkg"),
-        needs_overwrite=True,
     ),
     "train": Job(
         lambda s, o: [
@@ -191,12 +188,8 @@ def run_again(job: Job, expected: Path, folder: Path) -> list[str]:
     args = job.args(folder.parent / "materials", out)
     faults = []
     again = runner.run(args)
-    if again.code == 1 and "--overwrite" in again.stderr:
-        # All is published, or needs more than the same command.
-        if job.needs_overwrite and not _is_whole(job, out):
-            again = runner.run([*args, "--overwrite"])
-        elif _is_whole(job, out):
-            again = runner.Outcome(0, "", "")
+    if again.code == 1 and "--overwrite" in again.stderr and _is_whole(job, out):
+        again = runner.Outcome(0, "", "")  # all was published
     if again.code != 0:
         faults.append(f"run again: {again.code} {again.stderr}")
     faults += [f"run again: {wrong}" for wrong in _wrong(job, out, expected, whole=True)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from geofcn.errors import OutputError
-from geofcn.inference.shards import Shards, claimed, pack, unpack
+from geofcn.inference.shards import CLAIMS, Shards, claimed, pack, unpack
 
 JOB = {"scene": ["a.tif", 1], "threshold": 0.5}
 ARRAYS = {
@@ -175,3 +175,10 @@ def test_claims_are_those_of_this_very_job(tmp_path):
     assert claimed(folder, JOB | {"threshold": 0.25}) == frozenset()
     shards.remove()
     assert claimed(folder, JOB) == frozenset()
+
+
+@pytest.mark.parametrize("claim", [b"", b"{", b"3", b"[3]", b"null", b"\xff"])
+def test_a_damaged_claim_claims_nothing(tmp_path, claim):
+    shards = Shards(tmp_path / "work", JOB)
+    (shards.folder / CLAIMS).write_bytes(claim)
+    assert claimed(shards.folder, JOB) == frozenset()

@@ -46,9 +46,9 @@ def test_it_is_that_of_the_histogram_however_the_scene_is_cut(quantised, rows):
     assert lower.threshold == best - 0.1, "never above the model's"
 
 
-def test_a_scene_that_is_blank_as_a_whole_has_the_share_of_the_training():
+def test_of_a_scene_that_is_blank_as_a_whole_no_houses_are_expected():
     bands = in_bands(np.full((4, 4), BLANK, np.uint8), 4)
-    assert find_threshold(bands, CALIBRATION, 0.75).share == CALIBRATION.share
+    assert find_threshold(bands, CALIBRATION, 0.75) == SceneThreshold(0.0, 0.75, 0.75)
 
 
 @pytest.fixture

@@ -23,9 +23,11 @@ from geofcn.io.files import (
     partial_beside,
     publish,
     publish_bytes,
+    publish_together,
     refuse_equal_names,
     remove_leftovers,
     sync,
+    without_new_folders,
     write_whole,
     writing_failed,
 )
@@ -98,6 +100,34 @@ def test_an_existing_file_needs_overwrite(tmp_path):
     refused("exists already; give --overwrite", path)
     assert check_target(path, ENDINGS, True) == path
     assert path.read_bytes() == b"precious"
+
+
+def test_a_link_that_leads_nowhere_exists_and_is_replaced_itself(tmp_path):
+    path, other = tmp_path / "a.tif", tmp_path / "other.tif"
+    for exists in (False, True):
+        if exists:
+            other.write_bytes(b"precious")
+        path.symlink_to(other)
+        refused("exists already; give --overwrite", path)
+        assert check_target(path, ENDINGS, True) == path
+        publish_bytes(path, b"pixels")
+        assert not path.is_symlink() and other.exists() == exists
+        path.unlink()
+    assert other.read_bytes() == b"precious"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no such files")
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device"])
+def test_a_pipe_or_a_device_is_no_output(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = Path(os.devnull) if kind == "device" else path
+    if kind == "link to a device":
+        path.symlink_to(os.devnull)
+    message = "must end in" if kind == "device" else "a pipe or a device; give the name of a file"
+    refused(message, path, True)
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
@@ -197,6 +227,101 @@ def test_of_a_folder_all_is_removed_that_was_not_finished(tmp_path):
     (tmp_path / "last.safetensors").write_bytes(b"whole")
     remove_leftovers(tmp_path)
     assert names(tmp_path) == ["last.safetensors"]
+
+
+def test_in_a_folder_what_somebody_else_writes_is_left(tmp_path):
+    for name in (".m.tif.0123abcd.partial", ".m.tif.lock", ".last.safetensors.0123abcd.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == [".m.tif.0123abcd.partial", ".m.tif.lock"]
+
+
+@pytest.mark.parametrize("error", [None, OutputError, KeyboardInterrupt])
+def test_an_error_leaves_no_new_folder_that_is_empty(tmp_path, error):
+    for inside, kept in (("", False), ("a", True)):
+        folder = tmp_path / f"new{inside}" / "run"
+        with nullcontext() if error is None else pytest.raises(error), without_new_folders(folder):
+            folder.mkdir(parents=True)
+            if inside:
+                (folder / inside).touch()
+            if error:
+                raise error("refused")
+        assert folder.exists() == folder.parent.exists() == (kept or error is None)
+    with pytest.raises(OutputError), without_new_folders(tmp_path):
+        raise OutputError("refused")
+    assert tmp_path.exists(), "it was there before"
+
+
+# --- files that belong together ---
+
+
+def prepare(folder: Path, content: bytes = b"new") -> dict[Path, Path]:
+    """Three finished files in a hidden folder, and where they go."""
+    hidden = folder / ".a.shp.0123abcd.partial"
+    hidden.mkdir()
+    for name in ("a.dbf", "a.shx", "a.shp"):
+        (hidden / name).write_bytes(content)
+    return {hidden / name: folder / name for name in ("a.dbf", "a.shx", "a.shp")}
+
+
+def test_files_that_belong_together_replace_older_ones_and_what_went_with_these(tmp_path):
+    for name in ("a.dbf", "a.shx", "a.shp", "a.qix", "mine.txt"):
+        (tmp_path / name).write_bytes(b"old")
+    publish_together(prepare(tmp_path), [tmp_path / "a.qix"])
+    remove_leftovers(tmp_path / "a.shp")
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found == {"mine.txt": b"old", "a.dbf": b"new", "a.shx": b"new", "a.shp": b"new"}
+
+
+@pytest.mark.parametrize("position", range(3))
+@pytest.mark.parametrize("old", [False, True])
+def test_who_is_killed_between_leaves_no_file_that_the_next_one_finds(
+    tmp_path, killed_while_publishing, position, old
+):
+    if old:
+        for name in ("a.dbf", "a.shx", "a.shp"):
+            (tmp_path / name).write_bytes(b"old")
+    moves = prepare(tmp_path)
+    killed_while_publishing(position, lambda: publish_together(moves))
+    assert not (tmp_path / "a.shp").exists(), "neither an old one nor one without its parts"
+    assert all(path.read_bytes() == b"new" for path in tmp_path.glob("a.*"))
+    remove_leftovers(tmp_path / "a.shp")
+    assert names(tmp_path) == []
+
+
+def test_what_was_put_there_after_a_kill_is_kept(tmp_path, killed_while_publishing):
+    killed_while_publishing(2, lambda: publish_together(prepare(tmp_path)))
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "mine").replace(tmp_path / "a.dbf")
+    remove_leftovers(tmp_path / "a.shp")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.dbf": b"mine"}
+
+
+@pytest.mark.parametrize(
+    "note", ["", "{}", "[1]", '[["a.dbf", "a.dbf", 1]]', '[["a.dbf", "../b", 1]]', '[["", 1, 2]]']
+)
+def test_a_note_that_says_nothing_is_no_error(tmp_path, note):
+    moves = prepare(tmp_path)
+    hidden = next(iter(moves)).parent
+    (hidden / files.NOTE).write_text(note)
+    (tmp_path / "a.dbf").write_bytes(b"mine")
+    remove_leftovers(tmp_path / "a.shp")
+    assert names(tmp_path) == ["a.dbf"]
+
+
+def test_an_error_on_the_way_takes_back_what_was_moved(tmp_path, monkeypatch):
+    moves = prepare(tmp_path)
+    replace = Path.replace
+
+    def fail(path, target):
+        if target.name == "a.shp":
+            raise FULL
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        publish_together(moves)
+    assert names(tmp_path) == [".a.shp.0123abcd.partial"]
 
 
 # --- names of several outputs ---

@@ -381,6 +381,21 @@ def test_overwriting_leaves_no_stale_journal_or_index(tmp_path):
     assert len(read(tmp_path / "a.gpkg")) == len(read(tmp_path / "a.shp")) == 2
 
 
+@pytest.mark.parametrize("position", [0, 1, 3, 4])
+def test_parts_of_two_shapefiles_never_stand_together(tmp_path, killed_while_publishing, position):
+    path = tmp_path / "a.shp"
+    write_polygons(path, batches(5), CRS)
+    with locked(path):
+        killed_while_publishing(
+            position, lambda: write_polygons(path, batches(2), CRS, overwrite=True)
+        )
+    assert not path.exists()
+    with locked(path):
+        assert write_polygons(path, batches(3), CRS) == 3, "nothing is in its way"
+    assert list(read(path).id) == [0, 1, 2]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
 def test_the_input_itself_is_refused_even_through_a_link(tmp_path):
     source, link = tmp_path / "a.gpkg", tmp_path / "b.gpkg"
     source.write_text("labels")

@@ -7,6 +7,7 @@ import numpy as np
 import pyogrio
 import pytest
 import rasterio
+import shapely
 from rasterio.features import rasterize
 
 import geofcn
@@ -68,6 +69,22 @@ def test_every_pixel_is_reported_and_nothing_is_left_beside_the_files(sample):
     assert {file.name for file in folder.iterdir()} == {"scene.tif", "labels.tif", "labels.gpkg"}
 
 
+def test_a_town_has_every_house_in_the_vectors_and_one_value_in_the_raster(tmp_path):
+    paths = geofcn.sample(tmp_path, size=400, seed=2, dense=True)
+    houses = pyogrio.read_dataframe(paths.polygons, layer="houses")
+    shapes = houses.geometry.to_numpy()
+    # As they are in the file: in map coordinates.
+    assert shapely.coverage_is_valid(shapes)
+    first, second = shapely.STRtree(shapes).query(shapes, predicate="overlaps")
+    assert shapely.area(shapely.intersection(shapes[first], shapes[second])).sum() == 0
+    with rasterio.open(paths.labels) as labels:
+        burned = rasterize(shapes, (400, 400), transform=labels.transform)
+        np.testing.assert_array_equal(labels.read(1), burned)
+    blocks = shapely.get_num_geometries(shapely.union_all(shapes))
+    assert len(houses) > 15
+    assert blocks < len(houses) / 2
+
+
 def test_a_sample_is_not_overwritten_unasked(sample):
     folder = sample[0]
     before = (folder / "labels.tif").read_bytes()
@@ -83,6 +100,38 @@ def test_overwriting_when_asked_replaces_all_three(tmp_path):
         assert scene.shape == labels.shape == (128, 128)
     houses = pyogrio.read_dataframe(paths.polygons)
     assert len(houses) == len(list(SyntheticScene(128, 2).footprints()))
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_a_sample_that_was_killed_is_made_by_the_same_command(
+    tmp_path, killed_while_publishing, position
+):
+    new = tmp_path / "new"
+    killed_while_publishing(position, lambda: geofcn.sample(new, size=128))
+    paths = geofcn.sample(new, size=128)
+    assert {file.name for file in new.iterdir()} == {"scene.tif", "labels.tif", "labels.gpkg"}
+    whole = geofcn.sample(tmp_path / "whole", size=128)
+    assert paths.scene.read_bytes() == whole.scene.read_bytes()
+
+
+def test_of_two_samples_no_files_stand_together(tmp_path, killed_while_publishing):
+    old = geofcn.sample(tmp_path, size=128, seed=1)
+    (tmp_path / "scene.tif.ovr").write_bytes(b"of the old one")
+    again = {"size": 128, "seed": 2, "overwrite": True}
+    killed_while_publishing(1, lambda: geofcn.sample(tmp_path, **again))
+    assert not old.scene.exists() and not old.labels.exists()
+    geofcn.sample(tmp_path, **again)
+    assert not (tmp_path / "scene.tif.ovr").exists()
+
+
+def test_a_sample_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OutputError("labels.gpkg: writing failed.")
+
+    monkeypatch.setattr("geofcn.synthetic.sample.write_polygons", full)
+    with pytest.raises(OutputError, match="writing failed"):
+        geofcn.sample(tmp_path / "new" / "folder", size=128)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geofcn.core.windows import Window
 from geofcn.errors import UsageError
-from geofcn.synthetic import countryside
+from geofcn.synthetic import countryside, town
 from geofcn.synthetic.scene import SyntheticScene
 
 SMALL = SyntheticScene(600, 5)
@@ -16,6 +16,7 @@ SMALL = SyntheticScene(600, 5)
 REGIONS = {
     SMALL: Window(0, 0, 600, 600),
     SyntheticScene(2100, 8): Window(920, 900, 260, 300),
+    SyntheticScene(400, 5, dense=True): Window(90, 80, 240, 260),
 }
 
 
@@ -64,6 +65,18 @@ def test_a_window_of_a_huge_scene_needs_only_the_cells_around_it():
     assert valid.all()
     assert image.std() > 5
     assert countryside.cell.cache_info().misses <= 4
+
+
+def test_a_town_is_the_same_again_and_another_seed_gives_another_one(
+    painted,
+):
+    scene = SyntheticScene(400, 5, dense=True)
+    image, window = painted[scene][0], REGIONS[scene]
+    town.cell.cache_clear()
+    town._origin.cache_clear()
+    np.testing.assert_array_equal(scene.paint(window)[0], image)
+    other = SyntheticScene(400, 6, dense=True)
+    assert (other.paint(window)[0] != image).mean() > 0.5
 
 
 def test_types_shapes_and_georeference(painted):

@@ -3,6 +3,7 @@ import csv
 import errno
 import math
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import torch
 
 from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.metrics import Confusion
-from geofcn.errors import LabelsError, OutputError, TrainingError
+from geofcn.errors import LabelsError, OutputError, TrainingError, UsageError
 from geofcn.models.model_file import load_model, model_digest
 from geofcn.models.nets import make_net
 from geofcn.recipes import DEFAULT
 from geofcn.training import train as train_module
 from geofcn.training.checkpoint import Checkpoint, save_checkpoint
-from geofcn.training.run import CHECKPOINT, FINISHED, MODELS, RUN_FILES, Run, restore
+from geofcn.training.run import CHECKPOINT, FINISHED, MODELS, RUN_FILES, Run
 from geofcn.training.state import Epoch, TrainingState
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.trainer import Batch, Trainer
@@ -73,6 +74,32 @@ def test_a_state_that_does_not_say_how_it_was_begun_is_not_resumed(tmp_path, sta
     save_checkpoint(tmp_path / CHECKPOINT, Checkpoint({"losses": torch.zeros(1)}, state))
     with pytest.raises(TrainingError, match="does not say how it was begun"):
         resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scene", 3), ("labels", None), ("and_", "ab"), ("and_", [["a"]]), ("validate", ["a"]),
+        ("from_", {}), ("net", ["fcnn"]), ("bands", [True]), ("class_weights", 1), ("tile", "8"),
+        ("epochs", 1.5), ("log_tensorboard", 1), ("recipe", []), ("area", 0), ("seed", [1]),
+    ],
+)  # fmt: skip
+def test_a_request_of_another_type_is_one_sentence(tmp_path, name, value):
+    request = {"scene": "a.tif", "labels": "b.tif", name: value}
+    save_checkpoint(
+        tmp_path / CHECKPOINT, Checkpoint({"losses": torch.zeros(1)}, {"request": request})
+    )
+    with pytest.raises(TrainingError, match=rf"^{tmp_path}: .* was begun \({name} .*--overwrite"):
+        resume(tmp_path)
+
+
+@pytest.mark.parametrize("state", [{"request": 3}, {"request": {}, "fingerprint": {"recipe": 1}}])
+def test_a_finished_state_that_does_not_say_how_it_was_begun_is_not_extended(tmp_path, state):
+    checkpoint = Checkpoint({"losses": torch.zeros(1)}, {"epochs": 2, "fingerprint": {}, **state})
+    save_checkpoint(tmp_path / FINISHED, checkpoint)
+    with pytest.raises(TrainingError, match="does not say how it was begun"):
+        resume(tmp_path, epochs=3)
+    assert [path.name for path in tmp_path.iterdir()] == [FINISHED]
 
 
 def test_events_of_an_older_run_go_and_other_files_of_their_folder_stay(tmp_path):
@@ -184,6 +211,16 @@ def trainer_with(seed: int) -> Trainer:
     return Trainer(make_net("fcnn", 1), replace(DEFAULT, epochs=2))
 
 
+@pytest.fixture
+def saved_state(tmp_path):
+    """A run, and its checkpoint after the first step of the second epoch."""
+    trainer, shares = trainer_with(0), np.ones((1, 8, 8), np.float32)
+    result = trainer.step(Batch(np.ones((1, 1, 8, 8), np.float32), shares, shares), 1, 0.0)
+    run = Run(tmp_path / "run", {}, {})
+    run.save(trainer, TrainingState(2, 1, result.confusion, [result.loss], [row(1, 0.5, 0.5)]))
+    return run, run.unfinished(overwrite=False)
+
+
 def test_a_saved_training_is_restored_as_it_was(tmp_path, monkeypatch):
     trainer = trainer_with(0)
     random = np.random.default_rng(0)
@@ -204,7 +241,7 @@ def test_a_saved_training_is_restored_as_it_was(tmp_path, monkeypatch):
     restored = trainer_with(1)
     threads = []
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    assert restore(restored, checkpoint) == state
+    assert run.restore(restored, checkpoint) == state
     assert equal(restored.state(), trainer.state()) and restored.steps == 3
     assert threads == [torch.get_num_threads()]
     run.finish()
@@ -212,10 +249,37 @@ def test_a_saved_training_is_restored_as_it_was(tmp_path, monkeypatch):
     assert run.unfinished(overwrite=True) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": "2"}, {"epoch": 3}, {"epoch": None}, {"step": 1.5}, {"threads": 0},
+        {"threads": "x"}, {"confusion": [1]}, {"confusion": 3}, {"confusion": [1, 2, 3, None]},
+        {"history": []}, {"history": [[1]]}, {"history": [["x"] * 12]}, {"history": {}},
+        {"losses": None}, {"losses": torch.zeros(2, 2)}, {"net.conv1.bias": None},
+        {"net.conv1.bias": torch.zeros(3)}, {"optimizer.0.step": None},
+        {"optimizer.0.exp_avg": torch.zeros(3)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_state_of_something_else_is_one_sentence(saved_state, change):
+    run, checkpoint = saved_state
+    for name, value in change.items():
+        if "." in name or name == "losses":
+            assert name in checkpoint.tensors
+            tensors = checkpoint.tensors | {name: value}
+            if value is None:
+                del tensors[name]
+            checkpoint = replace(checkpoint, tensors=tensors)
+        else:
+            checkpoint = replace(checkpoint, state=checkpoint.state | {name: value})
+    with pytest.raises(TrainingError, match=rf"{CHECKPOINT}: this is no state .*--overwrite"):
+        run.restore(trainer_with(1), checkpoint)
+
+
 def test_an_undefined_score_outlives_a_checkpoint(tmp_path):
     run, trainer = Run(tmp_path / "run", {}, {}), trainer_with(0)
     run.save(trainer, TrainingState(epoch=2, history=[row(1, math.nan, 0.5)]))
-    history = restore(trainer, run.unfinished(overwrite=False)).history
+    history = run.restore(trainer, run.unfinished(overwrite=False)).history
     assert math.isnan(history[0].f1) and history[0].accuracy == 0.5
 
 
@@ -266,14 +330,33 @@ def test_a_run_is_not_overwritten_unless_asked_to(village, tmp_path):
     assert (run / "last.safetensors").read_bytes() != before["last.safetensors"]
 
 
-def test_an_older_run_outlives_a_training_that_is_refused(village, write_raster, tmp_path):
+def test_an_older_run_outlives_a_training_that_is_refused(
+    village, write_raster, tmp_path, monkeypatch
+):
     scene, labels = village()
     run = tmp_path / "run"
     train(scene, labels, run, recipe="exercise", **QUICK)
     empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
+    before = contents(run)
     with pytest.raises(LabelsError, match="no house"):
         train(scene, empty, run, recipe="exercise", overwrite=True, **QUICK)
-    assert sorted(contents(run)) == sorted([*RUN_FILES, SURVEY])
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match="not installed"):
+        train(scene, labels, run, log_tensorboard=True, overwrite=True, **QUICK)
+    assert contents(run) == before
+
+
+def test_a_training_that_is_refused_leaves_nothing(village, write_raster, tmp_path, monkeypatch):
+    scene, _ = village()
+    empty = write_raster("empty.tif", np.zeros((64, 64), np.uint8))
+    with pytest.raises(LabelsError, match="no house"):
+        train(scene, empty, tmp_path / "new" / "run", **QUICK)
+    assert not (tmp_path / "new").exists()
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(LabelsError, match="no house"):
+        train(scene, empty, run, **QUICK)
+    assert contents(run) == {}, "a folder that was there stays"
 
 
 def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatch):
