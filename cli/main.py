@@ -8,7 +8,7 @@ import click
 
 from geofcn import __version__
 
-VERBS = ("sample", "info", "train", "infer", "polygonize", "evaluate")
+VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate")
 
 
 class Verbs(click.Group):

@@ -4,7 +4,7 @@ Each verb of the command line is a function of the same name, which takes the sa
 a small result that prints itself::
 
     geofcn.sample, geofcn.info, geofcn.train, geofcn.resume, geofcn.infer, geofcn.polygonize,
-    geofcn.evaluate, and geofcn.load_model
+    geofcn.review, geofcn.evaluate, and geofcn.load_model
 
 They are imported on first use, so that ``import geofcn`` stays cheap.
 """
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from geofcn.errors import GeofcnError
 
 if TYPE_CHECKING:
+    from geofcn.active_learning.review import review
     from geofcn.evaluation.evaluate import evaluate
     from geofcn.forecast.info import info
     from geofcn.inference.infer import infer
@@ -36,6 +37,7 @@ __all__ = [
     "load_model",
     "polygonize",
     "resume",
+    "review",
     "sample",
     "train",
 ]
@@ -48,6 +50,7 @@ _MODULES = {
     "load_model": "geofcn.models.model_file",
     "polygonize": "geofcn.polygons.polygonize",
     "resume": "geofcn.training.train",
+    "review": "geofcn.active_learning.review",
     "sample": "geofcn.synthetic.sample",
     "train": "geofcn.training.train",
 }

@@ -15,5 +15,7 @@ SCENE_THRESHOLD, MODEL_THRESHOLD = "scene", "model"
 TILE = 1024
 # The least intersection over union at which two polygons are the same house.
 IOU = 0.5
+# Boxes of a review at the most, and their side in metres.
+REVIEWED, BOX_SIZE = 20, 60.0
 # A synthetic scene's pixels a side, and the fewest into which a house fits.
 SAMPLE_SIZE, LEAST_SAMPLE_SIZE = 2048, 128

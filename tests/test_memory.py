@@ -76,6 +76,7 @@ def test_the_peak_does_not_grow_with_the_scene(tmp_path, make_model):
         peaks[height] = (
             peak_mb("infer", scene, mask, "--model", model, "-q", before=SMALL_CACHE),
             peak_mb("polygonize", mask, tmp_path / f"{height}.gpkg", "-q", before=SMALL_CACHE),
+            peak_mb("review", mask, tmp_path / f"{height}.fgb", "-q", before=SMALL_CACHE),
             peak_mb("evaluate", mask, mask, "-q", before=SMALL_CACHE),
         )
     grown = [after - before for before, after in zip(peaks[low], peaks[high], strict=True)]

@@ -90,7 +90,9 @@ def test_help_needs_no_heavy_import():
     assert imported_by(["--help"]).isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("verb", ["sample", "info", "train", "infer", "polygonize", "evaluate"])
+@pytest.mark.parametrize(
+    "verb", ["sample", "info", "train", "infer", "polygonize", "review", "evaluate"]
+)
 def test_help_of_a_verb_needs_no_heavy_import(verb):
     assert imported_by([verb, "--help"]).isdisjoint(HEAVY)
 
@@ -104,7 +106,7 @@ def test_info_of_a_scene_needs_neither_torch_nor_dask(trained):
 def test_the_package_names_what_it_exports():
     assert set(geofcn.__all__) == {
         "GeofcnError", "Outline", "__version__", "evaluate", "infer", "info", "load_model",
-        "polygonize", "resume", "sample", "train",
+        "polygonize", "resume", "review", "sample", "train",
     }  # fmt: skip
     assert dir(geofcn) == sorted(geofcn.__all__)
     for name in geofcn.__all__:

@@ -76,6 +76,7 @@ def test_the_verbs_run_and_replace_what_they_wrote(tmp_path):
         "infer s/scene.tif mask.tif --model run/best-f1.safetensors --probability p.tif "
         "--polygons h.gpkg --verify 2",
         "polygonize mask.tif again.gpkg --probability p.tif",
+        "review p.tif boxes.shp --report s/scene.tif boxes.html",
         "evaluate mask.tif s/labels.tif --matches m.shp",
     ]
     again = [f"{command} --overwrite" for command in commands if not command.startswith("info")]

@@ -11,7 +11,7 @@ from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
 from geofcn.io.masks import open_mask
-from geofcn.io.opening import open_raster
+from geofcn.io.probability import open_probability
 from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
@@ -114,16 +114,7 @@ def polygonize(
 
 
 def _open_probability(path: StrPath, mask: Scene) -> Scene:
-    scene = open_raster(path)
-    if len(scene.bands) > 1:
-        raise SceneError(f"{path}: it has {len(scene.bands)} bands; give a probability raster.")
+    scene = open_probability(path)
     if not scene.grid.is_at(mask.grid):
         raise SceneError(f"{path}: it is not on the mask's grid; give the one of the same run.")
-    if scene.dtype != "uint8":
-        raise SceneError(
-            f"{path}: its pixels are {scene.dtype}; give a uint8 probability raster "
-            "(`geofcn infer --probability`)."
-        )
-    if scene.scale == 1:
-        log.warning("%s: it declares no scale; 0 to 254 is taken for probabilities 0 to 1.", path)
     return scene

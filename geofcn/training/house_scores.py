@@ -20,11 +20,14 @@ from geofcn.polygons.convert import to_shapely
 from geofcn.polygons.footprints import RowBand, mean_probabilities, sweep_bands
 from geofcn.polygons.outline import DEFAULT_OUTLINE
 from geofcn.tracing.rings import Polygons
-from geofcn.training.validation import VALIDATION_WINDOW
+from geofcn.training.validation import VALIDATION_WINDOW, Damping, count_houses
 
 
 def calibrate_scores(
-    model: Model, extents: Sequence[tuple[LabelledScene, Window]], device: str
+    model: Model,
+    extents: Sequence[tuple[LabelledScene, Window]],
+    device: str,
+    damping: Damping | None = None,
 ) -> ScoreCalibration | None:
     """Fit the scores of a model's footprints on labelled windows.
 
@@ -36,6 +39,8 @@ def calibrate_scores(
         With labels that the model was not trained on; see `validation_extents`.
     device : str
         Where the net is computed.
+    damping : Damping, optional
+        Of the threshold: with too few houses for it, the calibration is the one the model has.
 
     Returns
     -------
@@ -43,6 +48,7 @@ def calibrate_scores(
         None where no house is found, or the right ones are not the more probable ones.
     """
     found: list[tuple[np.ndarray, np.ndarray]] = []
+    pixels = 0
     for source, extent in extents:
         predictor = Predictor(model.at_resolution_of(source.scene), merge=False, device=device)
         pixel = ground_resolution(source.scene.grid)
@@ -53,9 +59,12 @@ def calibrate_scores(
                 continue
             prediction = predictor.window(source.scene, window)
             counted = known & prediction.valid
+            pixels += int(np.count_nonzero(truth & counted))
             houses = classify(prediction.probability, counted, model.metadata.threshold)
             quantised = quantise(prediction.probability)
             found.append(judge(houses == HOUSE, quantised, truth & counted, least))
+    if damping is not None and not damping.is_enough(count_houses(pixels, model)):
+        return model.metadata.score_calibration
     if not found:
         return None
     probability, right = (np.concatenate(parts) for parts in zip(*found, strict=True))

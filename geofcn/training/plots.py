@@ -17,6 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from geofcn.core.pixels import picture_of
 from geofcn.io.files import write_whole
 
 COLOURS = {
@@ -157,26 +158,6 @@ def _legend_strip(entries: Mapping[str, tuple[int, int, int]], width: int) -> np
     strip = np.asarray(canvas.buffer_rgba())[:LEGEND_ROWS, :width, :3].copy()
     plt.close(figure)
     return strip
-
-
-def picture_of(image: np.ndarray) -> np.ndarray:
-    """Image (bands, rows, columns) of any dtype as a picture (rows, columns, 3) of uint8.
-
-    The first three bands are shown, or the first one in grey where there are fewer. What is not
-    uint8 is stretched between its 2nd and 98th percentile.
-
-    Examples
-    --------
-    >>> picture_of(np.array([[[7, 8]]], np.uint8)).tolist()
-    [[[7, 7, 7], [8, 8, 8]]]
-    """
-    bands = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
-    if bands.dtype != np.uint8:
-        finite = bands[np.isfinite(bands)]
-        low, high = np.percentile(finite, (2, 98)) if len(finite) else (0, 1)
-        stretched = (np.nan_to_num(bands.astype(np.float32)) - low) / max(high - low, 1e-12)
-        bands = (255 * stretched.clip(0, 1)).astype(np.uint8)
-    return np.moveaxis(bands, 0, -1)
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:

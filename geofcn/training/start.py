@@ -77,6 +77,8 @@ def starting_metadata(
         bands=metadata.bands or about.bands,
         scales=about.scales,
         offsets=about.offsets,
+        calibration=about.calibration,
+        score_calibration=about.score_calibration,
         parent=described(parent),
         resolution=about.resolution,
     )

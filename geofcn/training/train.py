@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 import torch
 
 from geofcn import __version__, defaults
+from geofcn.core.geodesy import ground_resolution
 from geofcn.errors import GeofcnError, LabelsError, TrainingError, UsageError
 from geofcn.io.files import StrPath, absolute, without_new_folders
 from geofcn.io.label_source import LabelSource
@@ -45,7 +46,10 @@ from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer, refuse_missing_tensorboard
 from geofcn.training.tiles import SourceWindow, TileCache
 from geofcn.training.trainer import Trainer
-from geofcn.training.validation import Damping, make_validator, validation_extents
+from geofcn.training.validation import HOUSE_AREA, Damping, make_validator, validation_extents
+
+# Held-out houses whose scores are rough.
+FEW_HOUSES = 3
 
 # The survey of the scenes, kept in the run's folder for the next training on them.
 SURVEY = "survey.npz"
@@ -265,6 +269,8 @@ def _train(
     model = Model(trainer.averaged, selection.normalisation, metadata)
     state = TrainingState() if checkpoint is None else run.restore(trainer, checkpoint)
     is_validated = bool(plan.has_own_validation or selection.held_out)
+    if not is_validated and recipe.normalise != "image":
+        _tell_unvalidated(plan)
     state.scored_on = "validation" if is_validated else "training"
     # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
     state.keeps_last = not is_validated and bool(recipe.averaging)
@@ -288,10 +294,10 @@ def _train(
         loop.fit(progress)
     tiles.forget()
     give_back_freed_memory()  # before the overlay takes its own
-    if recipe.normalise != "image":
+    if recipe.normalise != "image" and (is_validated or parent is None):
         extents = validation_extents(validation_tiles, selection.held_out)
         run.calibrate_scores(
-            lambda kept: calibrate_scores(kept, extents, plan.device.type), plan.scenes
+            lambda kept: calibrate_scores(kept, extents, plan.device.type, damping), plan.scenes
         )
     run.plot(state)
     write_overlay(sources[0], run.folder, progress)
@@ -358,7 +364,7 @@ def resume(
 
 
 def _damping(parent: Model | None, is_validated: bool) -> Damping | None:
-    """A parent's threshold moves by what was not learnt from, and stays where there is nothing."""
+    """A parent's threshold and calibration move by what is held out, and stay without that."""
     if parent is None:
         return None
     threshold = parent.metadata.threshold
@@ -378,9 +384,15 @@ def _fingerprint(plan: _Plan) -> dict[str, Any]:
             for source, layout in zip(sources, tile_layouts(sources, recipe), strict=True)
         ],
         "recipe": recipe.to_json(),
-        "parent": parent and [model_digest(parent), parent.metadata.threshold],
+        "parent": parent and _heritage(parent),
     }
     return dict(json.loads(json.dumps(facts, default=str)))
+
+
+def _heritage(parent: Model) -> list[object]:
+    """What a training takes over from its parent, but for what its recipe says of it."""
+    about = parent.metadata
+    return [model_digest(parent), about.threshold, about.calibration, about.score_calibration]
 
 
 def _survey_key(tiles: TileCache, recipe: Recipe) -> str:
@@ -418,12 +430,43 @@ def _select(tiles: TileCache, plan: _Plan, statistics: Survey, progress: Progres
     held_out = held_out_blocks(tiles.sources, statistics, recipe)
     if held_out:
         try:
-            return choose(held_out)
+            selection = choose(held_out)
+            _tell_few(tiles.sources, selection, statistics)
+            return selection
         except LabelsError as error:
             log.info("%s", error)
     log.warning(
-        "%s: too small, or with too few houses, to keep a part for validation; it is scored on "
-        "what it is trained on.",
+        "%s: too small, or with too few houses, to keep a part for validation.",
         ", ".join(names_of(tiles.sources)),
     )
     return choose(())
+
+
+def _tell_few(sources: Sequence[LabelledScene], selection: Selection, statistics: Survey) -> None:
+    """Say that a few houses are held out, where their scores may be what they are by chance."""
+    houses = 0.0
+    for number, window in selection.held_out:
+        pixel = ground_resolution(sources[number].scene.grid)
+        if pixel is None:
+            return
+        houses += statistics.counts[number].over(window)[1] * pixel**2 / HOUSE_AREA
+    if houses < FEW_HOUSES:
+        log.warning(
+            "%s: so few houses are held out (about %.0f) that their scores, and the threshold and "
+            "calibration found on them, are rough; label more, or give --validate.",
+            ", ".join(names_of(sources)),
+            houses,
+        )
+
+
+def _tell_unvalidated(plan: _Plan) -> None:
+    """Say what the scores stand for where nothing is held out, and what is not found by them."""
+    scored = "nothing is held out, so the scores are those of what is learnt from"
+    if plan.parent is None:
+        log.warning(
+            "%s, and so are the threshold and the calibration, too sure of themselves elsewhere; "
+            "label more, or give --validate.",
+            scored,
+        )
+    else:
+        log.warning("%s; threshold and calibration stay those of the model to start from.", scored)

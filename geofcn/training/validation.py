@@ -39,7 +39,7 @@ class ValidationScores:
     ece : float
         Expected calibration error of the probabilities (Naeini et al., 2015), 0 to 1.
     calibration : Calibration or None
-        Of the probabilities; None where none was fitted.
+        Of the probabilities, fitted or a parent's; None where there is none.
     """
 
     confusion: Confusion
@@ -55,14 +55,15 @@ Validator = Callable[[Model], ValidationScores]
 class Damping:
     """How far the threshold that a model brings along moves towards the one that is best.
 
-    What is best for a few houses may be so by chance.
+    What is best for a few houses may be so by chance, and a calibration that is fitted to them, or
+    to what was learnt from, too sure: the model's own stays then.
 
     Attributes
     ----------
     start : float
         The threshold that the model brings along.
     half_way : float
-        Houses that move it half way; infinite: it stays.
+        Houses that move it half way, and from which calibrations are fitted; infinite: all stays.
 
     Examples
     --------
@@ -76,6 +77,10 @@ class Damping:
     def settle(self, found: float, houses: float) -> float:
         """The threshold where `found` is the best for so many houses."""
         return self.start + (found - self.start) * houses / (houses + self.half_way)
+
+    def is_enough(self, houses: float) -> bool:
+        """Whether calibrations are fitted to so many houses, or stay those the model brought."""
+        return houses >= self.half_way
 
 
 def score_tiles(tiles: Callable[[], Iterable[TrainingTile]]) -> Validator:
@@ -124,7 +129,8 @@ def score_windows(
     -------
     callable
         From a Model to ValidationScores, at the threshold with the best F1, see `best_threshold`,
-        or as near to it as `damping` lets it come.
+        or as near to it as `damping` lets it come. With too few houses for `damping` the
+        calibration is the one that the model has.
     """
 
     def validate_model(model: Model) -> ValidationScores:
@@ -140,17 +146,25 @@ def score_windows(
                 curve.add(prediction.probability, truth, known & prediction.valid)
         threshold, counts = best_threshold(list(curves.values()))
         total = sum(curves.values(), ScoreCurve())
+        calibration = fit_calibration(total)
         if damping is not None:
-            # The parent's pixels, or such as its net would be given, stand for the scenes'.
-            pixel = model.metadata.resolution or NET_RESOLUTION["unet"] / model.metadata.scale
-            houses = total.houses.sum() * pixel**2 / HOUSE_AREA
-            threshold = damping.settle(threshold, float(houses))
+            houses = count_houses(int(total.houses.sum()), model)
+            threshold = damping.settle(threshold, houses)
             counts = total.at(math.ceil(threshold * total.STEPS))
-        return ValidationScores(
-            counts, threshold, total.calibration_error(), fit_calibration(total)
-        )
+            if not damping.is_enough(houses):
+                calibration = model.metadata.calibration
+        return ValidationScores(counts, threshold, total.calibration_error(), calibration)
 
     return validate_model
+
+
+def count_houses(pixels: int, model: Model) -> float:
+    """About how many houses so many labelled pixels are.
+
+    The pixels of the model's training, or such as its net would be given, stand for the scenes'.
+    """
+    pixel = model.metadata.resolution or NET_RESOLUTION["unet"] / model.metadata.scale
+    return pixels * pixel**2 / HOUSE_AREA
 
 
 def make_validator(

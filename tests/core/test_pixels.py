@@ -16,6 +16,7 @@ from geofcn.core.pixels import (
     is_kept,
     nonblank_values,
     pad_to,
+    picture_of,
     quantise,
 )
 from geofcn.core.resampling import Ratio
@@ -238,3 +239,25 @@ def test_a_quantised_probability_is_off_by_half_a_step_at_the_most(values):
     steps = quantise(probability, np.ones_like(probability, bool))
     assert steps.max() <= 254
     assert np.abs(steps / 254 - probability).max() <= 0.5 / 254 + 1e-7
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 8])
+def test_a_picture_has_three_colours_whatever_the_bands(bands):
+    image = np.arange(bands * 6).reshape(bands, 2, 3).astype(np.uint8)
+    picture = picture_of(image)
+    assert picture.shape == (2, 3, 3) and picture.dtype == np.uint8
+    expected = image[:3] if bands >= 3 else image[[0, 0, 0]]
+    assert (picture == np.moveaxis(expected, 0, -1)).all()
+
+
+def test_deep_pixels_are_stretched_between_their_percentiles():
+    image = np.linspace(1000, 9000, 300).reshape(3, 10, 10).astype(np.uint16)
+    picture = picture_of(image)
+    assert picture.min() == 0 and picture.max() == 255
+    assert 100 < picture.mean() < 155
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 5.0])
+def test_flat_and_missing_pixels_are_shown(value):
+    with np.errstate(all="raise"):
+        assert picture_of(np.full((1, 4, 4), value, np.float32)).shape == (4, 4, 3)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from geofcn.core.calibration import fit_scores
+from geofcn.core.calibration import ScoreCalibration, fit_scores
 from geofcn.core.pixels import quantise
 from geofcn.core.windows import Window
 from geofcn.io.labels import open_labelled_scene
 from geofcn.training.house_scores import calibrate_scores, judge
+from geofcn.training.validation import Damping
 
 TRUTH = np.array(
     [
@@ -80,6 +81,15 @@ def test_scores_are_fitted_to_all_houses_of_the_windows(make_model, pair):
     found = calibrate_scores(model, [(pair, window) for window in windows], "cpu")
     assert found.slope == pytest.approx(expected.slope, rel=0.01)
     assert found.offset == pytest.approx(expected.offset, abs=0.01)
+
+
+def test_too_few_houses_leave_the_scores_of_the_parent(make_model, pair):
+    brought = ScoreCalibration(0.5, 0.25)
+    model, extents = make_model(**MODEL, score_calibration=brought), [(pair, pair.scene.window)]
+    fitted = calibrate_scores(model, extents, "cpu")
+    assert fitted != brought
+    assert calibrate_scores(model, extents, "cpu", Damping(0.5, half_way=0.01)) == fitted
+    assert calibrate_scores(model, extents, "cpu", Damping(0.5, half_way=1e6)) == brought
 
 
 def test_without_a_house_no_score_is_fitted(make_model, pair):

@@ -7,6 +7,7 @@ import rasterio
 import torch
 from rasterio.enums import ColorInterp
 
+from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
 from geofcn.errors import ModelError, OutputError, UsageError
 from geofcn.models.model import Parent
@@ -89,6 +90,26 @@ def test_where_nothing_is_held_out_the_threshold_stays_and_the_last_weights_are_
     assert equal(weights_of(load_model(result.model)), weights_of(last))
     assert (last.metadata.threshold, last.metadata.scores["scored_on"]) == (0.625, "training")
     assert result.best is result.epochs[-1]
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1])
+def test_calibrations_stay_the_parents_where_nothing_or_next_to_nothing_is_held_out(
+    village, saved_parent, tmp_path, caplog, fraction
+):
+    kept = Calibration(0.8, 0.3, 0.2), ScoreCalibration(0.7, -0.1)
+    path = saved_parent("fcnn", calibration=kept[0], score_calibration=kept[1])
+    run = train(*village(160), tmp_path / "run", from_=path, validate_fraction=fraction, **QUICK)
+    about = load_model(run.model).metadata
+    assert (about.calibration, about.score_calibration) == kept
+    told = "threshold and calibration stay those of the model to start from"
+    assert (told in caplog.text) == (fraction == 0)
+
+
+def test_a_parent_without_calibration_brings_none(village, saved_parent, tmp_path):
+    about = load_model(
+        train(*village(96), tmp_path / "run", from_=saved_parent("fcnn"), **QUICK).model
+    )
+    assert (about.metadata.calibration, about.metadata.score_calibration) == (None, None)
 
 
 def test_a_held_out_part_moves_the_threshold_a_little(village, saved_parent, tmp_path):

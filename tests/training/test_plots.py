@@ -7,7 +7,6 @@ from geofcn.training.plots import (
     OVERLAY,
     loss_plot,
     overlay_plot,
-    picture_of,
     save_picture,
     scores_plot,
 )
@@ -86,28 +85,6 @@ def test_the_legend_names_the_colours_of_the_picture(tmp_path):
     green, red = ((strip * 255).round().astype(int).reshape(-1, 3).tolist() for strip in strips)
     assert list(OVERLAY["hit"]) in green and list(OVERLAY["false alarm"]) not in green
     assert list(OVERLAY["false alarm"]) in red and list(OVERLAY["hit"]) not in red
-
-
-@pytest.mark.parametrize("bands", [1, 2, 3, 4, 8])
-def test_a_picture_has_three_colours_whatever_the_bands(bands):
-    image = np.arange(bands * 6).reshape(bands, 2, 3).astype(np.uint8)
-    picture = picture_of(image)
-    assert picture.shape == (2, 3, 3) and picture.dtype == np.uint8
-    expected = image[:3] if bands >= 3 else image[[0, 0, 0]]
-    assert (picture == np.moveaxis(expected, 0, -1)).all()
-
-
-def test_deep_pixels_are_stretched_between_their_percentiles():
-    image = np.linspace(1000, 9000, 300).reshape(3, 10, 10).astype(np.uint16)
-    picture = picture_of(image)
-    assert picture.min() == 0 and picture.max() == 255
-    assert 100 < picture.mean() < 155
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, 5.0])
-def test_flat_and_missing_pixels_are_shown(value):
-    with np.errstate(all="raise"):
-        assert picture_of(np.full((1, 4, 4), value, np.float32)).shape == (4, 4, 3)
 
 
 def test_a_picture_is_replaced_in_one_step(tmp_path):

@@ -141,6 +141,17 @@ def test_a_scene_too_small_to_keep_a_part_is_scored_on_itself(village, tmp_path,
     assert [row.scored_on for row in result.epochs] == ["training"]
     assert str(result).startswith("training F1")
     assert "too small" in caplog.text
+    assert "so are the threshold and the calibration, too sure of themselves" in caplog.text
+
+
+def test_the_exercise_is_scored_on_what_it_learns_from_without_a_word(village, tmp_path, caplog):
+    train(*village(64), tmp_path / "run", recipe="exercise", **{**QUICK, "epochs": 1})
+    assert "held out" not in caplog.text
+
+
+def test_hardly_a_house_held_out_is_told(village, tmp_path, caplog):
+    train(*village(160), tmp_path / "run", **{**QUICK, "epochs": 1})
+    assert "so few houses are held out (about 0)" in caplog.text
 
 
 # --- a training that goes on ---

@@ -6,7 +6,7 @@ import pytest
 import rasterio
 import torch
 
-from geofcn.core.calibration import fit_calibration
+from geofcn.core.calibration import Calibration, fit_calibration
 from geofcn.core.metrics import Confusion, ScoreCurve, best_threshold
 from geofcn.core.pixels import Normalisation
 from geofcn.core.windows import Window, blocks, training_windows
@@ -21,6 +21,7 @@ from geofcn.training.train import train
 from geofcn.training.validation import (
     HOUSE_AREA,
     Damping,
+    count_houses,
     make_validator,
     score_tiles,
     score_windows,
@@ -117,6 +118,23 @@ def test_a_damped_threshold_is_what_is_scored(make_model, write_raster):
     houses = (source.labels.read(source.scene.window) == 1).sum() * pixel**2 / HOUSE_AREA
     damped = score_windows(windows, Damping(start, half_way=float(houses)))(model)
     assert damped.threshold == pytest.approx((start + found) / 2)
+
+
+def test_a_calibration_is_fitted_to_enough_houses_only(make_model, write_raster):
+    random = np.random.default_rng(0)
+    image = random.integers(1, 255, (2, 40, 40)).astype(np.uint8)
+    brought = Calibration(0.5, 0.25, 0.125)
+    model = make_model("fcnn", 2, calibration=brought)
+    labels = model.predict(image, np.ones((40, 40), bool)) > random.random((40, 40))
+    source = open_labelled_scene(
+        write_raster("s.tif", image), write_raster("l.tif", labels.astype(np.uint8))
+    )
+    windows = [(source, source.scene.window)]
+    houses = count_houses(int(labels.sum()), model)
+    fitted = score_windows(windows)(model).calibration
+    assert fitted != brought
+    for half_way, expected in ((houses, fitted), (1.01 * houses, brought), (math.inf, brought)):
+        assert score_windows(windows, Damping(0.5, half_way))(model).calibration == expected
 
 
 def test_windows_calibrate_the_probabilities_and_tiles_do_not(make_model, write_raster):

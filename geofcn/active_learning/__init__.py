@@ -1,0 +1,1 @@
+"""Active learning: where a new label would teach a model most."""
