@@ -12,19 +12,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE
+from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, band_height, row_bands, sample_windows
 from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import shared_dataset
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
 from geofcn.io.opening import open_raster
-from geofcn.io.scene import Scene
+from geofcn.io.scene import Scene, read_tags
 
 # How far JPEG strays from 0 and 255, and how many values it makes, at least.
 JPEG_NOISE, JPEG_VALUES = 48, 5
 BAND_ROWS = 256
 # Tag of the rasters of `geofcn infer`: they know background, and may hold none.
 MODEL_TAG = "GEOFCN_MODEL_SHA256"
+# Another one: how many pixels the net saw as one, a Ratio.
+SCALE_TAG = "GEOFCN_SCALE"
 SAY_WHICH = "say which values are houses by --house-value"
 
 log = logging.getLogger(__name__)
@@ -140,6 +143,12 @@ def _chosen(raster: Scene, houses: tuple[float, ...]) -> Mask:
     if raster.declared in houses:
         raster = replace(raster, masked=False)
     return Mask(raster, houses, chosen=True)
+
+
+def net_pixel(mask: Mask) -> float:
+    """How many pixels wide a mask's net pixels are, by its tags; 1 where they do not say so."""
+    ratio = Ratio.parse(read_tags(mask.raster).get(SCALE_TAG, ""))
+    return 1 if ratio is None else ratio.number
 
 
 def has_background(mask: Mask) -> bool:

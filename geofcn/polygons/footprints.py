@@ -190,7 +190,7 @@ def _finish(
 
     And how many are smaller than `least` square metres, and left out.
     """
-    cleaned, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
+    cleaned, status = regularize(to_shapely(polygons), outline.method, outline.tolerance)
     placed = to_map(cleaned, transform)
     if outline.fill_holes:
         placed = fill_holes(placed, ground, outline.fill_holes)
