@@ -12,6 +12,10 @@ from geofcn.models.model_file import save_model
 
 WIDTH = 2048
 SMALL_CACHE = "from geofcn.io import gdal; gdal.RASTER_OPTIONS['GDAL_CACHEMAX'] = 2**24"
+FEW_RINGS = (
+    "from geofcn.core import ragged; ragged.RINGS_AT_ONCE, ragged.POINTS_AT_ONCE = 2**12, 2**14\n"
+    "from geofcn.polygons import validity; validity.HOLES_AT_ONCE = 2**12"
+)
 # The peak may grow by a twentieth of what the higher scene has more than the lower one.
 GROWTH_SHARE = 1 / 20
 # Bytes that a peak may grow by for each column: 16 rows of a mask and of probabilities, and copies.
@@ -130,3 +134,21 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
         )  # fmt: skip
     # Twice as much, for what threads hold at once differs by some megabytes.
     assert peaks[high] - peaks[low] <= 2 * allowed_mb(low, high), peaks
+
+
+def test_a_hole_takes_less_than_a_thousand_bytes_until_it_is_written(tmp_path):
+    """Of a polygon with 90,000, but for the rings that are worked on at once, here a few."""
+    side, peaks = 300, {}
+    for holes in (2, side):
+        pixels = np.ones((1, 2 * holes + 1, 2 * holes + 1), np.uint8)
+        pixels[:, 1::2, 1::2] = 0
+        mask = tmp_path / f"{holes}.tif"
+        profile = {
+            "driver": "GTiff", "width": 2 * holes + 1, "height": 2 * holes + 1, "count": 1,
+            "dtype": "uint8", "crs": "EPSG:32632", "transform": (0.2, 0, 677e3, 0, -0.2, 5152e3),
+        }  # fmt: skip
+        with rasterio.open(mask, "w", **profile) as dataset:
+            dataset.write(pixels)
+        polygons = tmp_path / f"{holes}.gpkg"
+        peaks[holes] = peak_mb("polygonize", mask, polygons, "-q", before=FEW_RINGS)
+    assert peaks[side] - peaks[2] <= 1000 * side**2 / 2**20, peaks

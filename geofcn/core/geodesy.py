@@ -107,21 +107,23 @@ class Ground:
         if not len(polygons):
             return np.zeros(0), np.zeros(0)
         rings = Rings.of(polygons)
-        ring, owner, side = rings.ring, rings.polygon, rings.edges
-        lon, lat = earth.to_degrees.transform(*rings.points.T)
-        # East of the ring's first vertex: no jump at 180 degrees, and every digit for small rings.
-        lon = _turned(lon - lon[rings.first[ring]])
-        _, _, lengths = earth.geod.inv(lon[side], lat[side], lon[side + 1], lat[side + 1])
-        under = earth.areas_under(lon, lat, side)
-        areas = np.abs(np.bincount(ring[side], weights=under, minlength=len(rings)))
-        for i in np.unique(ring[side[lengths > SHORT]]):
-            own = slice(rings.first[i], rings.first[i + 1])
-            areas[i] = abs(earth.geod.polygon_area_perimeter(lon[own], lat[own])[0])
+        areas, lengths = np.empty(len(rings)), np.empty(len(rings.points))
+        for own, points, part in rings.parts():
+            areas[own], lengths[points] = earth.measure(part)
         signed = np.where(rings.is_exterior, areas, -areas)
+        owner = np.repeat(rings.polygon, np.diff(rings.first))
         return (
-            np.bincount(owner, weights=signed, minlength=len(polygons)),
-            np.bincount(owner[ring[side]], weights=lengths, minlength=len(polygons)),
+            np.bincount(rings.polygon, weights=signed, minlength=len(polygons)),
+            np.bincount(owner, weights=lengths, minlength=len(polygons)),
         )
+
+    def ring_areas(self, rings: Rings) -> np.ndarray:
+        """(r,) the area within each ring in square metres, as `measure` has it."""
+        areas = np.empty(len(rings))
+        for own, _, part in rings.parts():
+            lone = shapely.polygons(shapely.linearrings(part.points, indices=part.ring))
+            areas[own] = self.measure(lone)[0]
+        return areas
 
     def local_metres(self, polygons: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Polygons in metres east and north of their own origins.
@@ -189,6 +191,21 @@ class _Earth:
         if geodetic is None or geod is None:
             return None
         return cls(geod, pyproj.Transformer.from_crs(crs, geodetic, always_xy=True))
+
+    def measure(self, rings: Rings) -> tuple[np.ndarray, np.ndarray]:
+        """(r,) the area within each ring; (p,) the length of the side after each vertex, or 0."""
+        ring, side = rings.ring, rings.edges
+        lon, lat = self.to_degrees.transform(*rings.points.T)
+        # East of the ring's first vertex: no jump at 180 degrees, and every digit for small rings.
+        lon = _turned(lon - lon[rings.first[ring]])
+        lengths = np.zeros(len(lon))
+        _, _, lengths[side] = self.geod.inv(lon[side], lat[side], lon[side + 1], lat[side + 1])
+        under = self.areas_under(lon, lat, side)
+        areas = np.abs(np.bincount(ring[side], weights=under, minlength=len(rings)))
+        for i in np.unique(ring[lengths > SHORT]):
+            own = slice(rings.first[i], rings.first[i + 1])
+            areas[i] = abs(self.geod.polygon_area_perimeter(lon[own], lat[own])[0])
+        return areas, lengths
 
     def areas_under(self, lon: np.ndarray, lat: np.ndarray, side: np.ndarray) -> np.ndarray:
         """The signed area between each side, from point `side` to the next, and the equator.

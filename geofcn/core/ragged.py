@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
+
+# Rings that shapely is asked for at once, and points that are worked on at once, about: one polygon
+# may have a million rings, and a ring of shapely's takes far more bytes than its points.
+RINGS_AT_ONCE, POINTS_AT_ONCE = 2**16, 2**18
 
 
 @dataclass(frozen=True)
@@ -16,8 +23,6 @@ class Rings:
     ----------
     points : (p, 2) array
         Vertices, the last one of a ring the first again.
-    ring : (p,) array
-        The ring of each vertex.
     first : (r + 1,) array
         The first vertex of each ring, and the number of all.
     polygon : (r,) array
@@ -31,19 +36,41 @@ class Rings:
     """
 
     points: np.ndarray
-    ring: np.ndarray
     first: np.ndarray
     polygon: np.ndarray
 
     @classmethod
     def of(cls, polygons: np.ndarray) -> Rings:
         """The rings of an array (n,) of shapely Polygons in order: exterior, holes, exterior ..."""
-        rings, polygon = shapely.get_rings(polygons, return_index=True)
-        points, ring = shapely.get_coordinates(rings, return_index=True)
-        return cls(points, ring, np.searchsorted(ring, np.arange(len(rings) + 1)), polygon)
+        owners, sizes = [np.zeros(0, np.int64)], [np.zeros(1, np.int64)]
+        for owner, _, rings in rings_in_turn(polygons):
+            owners.append(owner)
+            sizes.append(shapely.get_num_coordinates(rings))
+        first = np.cumsum(np.concatenate(sizes))
+        return cls(shapely.get_coordinates(polygons), first, np.concatenate(owners))
 
     def __len__(self) -> int:
         return len(self.polygon)
+
+    @cached_property
+    def ring(self) -> np.ndarray:
+        """(p,) the ring of each vertex."""
+        return np.repeat(np.arange(len(self)), np.diff(self.first))
+
+    def parts(self) -> Iterator[tuple[slice, slice, Rings]]:
+        """All rings, some with about POINTS_AT_ONCE points at a time: a ring is never divided.
+
+        Yields
+        ------
+        (slice, slice, Rings)
+            Which rings and which points these are, and they themselves.
+        """
+        number = self.first[:-1] // POINTS_AT_ONCE
+        begins = np.flatnonzero(np.diff(number, prepend=-1))
+        for begin, end in itertools.pairwise([*begins.tolist(), len(self)]):
+            own, points = slice(begin, end), slice(self.first[begin], self.first[end])
+            first = self.first[begin : end + 1] - self.first[begin]
+            yield own, points, Rings(self.points[points], first, self.polygon[own])
 
     @property
     def last(self) -> np.ndarray:
@@ -59,6 +86,35 @@ class Rings:
     def edges(self) -> np.ndarray:
         """(e,) the vertices at which an edge starts: all but each ring's last."""
         return np.flatnonzero(self.ring[1:] == self.ring[:-1])
+
+
+def rings_in_turn(
+    polygons: np.ndarray,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The rings of polygons as shapely's, RINGS_AT_ONCE at the most at a time.
+
+    Parameters
+    ----------
+    polygons : (n,) array of shapely.Polygon
+
+    Yields
+    ------
+    (k,) int array, (k,) bool array, (k,) array of shapely.LinearRing
+        The polygon of each ring, whether it is the exterior, and the ring; in order.
+    """
+    count = np.where(shapely.is_empty(polygons), 0, 1 + shapely.get_num_interior_rings(polygons))
+    polygon = np.repeat(np.arange(len(polygons)), count)
+    # Of each ring its number among its polygon's holes, -1 of an exterior.
+    number = np.arange(len(polygon)) - np.repeat(np.cumsum(count) - count, count) - 1
+    for start in range(0, len(polygon), RINGS_AT_ONCE):
+        some = slice(start, start + RINGS_AT_ONCE)
+        owner, hole = polygon[some], number[some]
+        is_exterior, rings = hole < 0, np.empty(len(hole), object)
+        rings[is_exterior] = shapely.get_exterior_ring(polygons[owner[is_exterior]])
+        rings[~is_exterior] = shapely.get_interior_ring(
+            polygons[owner[~is_exterior]], hole[~is_exterior]
+        )
+        yield owner, is_exterior, rings
 
 
 def from_rings(

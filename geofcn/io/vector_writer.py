@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ import pyproj
 import shapely
 from pyproj.exceptions import ProjError
 
+from geofcn.core.ragged import rings_in_turn
 from geofcn.errors import OutputError
 from geofcn.io import files
 from geofcn.io.files import StrPath
@@ -59,6 +61,9 @@ GEOMETRY = "geometry"
 GROUP_ROWS = 16_384
 SHAPEFILE_NAME_LENGTH = 10
 GEOJSON_DECIMALS = 9
+# Corners of a polygon at the most: GDAL writes larger ones, in GBs of memory, and reads none of
+# them (OGR_GEOJSON_MAX_OBJ_SIZE).
+GEOJSON_CORNERS = 700_000
 # Files that belong to a target of these kinds: those of an older one would be taken for its own.
 PARTS = {
     ".shp": (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".qpj", ".shp.xml"),
@@ -153,6 +158,8 @@ def write_polygons(
     )
     schema = _schema(columns, names, with_bbox=kind == ".parquet")
     prepare = _preparer(target, crs)
+    if kind == ".geojson":
+        batches = _readable_as_geojson(target, batches)
     source = _CountingReader(_record_batch(batch, names, schema, prepare) for batch in batches)
     reader = pa.RecordBatchReader.from_batches(schema, _regroup(source, schema))
     with files.partial_folder(target) as folder:
@@ -253,7 +260,7 @@ def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np
     """What the target's format asks of polygons: its ring order, and degrees for GeoJSON."""
     kind = target.suffix.lower()
     if kind != ".geojson" or crs is None:
-        return lambda geometry: shapely.orient_polygons(geometry, exterior_cw=kind == ".shp")
+        return partial(_oriented, clockwise=kind == ".shp")
 
     def refused(error: ProjError) -> OutputError:
         return OutputError(
@@ -276,6 +283,30 @@ def _preparer(target: Path, crs: pyproj.CRS | None) -> Callable[[np.ndarray], np
             raise refused(error) from error
 
     return prepare
+
+
+def _readable_as_geojson(target: Path, batches: Iterable[FeatureBatch]) -> Iterator[FeatureBatch]:
+    """The same batches; raises OutputError at a polygon that nobody could read back."""
+    for batch in batches:
+        if shapely.get_num_coordinates(batch.geometry).max(initial=0) > GEOJSON_CORNERS:
+            raise OutputError(
+                f"{target}: one of its polygons has more than {GEOJSON_CORNERS:,} corners, which "
+                "readers of GeoJSON do not take; write a .gpkg."
+            )
+        yield batch
+
+
+def _oriented(polygons: np.ndarray, clockwise: bool) -> np.ndarray:
+    """Polygons whose exteriors run in a direction and holes in the other one.
+
+    Those that do already are not copied: one may have a million holes.
+    """
+    wrong = np.zeros(len(polygons), bool)
+    for owner, is_exterior, rings in rings_in_turn(polygons):
+        wrong[owner[shapely.is_ccw(rings) != (is_exterior != clockwise)]] = True
+    turned = polygons.copy()
+    turned[wrong] = shapely.orient_polygons(polygons[wrong], exterior_cw=clockwise)
+    return turned
 
 
 def _shapefile_names(target: Path, columns: Mapping[str, str]) -> dict[str, str]:

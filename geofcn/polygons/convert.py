@@ -44,7 +44,13 @@ def to_map(polygons: np.ndarray, transform: Affine) -> np.ndarray:
     """
     matrix = np.array([[transform.a, transform.d], [transform.b, transform.e]])
     offset = np.array([transform.c, transform.f])
-    return shapely.transform(polygons, lambda points: points @ matrix + offset)
+
+    def placed(points: np.ndarray) -> np.ndarray:
+        points = points @ matrix
+        points += offset
+        return points
+
+    return shapely.transform(polygons, placed)
 
 
 def fill_holes(polygons: np.ndarray, ground: Ground, area: float) -> np.ndarray:
@@ -72,9 +78,7 @@ def fill_holes(polygons: np.ndarray, ground: Ground, area: float) -> np.ndarray:
     if not len(holed):
         return polygons
     rings = Rings.of(polygons[holed])
-    filled_rings = shapely.linearrings(rings.points, indices=rings.ring)
-    areas, _ = ground.measure(shapely.polygons(filled_rings))
-    remaining = rings.is_exterior | (areas >= area)
+    remaining = rings.is_exterior | (ground.ring_areas(rings) >= area)
     first = np.append(0, np.cumsum(np.diff(rings.first)[remaining]))
     points = rings.points[remaining[rings.ring]]
     filled = polygons.copy()

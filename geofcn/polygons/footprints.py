@@ -13,6 +13,7 @@ from rasterio.transform import Affine
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
+from geofcn.core.ragged import RINGS_AT_ONCE
 from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.files import StrPath
@@ -21,7 +22,7 @@ from geofcn.io.vector_writer import FeatureBatch, write_polygons
 from geofcn.polygons.convert import fill_holes, to_map, to_shapely
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.regularize import regularize
-from geofcn.runtime import cores
+from geofcn.runtime import cores, give_back_freed_memory
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
 
@@ -178,6 +179,12 @@ def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
         yield Polygons.concatenate(parts)
 
 
+def _give_back(polygons: Polygons) -> None:
+    """Return to the system what one step with many rings has freed, before the next asks for it."""
+    if len(polygons.rings) > RINGS_AT_ONCE:
+        give_back_freed_memory()
+
+
 def _finish(
     transform: Affine,
     ground: Ground,
@@ -190,8 +197,11 @@ def _finish(
 
     And how many are smaller than `least` square metres, and left out.
     """
-    cleaned, status = regularize(to_shapely(polygons), outline.method, outline.tolerance)
-    placed = to_map(cleaned, transform)
+    # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
+    placed, status = regularize(to_shapely(polygons), outline.method, outline.tolerance)
+    _give_back(polygons)
+    placed = to_map(placed, transform)
+    _give_back(polygons)
     if outline.fill_holes:
         placed = fill_holes(placed, ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)

@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 
 from geofcn.core.ragged import Rings, from_rings
+from geofcn.polygons.validity import are_valid
 
 # Points of the least ring, its last one the first again.
 LEAST_RING = 4
@@ -68,12 +69,16 @@ def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     if not len(raw):
         return Simplified(raw, np.zeros(0), np.zeros(0, bool))
     rings = Rings.of(raw)
-    stays, vanishing = _choose(rings, tolerance)
-    polygons = _assembled(rings, stays, len(raw))
-    removed = np.bincount(rings.polygon[rings.ring], _trapezoids(rings, stays), len(raw))
-    crossing = ~shapely.is_valid(polygons)
+    stays, vanishing, removed = _choose(rings, tolerance, len(raw))
+    exterior_vanishes = vanishing[rings.is_exterior]
+    # One polygon may have millions of points: nothing of that size is kept longer than needed.
+    rings = _simplified(rings, stays)
+    del stays, vanishing
+    polygons = from_rings(rings.points, rings.first, rings.polygon, len(raw))
+    del rings
+    crossing = ~are_valid(polygons)
     speckle = crossing & (shapely.get_num_interior_rings(raw) > MAX_HOLES)
-    whole = (vanishing[rings.is_exterior] & ~crossing) | speckle
+    whole = (exterior_vanishes & ~crossing) | speckle
     polygons[speckle] = raw[speckle]
     crossing &= ~speckle
     polygons[crossing] = shapely.simplify(raw[crossing], tolerance, preserve_topology=True)
@@ -81,7 +86,30 @@ def simplify(raw: np.ndarray, tolerance: float) -> Simplified:
     return Simplified(polygons, removed, whole)
 
 
-def _choose(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def _choose(
+    rings: Rings, tolerance: float, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What stays of the rings of `count` polygons.
+
+    Returns
+    -------
+    (p,) bool array
+        The vertices that stay.
+    (r,) bool array
+        The rings that would vanish, and stay whole.
+    (count,) array
+        The area that is removed from each polygon or added to it, at most.
+    """
+    stays, vanishing = np.empty(len(rings.points), bool), np.empty(len(rings), bool)
+    areas = np.empty(len(rings.points))
+    for own, points, part in rings.parts():
+        stays[points], vanishing[own] = _douglas_peucker(part, tolerance)
+        areas[points] = _trapezoids(part, stays[points])
+    owner = np.repeat(rings.polygon, np.diff(rings.first))
+    return stays, vanishing, np.bincount(owner, areas, count)
+
+
+def _douglas_peucker(rings: Rings, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """(p,) bool, the vertices that stay; (r,) bool, the rings that would vanish, and stay whole.
 
     The last vertex of a ring stays if the first one does.
@@ -117,8 +145,8 @@ def _needless_starts(rings: Rings, stays: np.ndarray, tolerance: float) -> np.nd
     return np.hypot(*off.T) <= tolerance
 
 
-def _assembled(rings: Rings, stays: np.ndarray, count: int) -> np.ndarray:
-    """(count,) polygons of the vertices that stay; a ring ends where it begins."""
+def _simplified(rings: Rings, stays: np.ndarray) -> Rings:
+    """Rings of the vertices that stay; a ring ends where it begins."""
     chosen = np.flatnonzero(stays)
     begin = np.searchsorted(chosen, rings.first)
     # A ring without its first vertex ends with its second one, in the place of its last.
@@ -126,8 +154,7 @@ def _assembled(rings: Rings, stays: np.ndarray, count: int) -> np.ndarray:
     chosen = np.insert(chosen, begin[1:][open_rings], chosen[begin[:-1][open_rings]])
     length = np.diff(begin)
     length[open_rings] += 1
-    offsets = np.append(0, np.cumsum(length))
-    return from_rings(rings.points[chosen], offsets, rings.polygon, count)
+    return Rings(rings.points[chosen], np.append(0, np.cumsum(length)), rings.polygon)
 
 
 def _trapezoids(rings: Rings, stays: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
+from geofcn.core import ragged
 from geofcn.core.ragged import Rings, from_rings, intersection_over_union
 
 COURT = box(0, 0, 10, 10).difference(shapely.union(box(1, 1, 3, 3), box(5, 5, 7, 6)))
@@ -48,6 +49,24 @@ def test_each_ring_is_that_of_shapely(polygons):
     assert rings.points[rings.first[:-1][rings.is_exterior]].tolist() == [
         list(exterior.coords[0]) for exterior in exteriors
     ]
+
+
+@given(polygons, st.integers(1, 5))
+def test_rings_are_the_same_however_many_are_asked_for_at_once(polygons, at_once):
+    whole = Rings.of(polygons)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ragged, "RINGS_AT_ONCE", at_once)
+        patch.setattr(ragged, "POINTS_AT_ONCE", 4 * at_once)
+        some = Rings.of(polygons)
+        parts = list(some.parts())
+    for name in ("points", "first", "polygon", "ring"):
+        assert getattr(some, name).tolist() == getattr(whole, name).tolist()
+    for own, points, part in parts:
+        assert part.points.tolist() == whole.points[points].tolist()
+        first = whole.first[own.start : own.stop + 1]
+        assert (part.first + points.start).tolist() == first.tolist()
+        assert part.polygon.tolist() == whole.polygon[own].tolist()
+    assert sum(len(part) for _, _, part in parts) == len(whole)
 
 
 @given(polygons)

@@ -249,6 +249,34 @@ def test_exteriors_are_counterclockwise_and_holes_clockwise(tmp_path, ending):
         assert outer > 0 > inner
 
 
+@pytest.mark.parametrize("clockwise", [False, True])
+def test_only_polygons_that_run_the_other_way_are_copied(clockwise):
+    """Also where one ring of theirs does: of either direction of exterior and hole."""
+    exterior, hole = RING_BOX.exterior.coords, RING_BOX.interiors[0].coords
+    polygons = np.array(
+        [
+            shapely.Polygon(outer, [inner])
+            for outer in (exterior, exterior[::-1])
+            for inner in (hole, hole[::-1])
+        ]
+    )
+    oriented = vector_writer._oriented(polygons, clockwise=clockwise)
+    expected = shapely.orient_polygons(polygons, exterior_cw=clockwise)
+    assert shapely.to_wkb(oriented).tolist() == shapely.to_wkb(expected).tolist()
+    kept = [before is after for before, after in zip(polygons, oriented, strict=True)]
+    assert sum(kept) == 1
+    assert shapely.to_wkb(polygons[kept]) == shapely.to_wkb(expected[kept])
+
+
+def test_a_polygon_that_no_reader_of_geojson_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(vector_writer, "GEOJSON_CORNERS", 9)
+    for crs in (CRS, None):
+        with pytest.raises(OutputError, match=r"a\.geojson: .* more than 9 corners.*\.gpkg"):
+            write_polygons(tmp_path / "a.geojson", batches(2), crs, columns=ONLY_ID)
+    assert not list(tmp_path.iterdir())
+    write_polygons(tmp_path / "a.gpkg", batches(2), CRS, columns=ONLY_ID)
+
+
 def test_shapefile_exteriors_are_clockwise_in_its_bytes(tmp_path):
     path = tmp_path / "a.shp"
     write_polygons(path, batches(1), CRS)

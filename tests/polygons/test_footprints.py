@@ -6,17 +6,19 @@ import numpy as np
 import pyogrio
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.crs import CRS
 from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
+from geofcn.core import ragged
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
 from geofcn.io.opening import open_scene
+from geofcn.polygons import validity
 from geofcn.polygons.footprints import (
     footprints,
     refuse_no_crs,
@@ -116,6 +118,23 @@ def test_footprints_do_not_depend_on_the_row_bands(method, seed, rows, least):
     assert columns.keys() == expected.keys()
     for name, values in columns.items():
         np.testing.assert_array_equal(values, expected[name], name)
+
+
+@pytest.mark.parametrize("crs", [UTM, None])
+@given(seed=seeds)
+@settings(max_examples=20)
+def test_footprints_do_not_depend_on_how_many_rings_are_worked_on_at_once(crs, seed):
+    mask = np.kron(masks(seed)[0], np.ones((2, 3), bool))
+    outline = Outline(min_area=0, fill_holes=0.3)
+    whole, columns = trace(mask, outline=outline, crs=crs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ragged, "RINGS_AT_ONCE", 2)
+        patch.setattr(ragged, "POINTS_AT_ONCE", 20)
+        patch.setattr(validity, "HOLES_AT_ONCE", 1)
+        some, same = trace(mask, outline=outline, crs=crs)
+    assert shapely.to_wkb(some).tolist() == shapely.to_wkb(whole).tolist()
+    for name in columns:
+        np.testing.assert_array_equal(same[name], columns[name])
 
 
 def test_ids_count_what_is_written_in_the_order_of_last_rows():
