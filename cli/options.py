@@ -20,7 +20,13 @@ from click.core import ParameterSource
 from geofcn.defaults import DEVICES
 from geofcn.errors import GeofcnError, UsageError
 from geofcn.io import files
-from geofcn.polygons.outline import DEFAULT_OUTLINE, LEAST_AREA, METHODS
+from geofcn.polygons.outline import (
+    DEFAULT_OUTLINE,
+    LEAST_AREA,
+    METHODS,
+    SQUARE_TOLERANCE,
+    TOLERANCE,
+)
 from geofcn.progress import Progress, ProgressBar, silent
 from geofcn.text import printable
 from geofcn_cli.stderr import without_noise
@@ -71,8 +77,7 @@ outline = click.option(
 simplify = click.option(
     "--simplify",
     type=click.FloatRange(min=0),
-    default=DEFAULT_OUTLINE.simplify,
-    show_default=True,
+    show_default=f"{TOLERANCE:g}; for square {SQUARE_TOLERANCE:g} net pixels, if more",
     metavar="PX",
     help="How far a simplified outline may stray, in pixels.",
 )

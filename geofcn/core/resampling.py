@@ -8,6 +8,7 @@ gives does not depend on where it starts.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -74,6 +75,18 @@ class Ratio:
         """
         same = is_same(trained, resolution)
         return cls(scale) if same else cls.near(scale * trained / resolution)
+
+    @classmethod
+    def parse(cls, text: str) -> Ratio | None:
+        """The ratio that `str` made a text of; None for any other text.
+
+        Examples
+        --------
+        >>> Ratio.parse("7/4"), Ratio.parse("4"), Ratio.parse("1.5")
+        (Ratio(p=7, q=4), Ratio(p=4, q=1), None)
+        """
+        found = re.fullmatch(r"([1-9][0-9]{0,8})(?:/([1-9][0-9]{0,8}))?", text)
+        return found and cls(int(found[1]), int(found[2] or 1))
 
     @property
     def number(self) -> float:

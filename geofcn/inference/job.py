@@ -23,7 +23,7 @@ from geofcn.core.windows import Window, blocks
 from geofcn.defaults import SCENE_THRESHOLD
 from geofcn.inference.schedule import Layout, Task
 from geofcn.inference.shards import Arrays
-from geofcn.io.masks import CONTACT_TAG, MODEL_TAG
+from geofcn.io.masks import CONTACT_TAG, MODEL_TAG, SCALE_TAG
 from geofcn.io.scene import Scene
 from geofcn.models.device import one_torch_thread, processor
 from geofcn.models.model import Model
@@ -116,14 +116,13 @@ class Job:
         """Metadata of the outputs: the model, and the options that change a pixel."""
         tags = {
             MODEL_TAG: model_digest(self.model),
+            SCALE_TAG: str(self.model.ratio),
             "GEOFCN_THRESHOLD": f"{self.threshold:.6g}",
         }
         if self.model.metadata.contacts is not None:
             tags[CONTACT_TAG] = str(HOUSE_CONTACT)
         if self.share is not None:
             tags["GEOFCN_EXPECTED_SHARE"] = f"{self.share:.6g}"
-        if self.model.resampled is not None:
-            tags["GEOFCN_SCALE"] = str(self.model.resampled)
         if self.scene.named:
             tags["GEOFCN_BANDS"] = ",".join(map(str, self.scene.bands))
         if self.scene.nodata is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT
+from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, band_height, row_bands, sample_windows
 from geofcn.errors import LabelsError, SceneError
 from geofcn.io.datasets import shared_dataset
@@ -28,6 +29,8 @@ BAND_ROWS = 256
 MODEL_TAG = "GEOFCN_MODEL_SHA256"
 # Tag of masks in which HOUSE_CONTACT is a house where it meets another.
 CONTACT_TAG = "GEOFCN_CONTACTS"
+# Another one: how many pixels the net saw as one, a Ratio.
+SCALE_TAG = "GEOFCN_SCALE"
 SAY_WHICH = "say which values are houses by --house-value"
 
 log = logging.getLogger(__name__)
@@ -160,6 +163,12 @@ def _chosen(raster: Scene, houses: tuple[float, ...], contacts: bool) -> Mask:
     if raster.declared in houses:
         raster = replace(raster, masked=False)
     return Mask(raster, houses, chosen=True, contacts=contacts)
+
+
+def net_pixel(mask: Mask) -> float:
+    """How many pixels wide a mask's net pixels are, by its tags; 1 where they do not say so."""
+    ratio = Ratio.parse(read_tags(mask.raster).get(SCALE_TAG, ""))
+    return 1 if ratio is None else ratio.number
 
 
 def has_background(mask: Mask) -> bool:

@@ -249,10 +249,10 @@ def _finish(
     # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
     if isinstance(houses, HouseGroups):
         polygons, may_fill = houses.houses.polygons, ~houses.have_walled_holes()
-        placed, status = regularize_groups(houses, outline.method, outline.simplify)
+        placed, status = regularize_groups(houses, outline.method, outline.tolerance)
     else:
         polygons = houses
-        placed, status = regularize(to_shapely(polygons), outline.method, outline.simplify)
+        placed, status = regularize(to_shapely(polygons), outline.method, outline.tolerance)
     _give_back(polygons)
     placed = to_map(placed, transform)
     _give_back(polygons)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from geofcn.errors import UsageError
 
@@ -10,6 +10,11 @@ METHODS = ("raw", "simplify", "square")
 # Square metres on the ground. Labelled houses are larger, but for pieces that a scene's edge cuts
 # off and for a few sheds; most specks of a mask are smaller.
 LEAST_AREA = 4.0
+# How far a simplified outline may stray by default, in pixels; it is what rounding to pixels needs.
+TOLERANCE = 1.5
+# The same in net pixels, for outlines with right angles: a net rounds corners off, and its walls
+# waver, by some share of what it sees as one pixel (tests/benchmarks/bench_outlines.py).
+SQUARE_TOLERANCE = 1.25
 
 
 @dataclass(frozen=True)
@@ -21,8 +26,9 @@ class Outline:
     method : {"simplify", "raw", "square"}
         ``raw`` keeps the pixels' corners; ``simplify`` drops vertices (Douglas and Peucker, 1973);
         ``square`` gives right angles to the outlines that have them and simplifies the others.
-    simplify : float
-        How far a simplified outline may stray, in pixels.
+    simplify : float, optional
+        How far a simplified outline may stray, in pixels. Default: TOLERANCE, but for ``square``
+        SQUARE_TOLERANCE net pixels where that is more.
     min_area : float, optional
         Smaller footprints are left out, in square metres on the ground. Default: LEAST_AREA, but 0
         without a CRS, where nobody knows what a unit is.
@@ -37,14 +43,14 @@ class Outline:
     Examples
     --------
     >>> Outline("square", min_area=15)
-    Outline(method='square', simplify=1.5, min_area=15, fill_holes=0.0)
+    Outline(method='square', simplify=None, min_area=15, fill_holes=0.0)
     >>> Outline(min_area=-1)
     Traceback (most recent call last):
     geofcn.errors.UsageError: min_area -1: give a number from 0 up.
     """
 
     method: str = "simplify"
-    simplify: float = 1.5
+    simplify: float | None = None
     min_area: float | None = None
     fill_holes: float = 0.0
 
@@ -55,6 +61,27 @@ class Outline:
             number = getattr(self, name)
             if number is not None and not number >= 0:
                 raise UsageError(f"{name} {number}: give a number from 0 up.")
+
+    @property
+    def tolerance(self) -> float:
+        """How far a simplified outline may stray, in pixels; TOLERANCE where nothing says so."""
+        return TOLERANCE if self.simplify is None else self.simplify
+
+    def at_net_pixel(self, width: float) -> Outline:
+        """The same for outlines of a mask whose net saw `width` pixels as one; see `simplify`.
+
+        Examples
+        --------
+        >>> Outline("square").at_net_pixel(4).tolerance, Outline("square").at_net_pixel(1).tolerance
+        (5.0, 1.5)
+        >>> Outline("simplify").at_net_pixel(4).tolerance
+        1.5
+        >>> Outline("square", simplify=2).at_net_pixel(4).tolerance
+        2
+        """
+        if self.method != "square" or self.simplify is not None:
+            return self
+        return replace(self, simplify=max(TOLERANCE, SQUARE_TOLERANCE * width))
 
     def least_area(self, has_crs: bool) -> float:
         """Area below which footprints are left out, with or without a CRS; see `min_area`.
@@ -97,7 +124,7 @@ def make_outline(
     Examples
     --------
     >>> make_outline("square", fill_holes=4)
-    Outline(method='square', simplify=1.5, min_area=None, fill_holes=4)
+    Outline(method='square', simplify=None, min_area=None, fill_holes=4)
     """
     numbers = {"simplify": simplify, "min_area": min_area, "fill_holes": fill_holes}
     options = {name: number for name, number in numbers.items() if number is not None}

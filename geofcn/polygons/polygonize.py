@@ -10,7 +10,7 @@ from geofcn.core.windows import band_height, row_bands
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
-from geofcn.io.masks import open_mask
+from geofcn.io.masks import net_pixel, open_mask
 from geofcn.io.probability import open_probability
 from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_writer import check_vector_target
@@ -59,7 +59,8 @@ def polygonize(
         How polygons are cleaned: a method with `simplify`, `min_area` and `fill_holes`, or all of
         these in one; see `geofcn.Outline`.
     simplify : float, optional
-        How far a simplified outline may stray, in pixels.
+        How far a simplified outline may stray, in pixels. Default: 1.5, but for `square` 1.25 net
+        pixels where that is more, by the mask's tags.
     min_area, fill_holes : float, optional
         Smaller footprints are left out, smaller holes filled; square metres on the ground. Default:
         4, but 0 without a CRS; and 0.
@@ -84,6 +85,7 @@ def polygonize(
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
     classes = open_mask(mask, house_value)
+    cleaning = cleaning.at_net_pixel(net_pixel(classes))
     scene = classes.raster
     scores = None if probability is None else _open_probability(probability, scene)
     calibration = None if scores is None else calibration_in(read_tags(scores))

@@ -1,12 +1,19 @@
 """How near to the true outlines the clean ones come, with how many vertices, and how soon.
 
     python tests/benchmarks/bench_outlines.py [LABELS.gpkg ...]
+    python tests/benchmarks/bench_outlines.py MASK.tif LABELS.gpkg
 
 Every house of the labels (by default those of the real scenes beside the project) is rasterised by
 itself to 0.25 m on the ground at six rotations; its raw outline is cleaned and compared with the
 TRUE outline, once from clean pixels and once from ragged ones, as a net leaves them. The package
 `buildingregulariser` runs on every fourth outline where it is installed. Figures to meet by
 `square`: IoU 0.948, 10 vertices, 1.5 ms an outline.
+
+Of those outlines, of such as a net leaves that sees 2 or 4 pixels as one, and of a real mask of
+`geofcn infer`, the outlines with right angles are compared by their tolerance, the default one
+among them: share of corners within 1 degree of a right angle, vertices, IoU, and by how many
+degrees the main direction is off (median, and what nine in ten are within). Of a mask those houses
+count that overlap a label by half.
 """
 
 import sys
@@ -22,12 +29,19 @@ import shapely
 from shapely import affinity
 
 from geofcn.core.ragged import intersection_over_union
-from geofcn.polygons.regularize import METHODS, regularize
+from geofcn.core.windows import ceil_div
+from geofcn.io.masks import net_pixel, open_mask
+from geofcn.polygons.outline import TOLERANCE, Outline
+from geofcn.polygons.regularize import METHODS, SQUARED, regularize
 
-TOLERANCE = 1.5
+TOLERANCES = (1.5, 2.5, 3.5, 5)
 PIXEL_M = 0.25
 ROTATIONS = (0, 17, 30, 45, 62, 83)
 RAGGEDNESS = 0.14
+# An outline has a main direction when its edges' directions add up to this, of 1.
+DIRECTED = 0.5
+# Of what is smaller, in net pixels, a net leaves any shape or nothing.
+LEAST_PX = 25
 
 
 def true_outlines(path: Path) -> list[shapely.Polygon]:
@@ -50,21 +64,96 @@ def box_mean(array: np.ndarray, radius: int) -> np.ndarray:
     return windows.mean(axis=(2, 3))
 
 
+def ragged(mask: np.ndarray, radius: int, noise: np.random.Generator) -> np.ndarray:
+    """A mask, 0 to 1, as a net leaves it: its corners round, its edges wavering."""
+    waves = box_mean(box_mean(noise.standard_normal(mask.shape), radius), radius)
+    soft = box_mean(box_mean(mask.astype(float), radius), radius)
+    return (soft + RAGGEDNESS * waves / waves.std() > 0.5).astype(np.uint8)
+
+
 def rasterise(
-    polygon: shapely.Polygon, angle: float, noise: np.random.Generator | None
+    polygon: shapely.Polygon, angle: float, noise: np.random.Generator | None, width: int = 1
 ) -> tuple[shapely.Polygon, shapely.Polygon]:
-    """The true outline, rotated and at an odd place, and the raw outline of its pixels."""
+    """The true outline, rotated and at an odd place, and the raw outline of its pixels.
+
+    Net pixels are `width` pixels wide.
+    """
     turned = affinity.rotate(polygon, angle, origin=(0, 0))
     west, north, _, _ = turned.bounds
     true = affinity.translate(turned, 5.37 - west, 5.61 - north)
-    shape = int(true.bounds[3]) + 6, int(true.bounds[2]) + 6
-    mask = rasterio.features.rasterize([true], shape, dtype="uint8")
-    if noise is not None:
-        ragged = box_mean(box_mean(noise.standard_normal(shape), 2), 2)
-        soft = box_mean(box_mean(mask.astype(float), 2), 2)
-        mask = (soft + RAGGEDNESS * ragged / ragged.std() > 0.5).astype(np.uint8)
+    rows, columns = (ceil_div(int(side) + 6, width) for side in (true.bounds[3], true.bounds[2]))
+    mask = rasterio.features.rasterize([true], (rows * width, columns * width), dtype="uint8")
+    if width > 1:
+        means = mask.reshape(rows, width, columns, width).mean(axis=(1, 3))
+        mask = ragged(means, 1, noise).repeat(width, axis=0).repeat(width, axis=1)
+    elif noise is not None:
+        mask = ragged(mask, 2, noise)
+    return true, max(traced(mask), key=lambda outline: outline.area, default=shapely.Polygon())
+
+
+def traced(mask: np.ndarray) -> np.ndarray:
+    """The raw outlines of the ones in a mask."""
     outlines = rasterio.features.shapes(mask, mask == 1)
-    return true, max((shapely.geometry.shape(o) for o, _ in outlines), key=lambda o: o.area)
+    return np.array([shapely.geometry.shape(outline) for outline, _ in outlines], dtype=object)
+
+
+def main_direction(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Degrees from -45 to 45 of the outlines' edges, by their lengths squared, and how much so."""
+    vectors, polygon = edges(polygons)
+    squares = np.abs(vectors) ** 2
+    unit = np.divide(vectors, np.abs(vectors), where=squares > 0, out=np.zeros_like(vectors))
+    at_four_times = squares * unit**4
+    total = np.bincount(polygon, at_four_times.real) + 1j * np.bincount(polygon, at_four_times.imag)
+    return np.degrees(np.angle(total)) / 4, np.abs(total) / np.bincount(polygon, squares)
+
+
+def edges(polygons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The exteriors' edges as complex numbers, and the polygon of each."""
+    rings = shapely.get_exterior_ring(polygons)
+    points, polygon = shapely.get_coordinates(rings, return_index=True)
+    inside = polygon[1:] == polygon[:-1]
+    return (np.diff(points, axis=0) @ (1, 1j))[inside], polygon[1:][inside]
+
+
+def corners(polygons: np.ndarray) -> np.ndarray:
+    """Degrees, 0 to 180, by which the exteriors turn at their vertices."""
+    vectors, polygon = edges(polygons)
+    first = np.searchsorted(polygon, np.arange(len(polygons)))
+    after = np.append(np.arange(1, len(polygon)), 0)
+    after[np.append(first[1:], len(polygon)) - 1] = first
+    return np.abs(np.degrees(np.angle(vectors[after] / vectors)))
+
+
+def compare_tolerances(true: np.ndarray, raw: np.ndarray, width: float) -> None:
+    """Print what each tolerance makes of outlines of net pixels `width` pixels wide."""
+    auto = Outline("square").at_net_pixel(width).tolerance
+    truth, directed = main_direction(true)
+    for name, tolerance in [*zip(map(str, TOLERANCES), TOLERANCES, strict=True), ("auto", auto)]:
+        cleaned, status = regularize(raw, "square", tolerance)
+        turns = corners(cleaned)
+        off = np.abs((main_direction(cleaned)[0] - truth + 45) % 90 - 45)[directed > DIRECTED]
+        print(
+            f"  {name:4} {tolerance:4.4g} px: "
+            f"{np.mean(np.abs(turns - 90) <= 1):4.0%} right angles, "
+            f"{len(turns) / len(raw):5.1f} vertices, "
+            f"IoU {intersection_over_union(cleaned, true).mean():.4f}, "
+            f"{np.median(off):.2f} ({np.quantile(off, 0.9):.2f}) degrees off, "
+            f"{np.mean(status == SQUARED):.0%} squared",
+            flush=True,
+        )
+
+
+def compare_mask(path: str, labels: str) -> None:
+    """Print what each tolerance makes of a mask's houses that overlap a label by half."""
+    mask = open_mask(path)
+    raw, to_pixels = traced(mask.read(mask.raster.window)), ~mask.raster.transform
+    truth = geopandas.read_file(labels).to_crs(mask.raster.crs).explode().geometry
+    true = truth.affine_transform(to_pixels.to_shapely()).to_numpy()
+    label, house = shapely.STRtree(raw).query(true, predicate="intersects")
+    matched = intersection_over_union(true[label], raw[house]) > 0.5
+    true, raw, width = true[label[matched]], raw[house[matched]], net_pixel(mask)
+    print(f"{path}: {len(raw)} of {len(truth)} houses, net pixels of {width:g} px")
+    compare_tolerances(true, raw, width)
 
 
 def measure(name: str, true: np.ndarray, tidy: Callable[[], np.ndarray]) -> None:
@@ -112,6 +201,9 @@ def compare(true: np.ndarray, raw: np.ndarray) -> None:
 
 
 def main(*paths: str) -> None:
+    if len(paths) == 2 and paths[0].endswith(".tif"):
+        compare_mask(*paths)
+        return
     data = Path(__file__).resolve().parents[3] / "shared" / "data"
     # The other scenes' labels are coarse or in degrees.
     tyrol = ("bozen", "girlan", "glurns", "karezza", "reschen", "tschars")
@@ -122,6 +214,14 @@ def main(*paths: str) -> None:
         true, raw = (np.array(side, dtype=object) for side in zip(*pairs, strict=True))
         print(f"{title}: {len(true)} outlines")
         compare(true, raw)
+        compare_tolerances(true, raw, 1)
+    for width in (2, 4):
+        noise = np.random.default_rng(0)
+        pairs = [rasterise(house, angle, noise, width) for house in houses for angle in ROTATIONS]
+        true, raw = (np.array(side, dtype=object) for side in zip(*pairs, strict=True))
+        large = shapely.area(raw) >= LEAST_PX * width**2
+        print(f"net pixels of {width} px: {np.count_nonzero(large)} outlines")
+        compare_tolerances(true[large], raw[large], width)
 
 
 if __name__ == "__main__":

@@ -202,6 +202,30 @@ def test_options_that_would_do_nothing_are_refused(geofcn_command, trained, tmp_
     assert not (tmp_path / "m.tif").exists()
 
 
+def test_right_angles_follow_the_net_pixel_in_infer_and_in_polygonize(
+    geofcn_command, trained, tmp_path
+):
+    """The net sees 2 pixels as one: right angles stray by 2.5 pixels, whichever verb makes them."""
+    import geopandas
+
+    mask, houses = tmp_path / "mask.tif", tmp_path / "houses.gpkg"
+    model = trained / "run" / "best-f1.safetensors"
+    square = ["--outline", "square", "--min-area", 0]
+    geofcn_command(
+        "infer", trained / "scene.tif", mask, "--model", model, "--polygons", houses, *square
+    )
+
+    def polygonized(*options):
+        path = tmp_path / "again.gpkg"
+        geofcn_command("polygonize", mask, path, *square, *options, "--overwrite")
+        return geopandas.read_file(path, layer="houses").geometry.to_wkb().tolist()
+
+    expected = geopandas.read_file(houses, layer="houses").geometry.to_wkb().tolist()
+    assert len(expected) > 1
+    assert polygonized() == expected == polygonized("--simplify", 2.5)
+    assert polygonized("--simplify", 1.5) != expected
+
+
 def shrink(scene: Path, path: Path, pixel: float) -> None:
     """Write a scene with pixels of `pixel` map units, means of those it has."""
     with rasterio.open(scene) as source:
@@ -230,7 +254,7 @@ def test_a_scene_of_another_resolution_is_shown_to_the_net_as_in_training(
         assert output.tags()["GEOFCN_SCALE"] == "11/8"
     assert cog_validate(mask, strict=True)[0]
     with rasterio.open(outputs / "mask.tif") as native:
-        assert "GEOFCN_SCALE" not in native.tags()
+        assert native.tags()["GEOFCN_SCALE"] == "2"
     f1, expected = (
         geofcn.evaluate(file, trained / "labels.gpkg").pixels.f1
         for file in (mask, outputs / "mask.tif")

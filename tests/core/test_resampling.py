@@ -31,6 +31,12 @@ def test_whole_groups_there_and_back(ratio):
     assert ratio.to_scene(3 * ratio.q) == 3 * ratio.p
     assert Ratio.near(ratio.number) == ratio
     assert eval(str(ratio)) == ratio.number
+    assert Ratio.parse(str(ratio)) == ratio
+
+
+@pytest.mark.parametrize("text", ["", "steep", "0", "3/0", "-4", "1.5", "4 ", "1/2/3", "9" * 400])
+def test_what_is_no_ratio_is_none(text):
+    assert Ratio.parse(text) is None
 
 
 def test_block_sums_by_hand():

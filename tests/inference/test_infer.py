@@ -308,6 +308,7 @@ def test_a_job_of_another_resolution_starts_anew(make_case):
     resampled = replace(job, model=replace(loaded, resampled=Ratio(3, 2)))
     assert resampled.fingerprint() != job.fingerprint()
     assert job.fingerprint()["net"] == ["fcnn2", 1, "nearest"]
+    assert job.tags()["GEOFCN_SCALE"] == "1"
     assert resampled.tags() == {**job.tags(), "GEOFCN_SCALE": "3/2"}
 
 

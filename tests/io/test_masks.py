@@ -11,7 +11,7 @@ from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
 from geofcn.errors import GeofcnError, LabelsError
 from geofcn.io import masks
-from geofcn.io.masks import has_background, open_mask
+from geofcn.io.masks import has_background, net_pixel, open_mask
 
 PATTERN = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.uint8)
 
@@ -201,3 +201,12 @@ def test_whether_there_is_background(write_raster):
     assert has_background(open_mask(write_raster("m.tif", PATTERN)))
     on_nodata = write_raster("n.tif", np.where(PATTERN == 1, 1, 9).astype(np.uint8), nodata=9)
     assert not has_background(open_mask(on_nodata))
+
+
+@pytest.mark.parametrize(("tag", "width"), [("4", 4), ("11/8", 1.375), ("steep", 1), (None, 1)])
+def test_the_tag_of_a_mask_says_how_wide_a_net_pixel_is(write_raster, tag, width):
+    path = write_raster("m.tif", PATTERN)
+    if tag is not None:
+        with rasterio.open(path, "r+") as dataset:
+            dataset.update_tags(GEOFCN_SCALE=tag)
+    assert net_pixel(open_mask(path)) == width

@@ -29,6 +29,21 @@ def test_what_is_not_given_is_the_default():
     assert make_outline("simplify", simplify=0).simplify == 0
 
 
+@pytest.mark.parametrize(
+    ("method", "net_pixel", "tolerance"),
+    [
+        ("square", 4, 5), ("square", 2, 2.5), ("square", 11 / 8, 55 / 32), ("square", 1, 1.5),
+        ("square", 1 / 8, 1.5), ("simplify", 4, 1.5), ("raw", 4, 1.5),
+    ],
+)  # fmt: skip
+def test_right_angles_stray_by_net_pixels_unless_the_user_says_how_far(
+    method, net_pixel, tolerance
+):
+    assert Outline(method).at_net_pixel(net_pixel).tolerance == tolerance
+    for given in (0, 1.5, 8):
+        assert Outline(method, simplify=given).at_net_pixel(net_pixel).tolerance == given
+
+
 def test_an_outline_that_is_made_already_is_taken_as_it_is():
     outline = Outline("square", min_area=15)
     assert make_outline(outline) is outline

@@ -113,6 +113,34 @@ def test_the_tags_of_the_probabilities_say_how_scores_are_made(
     assert found == pytest.approx(score)
 
 
+@pytest.mark.parametrize(
+    ("scale", "options", "corners"),
+    [
+        ("4", {}, 4),
+        ("2", {}, 4),
+        ("1", {}, 8),
+        (None, {}, 8),
+        ("4", {"simplify": 1.5}, 8),
+        (None, {"simplify": 5}, 4),
+        ("4", {"outline": "simplify"}, 8),
+    ],
+)
+def test_a_notch_shorter_than_a_wall_goes_by_the_net_pixel(
+    write_raster, tmp_path, scale, options, corners
+):
+    """Walls are two tolerances long: 10, 5 or 3 pixels; the notch is 4 wide, and as deep."""
+    pixels = np.zeros((60, 100), np.uint8)
+    pixels[8:48, 8:88] = 1
+    pixels[8:12, 40:44] = 0
+    mask = write_raster("mask.tif", pixels)
+    if scale is not None:
+        with rasterio.open(mask, "r+") as dataset:
+            dataset.update_tags(GEOFCN_SCALE=scale)
+    options = {"outline": "square"} | options
+    (house,) = polygonize(mask, tmp_path / "houses.gpkg", **options).read().geometry
+    assert shapely.get_num_coordinates(house) - 1 == corners
+
+
 def test_polygons_lie_where_their_pixels_do(write_raster, tmp_path):
     pixels = np.zeros((300, 20), np.uint8)
     pixels[250:270, 5:15] = 1  # across two row bands
