@@ -145,12 +145,11 @@ def simplify_chains(chains: Chains, raw: np.ndarray, tolerance: float) -> Simple
     doubtful = np.ones(len(raw), bool)
     while True:
         stays = needed | whole[chains.of_point]
-        bad = _find_bad(chains.select(stays), raw, doubtful)
+        bad, doubtful = _find_bad(chains.select(stays), raw, doubtful)
         more = chains.of_houses(bad) & ~whole
         if not more.any():
             return SimpleChains(stays, whole)
         whole |= more
-        doubtful = np.isin(chains.group, chains.group[bad])
 
 
 def _choose(chains: Chains, tolerance: float) -> np.ndarray:
@@ -176,12 +175,11 @@ def _square(
     doubtful = np.ones(len(raw), bool)
     while True:
         moved = squared.at(is_moved)
-        bad = _find_bad(moved, raw, doubtful)
+        bad, doubtful = _find_bad(moved, raw, doubtful)
         fixed = is_moved & chains.vertices_of(chains.of_houses(bad), count)
         if not fixed.any():
             break
         is_moved &= ~fixed
-        doubtful = np.isin(chains.group, chains.group[bad])
     left = np.zeros(len(chains.first) - 1, bool)
     left[moved.of_point[~is_moved[moved.vertex]]] = True
     has_left = np.zeros(len(raw), bool)
@@ -189,8 +187,10 @@ def _square(
     return moved.polygons(), ~has_left
 
 
-def _find_bad(chains: Chains, raw: np.ndarray, doubtful: np.ndarray) -> np.ndarray:
-    """(h,) bool, the houses that are not valid, overlap others of their group, or disagree.
+def _find_bad(
+    chains: Chains, raw: np.ndarray, doubtful: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The houses that are not valid, overlap others of their group, or disagree.
 
     Or nearly so: by less than MIN_CLEARANCE.
 
@@ -202,11 +202,18 @@ def _find_bad(chains: Chains, raw: np.ndarray, doubtful: np.ndarray) -> np.ndarr
         The houses as they were.
     doubtful : (h,) bool
         Where to look: whole groups.
+
+    Returns
+    -------
+    bad : (h,) array of bool
+        Which ones.
+    doubtful : (h,) array of bool
+        Where to look when these have changed. Where a house has no area, no other was looked at.
     """
     bad = np.zeros(len(raw), bool)
     bad[chains.house[chains.ring_sizes() < LEAST_RING]] = True
     if bad.any():
-        return bad
+        return bad, doubtful
     polygons, group = chains.polygons(), chains.group
     bad = doubtful & ~shapely.is_valid(polygons)
     where = np.flatnonzero(doubtful & ~bad)
@@ -220,4 +227,4 @@ def _find_bad(chains: Chains, raw: np.ndarray, doubtful: np.ndarray) -> np.ndarr
     sound = np.flatnonzero(doubtful & ~bad)
     agreement = intersection_over_union(polygons[sound], raw[sound])
     bad[sound[agreement < MIN_AGREEMENT]] = True
-    return bad
+    return bad, np.isin(chains.group, chains.group[bad])

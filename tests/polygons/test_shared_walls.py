@@ -130,6 +130,17 @@ def test_cleaned_groups_are_coverages(label, tolerance, method):
     assert set(status) <= {"raw", "simplified", "squared"}
 
 
+@settings(max_examples=40)
+@given(towns(), st.sampled_from(["simplify", "square"]))
+def test_houses_beside_some_that_would_vanish_are_looked_at_as_well(label, method):
+    """Two houses of a pixel each have no area once they are simplified."""
+    both = np.pad(label, ((0, 0), (0, 5)))
+    both[0, -2:] = label.max() + 1 + np.arange(2)
+    houses, group = touching(both)
+    cleaned, _ = regularize_groups(HouseGroups(houses, group), method, 4)
+    assert_coverage(cleaned, group)
+
+
 @settings(max_examples=20)
 @given(towns(), st.sampled_from(["simplify", "square"]))
 def test_a_group_does_not_depend_on_the_others(label, method):
