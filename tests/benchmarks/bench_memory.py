@@ -88,7 +88,7 @@ def print_table(folder: Path, sizes: list[str], nets: list[str]) -> None:
     for net in nets:
         model, first = folder / f"{net}.safetensors", None
         options = {"net": "fcnn", "scale": 8} if net == "stub" else {"net": net}
-        train_model(model, epochs=1, **options)
+        train_model(model, epochs=20 if net == "stub" else 1, **options)
         for size in sizes:
             width, height = map(int, size.split("x"))
             scene = folder / f"{size}.vrt"

@@ -18,6 +18,7 @@ from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
 from geofcn.io.opening import open_scene
+from geofcn.polygons import footprints as footprints_module
 from geofcn.polygons import validity
 from geofcn.polygons.footprints import (
     footprints,
@@ -265,3 +266,15 @@ def test_a_scene_without_crs_is_refused_unless_plain_coordinates_are_wanted(writ
         refuse_no_crs(nowhere, allow=False)
     refuse_no_crs(nowhere, allow=True)
     refuse_no_crs(open_scene(write_raster("placed.tif", np.ones((4, 4), np.uint8))), allow=False)
+
+
+def test_of_a_wide_mask_footprints_are_not_made_of_all_at_once(monkeypatch):
+    # In one row 1,000 houses of a pixel finish at once; in batches of 100 corners, 20 houses.
+    mask = np.tile([True, False], 1000)[None]
+    whole, columns = trace(mask)
+    monkeypatch.setattr(footprints_module, "POINTS_AT_ONCE", 100)
+    batches = list(footprints([(mask, None)], mask.shape[1], NORTH_UP, UTM, RAW))
+    assert [len(batch.geometry) for batch in batches] == [20] * 50
+    assert (np.concatenate([batch.geometry for batch in batches]) == whole).all()
+    ids = np.concatenate([batch.columns["id"] for batch in batches])
+    assert ids.tolist() == columns["id"].tolist() == list(range(1, 1001))
