@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
 
 from geofcn.core.pixels import HOUSE
-from geofcn.core.windows import band_height, row_bands
+from geofcn.core.windows import band_height
 from geofcn.errors import SceneError
+from geofcn.io.band_reader import read_bands
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
 from geofcn.io.masks import open_mask
@@ -99,11 +101,13 @@ def polygonize(
 
             def bands() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
                 nonlocal found
-                for window in row_bands(scene.height, scene.width, rows):
-                    houses = classes.read(window) == HOUSE
+                masks = read_bands(scene, classes.read, rows)
+                probabilities = repeat(None) if scores is None else _quantised(scores, rows)
+                for pixels, quantised in zip(masks, probabilities, strict=False):
+                    houses = pixels == HOUSE
                     found = found or bool(houses.any())
-                    yield houses, None if scores is None else scores.read(window)[0][0]
-                    bar.advance(window.pixels)
+                    yield houses, quantised
+                    bar.advance(houses.size)
                 for raster in filter(None, (scene, scores)):
                     raster.refuse_changed()
 
@@ -113,6 +117,11 @@ def polygonize(
             wanted = f"the value {values}" if values else "a value besides 0 and nodata"
             log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
         return PolygonizeResult(target, count, time.monotonic() - start)
+
+
+def _quantised(scores: Scene, rows: int) -> Iterator[np.ndarray]:
+    """The row bands of a probability raster."""
+    return read_bands(scores, lambda window: scores.read(window)[0][0], rows)
 
 
 def _open_probability(path: StrPath, mask: Scene) -> Scene:
