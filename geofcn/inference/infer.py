@@ -47,7 +47,6 @@ from geofcn.models.model_file import load_model
 from geofcn.models.predictor import compute_window_side
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.progress import Progress, silent
-from geofcn.runtime import give_back_freed_memory
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +173,6 @@ def infer(
             with predicted as in_order:
                 found = find_threshold(in_order, job.calibration, job.threshold)
             job = found.settle(job)
-            give_back_freed_memory()  # of the net's passes
             predicted = _classified_bands(job, shards, progress)
         with outputs.open(job, co or {}) as writer, predicted as in_order:
             count = writer.write(in_order, shards, cleaning)
