@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT, with_contacts
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, band_height, row_bands, sample_windows
 from geofcn.errors import LabelsError, SceneError
@@ -84,14 +84,21 @@ class Mask:
         """
         return self._classes(*self.raster.read(window))
 
-    def read_houses(self, window: Window) -> tuple[np.ndarray, np.ndarray | None]:
-        """Where houses are in a window, and where they meet: (rows, columns) bool.
-
-        None of a mask that does not tell where houses meet. Raises as `read` does.
-        """
+    def read_marked(self, window: Window) -> np.ndarray:
+        """The same with HOUSE_CONTACT for houses where they meet others, if the mask tells."""
         image, valid = self.raster.read(window)
-        houses = self._classes(image, valid) == HOUSE
-        return houses, houses & (image[0] == HOUSE_CONTACT) if self.contacts else None
+        classes = self._classes(image, valid)
+        return with_contacts(classes, image[0] == HOUSE_CONTACT) if self.contacts else classes
+
+    def split(self, marked: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Where houses are in what `read_marked` gave, and where they meet others: bool.
+
+        None of a mask that does not tell where they do.
+        """
+        if not self.contacts:
+            return marked == HOUSE, None
+        contacts = marked == HOUSE_CONTACT
+        return contacts | (marked == HOUSE), contacts
 
     def _classes(self, image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         _refuse_unlike_bands(self.raster, image)

@@ -123,7 +123,7 @@ class RasterWriter:
         self.folder = files.partial_beside(path)
         self._grid, self._band, self._tags = grid, band, dict(tags or {})
         self._checksums: dict[Window, int] = {}
-        self._files = ExitStack()
+        self._files, self._settings = ExitStack(), ExitStack()
         self._thread = ThreadPoolExecutor(1)
         self._completing: Future[Path] | None = None
         self._left = Event()
@@ -160,6 +160,10 @@ class RasterWriter:
         self._checksums[window] = zlib.crc32(array.data)
 
     def __enter__(self) -> Self:
+        # GDAL's cache has one size for all threads, and the main thread gives it the default one,
+        # a twentieth of the machine's memory, whenever it leaves the last block with settings:
+        # `_complete` would go on with that.
+        self._settings.enter_context(rasterio.Env(**RASTER_OPTIONS))
         return self
 
     def __exit__(
@@ -175,6 +179,7 @@ class RasterWriter:
             self._left.set()
             self._thread.shutdown()
             self._discard()
+            self._settings.close()
 
     def complete(self) -> None:
         """Begin to make of the file what is to be published, and to read back every window.

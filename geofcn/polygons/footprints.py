@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
-from geofcn.core.ragged import RINGS_AT_ONCE
+from geofcn.core.ragged import POINTS_AT_ONCE, RINGS_AT_ONCE
 from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.files import StrPath
@@ -214,17 +214,21 @@ def mean_probabilities(polygons: Polygons) -> np.ndarray:
 
 
 def _gather(swept: Iterable[Polygons]) -> Iterator[Polygons]:
-    """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size."""
+    """The same polygons, GATHERED or more at a time, for a batch takes time whatever its size.
+
+    But no more than have about POINTS_AT_ONCE corners: of a wide mask tens of thousands finish at
+    once.
+    """
     parts: list[Polygons] = []
     count = 0
     for polygons in swept:
         parts.append(polygons)
         count += len(polygons)
         if count >= GATHERED:
-            yield Polygons.concatenate(parts)
+            yield from Polygons.concatenate(parts).parts(POINTS_AT_ONCE)
             parts, count = [], 0
     if count:
-        yield Polygons.concatenate(parts)
+        yield from Polygons.concatenate(parts).parts(POINTS_AT_ONCE)
 
 
 def _give_back(polygons: Polygons) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
-from geofcn.core.windows import band_height, row_bands
+import numpy as np
+
+from geofcn.core.windows import band_height
 from geofcn.errors import SceneError
+from geofcn.io.band_reader import read_bands
 from geofcn.io.files import StrPath
 from geofcn.io.locks import locked
 from geofcn.io.masks import net_pixel, open_mask
@@ -98,12 +102,13 @@ def polygonize(
 
             def bands() -> Iterator[RowBand]:
                 nonlocal found
-                for window in row_bands(scene.height, scene.width, rows):
-                    houses, contacts = classes.read_houses(window)
+                masks = read_bands(scene, classes.read_marked, rows)
+                probabilities = repeat(None) if scores is None else _quantised(scores, rows)
+                for pixels, quantised in zip(masks, probabilities, strict=False):
+                    houses, contacts = classes.split(pixels)
                     found = found or bool(houses.any())
-                    probabilities = None if scores is None else scores.read(window)[0][0]
-                    yield RowBand(houses, probabilities, contacts)
-                    bar.advance(window.pixels)
+                    yield RowBand(houses, quantised, contacts)
+                    bar.advance(houses.size)
                 for raster in filter(None, (scene, scores)):
                     raster.refuse_changed()
 
@@ -113,6 +118,11 @@ def polygonize(
             wanted = f"the value {values}" if values else "a value besides 0 and nodata"
             log.warning("%s: no polygon; does any pixel have %s?", scene.name, wanted)
         return PolygonizeResult(target, count, time.monotonic() - start)
+
+
+def _quantised(scores: Scene, rows: int) -> Iterator[np.ndarray]:
+    """The row bands of a probability raster."""
+    return read_bands(scores, lambda window: scores.read(window)[0][0], rows)
 
 
 def _open_probability(path: StrPath, mask: Scene) -> Scene:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,22 @@ class Polygons:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def parts(self, corners: int) -> Iterator[Polygons]:
+        """All polygons in order, those with about `corners` corners at a time, none divided."""
+        number = self.rings[self.polygons[:-1]] // corners
+        begins = np.flatnonzero(np.diff(number, prepend=-1))
+        for begin, end in itertools.pairwise([*begins.tolist(), len(self)]):
+            first, last = self.polygons[[begin, end]]
+            coords = slice(*self.rings[[first, last]])
+            yield Polygons(
+                self.coords[coords],
+                self.rings[first : last + 1] - coords.start,
+                self.polygons[begin : end + 1] - first,
+                self.pixels[begin:end],
+                self.sums[begin:end],
+                self.counts[begin:end],
+            )
 
     @classmethod
     def nothing(cls, sum_type: SumType | None) -> Polygons:

@@ -66,7 +66,7 @@ def test_a_mask_may_say_where_houses_meet(write_raster):
     classes[row, col] = 2
     mask = open_mask(tagged(write_raster("m.tif", classes, nodata=255)))
     assert (mask.read(mask.raster.window) == PATTERN).all()
-    houses, contacts = mask.read_houses(mask.raster.window)
+    houses, contacts = mask.split(mask.read_marked(mask.raster.window))
     assert (houses == (PATTERN == 1)).all()
     assert (contacts == (classes == 2)).all()
 
@@ -75,14 +75,14 @@ def test_chosen_values_are_the_houses_of_a_mask_with_contacts_too(write_raster):
     path = tagged(write_raster("m.tif", np.uint8([[0, 1, 2]])))
     only_inner = open_mask(path, (1,))
     assert only_inner.read(only_inner.raster.window).tolist() == [[0, 1, 0]]
-    assert only_inner.read_houses(only_inner.raster.window)[1] is None
+    assert only_inner.split(only_inner.read_marked(only_inner.raster.window))[1] is None
     both = open_mask(path, (1, 2))
-    assert both.read_houses(both.raster.window)[1].tolist() == [[False, False, True]]
+    assert both.split(both.read_marked(both.raster.window))[1].tolist() == [[False, False, True]]
 
 
 def test_a_mask_of_one_value_knows_no_contacts(write_raster):
     mask = open_mask(write_raster("m.tif", PATTERN))
-    houses, contacts = mask.read_houses(mask.raster.window)
+    houses, contacts = mask.split(mask.read_marked(mask.raster.window))
     assert (houses == (PATTERN == 1)).all() and contacts is None
 
 

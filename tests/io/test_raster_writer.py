@@ -7,6 +7,7 @@ from threading import Event
 import numpy as np
 import pytest
 import rasterio
+from rasterio._env import get_gdal_config
 from rasterio.crs import CRS
 from rasterio.errors import RasterioIOError
 from rasterio.transform import Affine, from_origin
@@ -17,6 +18,7 @@ from geofcn.core.windows import Window, blocks, row_bands
 from geofcn.errors import OutputError
 from geofcn.io import cog_writer, files, raster_writer
 from geofcn.io.cog_writer import mask_writer
+from geofcn.io.gdal import CACHE_BYTES
 from geofcn.io.locks import locked
 from geofcn.io.raster_writer import Band, RasterWriter, check_raster_target
 
@@ -412,3 +414,10 @@ def test_a_folder_that_cannot_be_written_is_found_before_any_work(tmp_path, monk
     with pytest.raises(OutputError, match=r"cannot be written.*choose another folder"):
         mask_writer(tmp_path / "m.tif", utm_grid(20, 20))
     assert names(tmp_path) == []
+
+
+def test_gdals_cache_stays_small_while_a_file_is_completed(tmp_path):
+    # Once a twentieth of the machine's memory: a write was the last to leave GDAL's settings.
+    with mask_writer(tmp_path / "a.tif", utm_grid(2, 3)) as writer:
+        writer.write(Window(0, 0, 2, 3), np.zeros((2, 3), np.uint8))
+        assert get_gdal_config("GDAL_CACHEMAX") == CACHE_BYTES

@@ -18,6 +18,7 @@ from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.pixels import BLANK
 from geofcn.errors import OutputError
 from geofcn.io.opening import open_scene
+from geofcn.polygons import footprints as footprints_module
 from geofcn.polygons import validity
 from geofcn.polygons.footprints import (
     RowBand,
@@ -339,3 +340,15 @@ def test_houses_a_pixel_apart_do_not_overlap_where_contacts_are_known(method):
 
     assert overlap(plain.geometry) > 0.005
     assert overlap(known.geometry) == pytest.approx(0, abs=1e-9)
+
+
+def test_of_a_wide_mask_footprints_are_not_made_of_all_at_once(monkeypatch):
+    # In one row 1,000 houses of a pixel finish at once; in batches of 100 corners, 20 houses.
+    mask = np.tile([True, False], 1000)[None]
+    whole, columns = trace(mask)
+    monkeypatch.setattr(footprints_module, "POINTS_AT_ONCE", 100)
+    batches = list(footprints([RowBand(mask)], mask.shape[1], NORTH_UP, UTM, RAW))
+    assert [len(batch.geometry) for batch in batches] == [20] * 50
+    assert (np.concatenate([batch.geometry for batch in batches]) == whole).all()
+    ids = np.concatenate([batch.columns["id"] for batch in batches])
+    assert ids.tolist() == columns["id"].tolist() == list(range(1, 1001))

@@ -153,3 +153,17 @@ def test_parts_are_joined_in_order():
     assert polygons.pixels.tolist() == [1, 2]
     assert polygons.sums.tolist() == [10, 20]
     assert Polygons.concatenate(parts[:1]) is parts[0]
+
+
+def test_parts_have_about_so_many_corners_and_no_polygon_is_divided():
+    # Three pixels of 5 corners each; the second one has a hole, of 5 more.
+    sizes, polygons = np.full(4, 5), np.array([0, 1, 3, 4])
+    rings, numbers = np.append(0, np.cumsum(sizes)), np.arange(3)
+    whole = Polygons(np.arange(40).reshape(-1, 2), rings, polygons, numbers, numbers, numbers)
+    parts = list(whole.parts(10))
+    assert [part.pixels.tolist() for part in parts] == [[0, 1], [2]]
+    assert [part.rings.tolist() for part in parts] == [[0, 5, 10, 15], [0, 5]]
+    assert [part.polygons.tolist() for part in parts] == [[0, 1, 3], [0, 1]]
+    assert [len(part) for part in whole.parts(1)] == [1, 1, 1]
+    assert outlines(Polygons.concatenate(parts)) == outlines(whole)
+    assert not list(Polygons.nothing(None).parts(10))
