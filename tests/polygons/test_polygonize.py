@@ -195,3 +195,25 @@ def test_probabilities_that_change_behind_the_last_row_are_an_error(
     with pytest.raises(SceneError, match=r"p\.tif: it has changed while it was read"):
         polygonize(mask, tmp_path / "h.shp", probability=scores, progress=progress)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.tif", "p.tif"]
+
+
+@pytest.mark.parametrize("contacts", [False, True])
+def test_a_mask_whose_rows_of_blocks_do_not_fit_the_cache_gives_the_same(
+    write_raster, tmp_path, monkeypatch, contacts
+):
+    pixels = np.random.default_rng(0).integers(0, 3 if contacts else 2, (64, 90)).astype(np.uint8)
+    mask = write_raster("mask.tif", pixels, tiled=True, blockxsize=32, blockysize=32)
+    if contacts:
+        with rasterio.open(mask, "r+") as dataset:
+            dataset.update_tags(GEOFCN_CONTACTS="2")
+    steps = write_raster("p.tif", pixels * 100, tiled=True, blockxsize=32, blockysize=32)
+    monkeypatch.setattr("geofcn.polygons.polygonize.band_height", lambda width: 16)
+
+    def found():
+        polygonize(mask, tmp_path / "h.gpkg", probability=steps, outline=RAW, overwrite=True)
+        return (tmp_path / "h.gpkg").read_bytes()
+
+    plain = found()
+    monkeypatch.setattr("geofcn.io.band_reader.CACHED_BYTES", 0)
+    monkeypatch.setattr("geofcn.io.band_reader.COLUMNS", 32)
+    assert found() == plain
