@@ -14,7 +14,7 @@ from affine import Affine
 from materials import peak
 from rasterio.crs import CRS
 
-from geofcn.polygons.footprints import footprints
+from geofcn.polygons.footprints import RowBand, footprints
 from geofcn.polygons.outline import Outline
 
 ROWS = 256
@@ -22,7 +22,7 @@ ROWS = 256
 
 def count_holes(mask: np.ndarray) -> int:
     """Holes of the mask's polygons, cleaned by default."""
-    bands = ((mask[row : row + ROWS], None) for row in range(0, len(mask), ROWS))
+    bands = (RowBand(mask[row : row + ROWS]) for row in range(0, len(mask), ROWS))
     place = Affine(0.2, 0, 500_000, 0, -0.2, 5_000_000)
     batches = footprints(bands, mask.shape[1], place, CRS.from_epsg(25832), Outline())
     return sum(len(polygon.interiors) for batch in batches for polygon in batch.geometry)

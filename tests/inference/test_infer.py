@@ -428,9 +428,9 @@ def test_windows_that_are_blank_as_a_whole_are_not_run(make_case, run, write_ras
     image = np.zeros((3, 64, 64), np.uint8)
     image[:, 40:44, 8:12] = 99
     scene = write_raster("nearly-blank.tif", image, nodata=0)
-    passes, probability = [], Predictor._probability
+    passes, probability = [], Predictor._probabilities
     monkeypatch.setattr(
-        Predictor, "_probability", lambda *a: (passes.append(a), probability(*a))[1]
+        Predictor, "_probabilities", lambda *a: (passes.append(a), probability(*a))[1]
     )
     mask = pixels(run(scene, path)["mask.tif"])
     assert len(passes) == 1
