@@ -6,7 +6,7 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofcn.core.pixels import BLANK, Normalisation
+from geofcn.core.pixels import BLANK, CONTACT, HOUSE, Normalisation
 from geofcn.core.windows import Window, training_windows
 from geofcn.io.labels import open_labelled_scene
 from geofcn.recipes import DEFAULT, EXERCISE
@@ -76,7 +76,9 @@ def test_a_batch_is_normalised_images_and_shares(numbered):
     assert len(batches) == 2
     first, second = batches.epoch(1)
     assert first.images.shape == (4, 3, 8, 8) and second.images.shape == (2, 3, 8, 8)
-    assert {array.dtype for array in vars(first).values()} == {np.dtype(np.float32)}
+    arrays = (first.images, first.houses, first.known)
+    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+    assert first.contacts is first.contacts_known is None
     assert [image.mean() for image in first.images] == [-1, 1, 3, 0]
     assert first.houses.sum() == 4 and first.houses[:, 0, 0].all() and first.known.all()
 
@@ -125,7 +127,7 @@ def test_tiles_of_a_scene_of_smaller_pixels_are_seen_at_the_resolution_of_the_fi
     ]
     batches = BatchLoader(TileCache([numbered, fine]), windows, PLAIN, SHUFFLED)
     (batch,) = batches.epoch(1)
-    for array in vars(batch).values():
+    for array in (batch.images, batch.houses, batch.known):
         assert (array[0] == array[1]).all()
     assert batch.houses.sum() == 2
     moves = BatchLoader(batches.tiles, windows[1:], PLAIN, replace(SHUFFLED, augment="moves"))
@@ -246,3 +248,12 @@ def test_nothing_near_what_is_scored_is_read(large, monkeypatch):
             assert batch.images.shape[2:] == (2, 2)
     assert 8 in sides and max(sides) > 8 * np.exp(ZOOM)
     assert max(sides) <= AffineSample(np.pi / 4, np.exp(ZOOM), False).side(8)
+
+
+def test_a_net_that_tells_where_houses_meet_is_given_where_they_do():
+    classes = np.uint8([[0, 1], [HOUSE | CONTACT, CONTACT]]).repeat(4, 0).repeat(4, 1)
+    tile = TrainingTile(np.zeros((3, 8, 8), np.uint8), np.ones((8, 8), bool), classes)
+    image, houses, known, contacts, contacts_known = normalised_arrays(tile, PLAIN, 4, True)
+    assert houses.tolist() == [[0, 1], [1, 0]] and contacts.tolist() == [[0, 0], [1, 1]]
+    assert known.all() and contacts_known.all() and len(image) == 3
+    assert len(normalised_arrays(tile, PLAIN, 4)) == 3
