@@ -25,6 +25,9 @@ from geofcn.polygons.orthogonalize import (
     MIN_STRENGTH,
     OBLIQUE,
     SLANTED,
+    along_of,
+    normal_of,
+    slope_to,
 )
 from geofcn.tracing.permutations import unite
 
@@ -91,9 +94,9 @@ def square_chains(raw: Chains, stays: np.ndarray, tolerance: float) -> SquaredCh
         vector,
         _integrals(raw.points, point[start], point[start + 1]),
     )
-    normal = _normal(vertex_axis)
-    u = edges.common(kind == ACROSS, axis, _normal(axis), _dot(place, vertex_axis))
-    v = edges.common(kind == ALONG, _normal(axis), axis, _dot(place, normal))
+    normal = normal_of(vertex_axis)
+    u = edges.common(kind == ACROSS, axis, normal_of(axis), along_of(place, vertex_axis))
+    v = edges.common(kind == ALONG, normal_of(axis), axis, along_of(place, normal))
     moved = u[:, None] * vertex_axis + v[:, None] * normal
     can_move &= np.hypot(*(moved - place).T) <= MAX_MOVE * tolerance
     goes_on = (kind[1:] == kind[:-1]) & (kind[1:] != SLANTED) & (np.diff(start) == 1)
@@ -123,17 +126,17 @@ def _main_direction(vector: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, 
         direction = np.column_stack([np.cos(angle), np.sin(angle)])
         if weight.all():
             squarable = np.hypot(along, across) > MIN_STRENGTH * total(square)
-        weight = (_slope(vector, direction[group]) < ALIGNED).astype(np.float64)
+        weight = (slope_to(vector, direction[group]) < ALIGNED).astype(np.float64)
     length = np.sqrt(square)
     return direction, squarable & (total(length * weight) > MIN_ALIGNED * total(length))
 
 
 def _kinds(vector: np.ndarray, axis: np.ndarray, chain: np.ndarray, tolerance: float) -> np.ndarray:
     """(m,) ALONG, ACROSS or SLANTED of edges; a short one between two of one kind is of that."""
-    across = np.abs(_dot(vector, axis)) < np.abs(_dot(vector, _normal(axis)))
+    across = np.abs(along_of(vector, axis)) < np.abs(along_of(vector, normal_of(axis)))
     kind = np.where(across, ACROSS, ALONG)
     length = np.hypot(*vector.T)
-    kind[(_slope(vector, axis) > OBLIQUE) & (length >= MIN_OBLIQUE_RUN * tolerance)] = SLANTED
+    kind[(slope_to(vector, axis) > OBLIQUE) & (length >= MIN_OBLIQUE_RUN * tolerance)] = SLANTED
     short = length[1:-1] < MIN_RUN * tolerance
     short &= (kind[:-2] == kind[2:]) & (chain[:-2] == chain[2:]) & (kind[2:] != SLANTED)
     inner = np.flatnonzero(short)
@@ -167,7 +170,7 @@ class _Edges:
         """
         tail, head = self.tail[chosen], self.head[chosen]
         root = unite(np.arange(len(own)), tail, head)
-        run = _dot(self.vector, along)[chosen]
+        run = along_of(self.vector, along)[chosen]
         area = np.zeros(len(run))
         for i in range(2):
             for j in range(2):
@@ -187,19 +190,3 @@ def _integrals(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.nda
     x_dy = 2 * (x1 * y1 - x0 * y0) - y_dx
     layers = [x1 * x1 - x0 * x0, x_dy, y_dx, y1 * y1 - y0 * y0]
     return np.column_stack(layers).reshape(-1, 2, 2) / 2
-
-
-def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Products of (m, 2) vectors, exactly rounded operations in one order."""
-    return first[:, 0] * second[:, 0] + first[:, 1] * second[:, 1]
-
-
-def _normal(direction: np.ndarray) -> np.ndarray:
-    """(m, 2) vectors a quarter turn from (m, 2) vectors."""
-    return np.column_stack([-direction[:, 1], direction[:, 0]])
-
-
-def _slope(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Tangents of the angles to the direction or its normal, whichever is nearer: 0 to 1."""
-    along, across = np.abs(_dot(vector, direction)), np.abs(_dot(vector, _normal(direction)))
-    return np.minimum(along, across) / np.maximum(along, across)

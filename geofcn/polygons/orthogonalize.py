@@ -134,29 +134,29 @@ def _dominant_direction(raw: np.ndarray, tolerance: float) -> tuple[np.ndarray, 
         return np.column_stack([np.cos(angle), np.sin(angle)]), np.hypot(along, across)
 
     direction, length = mean_direction(np.ones(len(x)))
-    aligned = _slope(edges.vector, direction[edges.polygon]) < ALIGNED
+    aligned = slope_to(edges.vector, direction[edges.polygon]) < ALIGNED
     directed = length > MIN_STRENGTH * total(square)
     direction, _ = mean_direction(aligned.astype(np.float64))
-    aligned = _slope(edges.vector, direction[edges.polygon]) < ALIGNED
+    aligned = slope_to(edges.vector, direction[edges.polygon]) < ALIGNED
     directed &= total(np.sqrt(square) * aligned) > MIN_ALIGNED * total(np.sqrt(square))
     filled = shapely.area(raw) / (np.pi * shapely.minimum_bounding_radius(raw) ** 2)
     return direction, directed & (filled < ROUND)
 
 
-def _along(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def along_of(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Lengths of (m, 2) vectors along (m, 2) unit vectors, signed."""
     return vector[:, 0] * direction[:, 0] + vector[:, 1] * direction[:, 1]
 
 
-def _normal(direction: np.ndarray) -> np.ndarray:
+def normal_of(direction: np.ndarray) -> np.ndarray:
     """(m, 2) vectors a quarter turn from (m, 2) vectors."""
     return np.column_stack([-direction[:, 1], direction[:, 0]])
 
 
-def _slope(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def slope_to(vector: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Tangents of the angles to the direction or its normal, whichever is nearer: 0 to 1."""
-    along = np.abs(_along(vector, direction))
-    across = np.abs(_along(vector, _normal(direction)))
+    along = np.abs(along_of(vector, direction))
+    across = np.abs(along_of(vector, normal_of(direction)))
     return np.minimum(along, across) / np.maximum(along, across)
 
 
@@ -281,10 +281,10 @@ def _runs(edges: _Edges, boundary: _Boundary, dominant: np.ndarray, tolerance: f
     dominant  (polygons, 2) unit vectors
     """
     axis = dominant[edges.polygon]
-    across = np.abs(_along(edges.vector, axis)) < np.abs(_along(edges.vector, _normal(axis)))
+    across = np.abs(along_of(edges.vector, axis)) < np.abs(along_of(edges.vector, normal_of(axis)))
     kind = np.where(across, ACROSS, ALONG)
     length = np.hypot(*edges.vector.T)
-    slanted = (_slope(edges.vector, axis) > OBLIQUE) & (length >= MIN_OBLIQUE_RUN * tolerance)
+    slanted = (slope_to(edges.vector, axis) > OBLIQUE) & (length >= MIN_OBLIQUE_RUN * tolerance)
     kind[slanted] = SLANTED
     start, ring = boundary.find(edges.start, edges.ring), edges.ring
     shortest = tolerance * np.array([MIN_RUN, MIN_RUN, MIN_OBLIQUE_RUN])
@@ -327,8 +327,8 @@ def _measure(
     vector = (boundary.points[end] - boundary.points[start]).astype(np.float64)
     length = np.hypot(*vector.T)[:, None]
     own = np.divide(vector, length, out=axis.copy(), where=length > 0)
-    direction = np.choose(kind[:, None], [axis, _normal(axis), own])
-    chord = _along(vector, direction)
+    direction = np.choose(kind[:, None], [axis, normal_of(axis), own])
+    chord = along_of(vector, direction)
     return _Runs(start, end, ring, kind, axis, direction, chord, before, after, count)
 
 
@@ -397,7 +397,7 @@ def _meetings(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]
     the run, divided by the run's length along u: boundary and line then enclose no area. Lines
     that are parallel, or of runs without a length, meet at no finite place.
     """
-    (ux, uy), (nx, ny) = runs.direction.T, _normal(runs.direction).T
+    (ux, uy), (nx, ny) = runs.direction.T, normal_of(runs.direction).T
     xdx, xdy, ydx, ydy = boundary.integrals(runs).T
     before = runs.before
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -412,7 +412,7 @@ def _wall_lengths(runs: _Runs, boundary: _Boundary) -> np.ndarray:
     """From corner to corner of each run; negative where they come in the wrong order."""
     points, _ = _meetings(runs, boundary)
     with np.errstate(invalid="ignore"):
-        return _along(points[runs.after] - points, runs.direction) * np.sign(runs.chord)
+        return along_of(points[runs.after] - points, runs.direction) * np.sign(runs.chord)
 
 
 def _corners(runs: _Runs, boundary: _Boundary) -> tuple[np.ndarray, np.ndarray]:

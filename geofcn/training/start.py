@@ -42,8 +42,11 @@ def _take_over(net: torch.nn.Module, parent: torch.nn.Module) -> None:
     own = net.state_dict()
     with torch.no_grad():
         for name, weights in parent.state_dict().items():
-            shared = min(len(weights), len(own[name])) if weights.ndim else None
-            own[name][:shared].copy_(weights[:shared]) if weights.ndim else own[name].copy_(weights)
+            if weights.shape == own[name].shape:
+                own[name].copy_(weights)
+            else:
+                shared = min(len(weights), len(own[name]))
+                own[name][:shared].copy_(weights[:shared])
 
 
 def starting_metadata(

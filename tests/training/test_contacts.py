@@ -51,6 +51,15 @@ def test_auto_is_no_where_labels_do_not_tell_and_yes_is_refused(village):
         with_contacts(replace(DEFAULT, contacts="yes"), [source])
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"), [("karezza", "no"), ("glurns", "no"), ("bozen", "no"), ("dense", "yes")]
+)
+def test_auto_tells_villages_from_a_dense_town(real_data, place, expected):
+    folder = real_data / place
+    source = open_labelled_scene(folder / "scene.tif", folder / "labels.gpkg")
+    assert with_contacts(DEFAULT, [source]).contacts == expected
+
+
 def test_the_exercise_never_learns_of_contacts(houses):
     assert with_contacts(EXERCISE, [houses(0)]) == EXERCISE
 
