@@ -24,6 +24,18 @@ class Verbs(click.Group):
             return None
         return getattr(import_module(f"geofcn_cli.{cmd_name}"), cmd_name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a verb; where a shell has made many files of a pattern, say how to keep it whole."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if "unexpected extra argument" in error.message:
+                error.message += (
+                    " A scene of several files is one argument: a folder, or a pattern in quotes "
+                    "as in 'sheets/*.tif'."
+                )
+            raise
+
 
 @click.command(
     cls=Verbs,

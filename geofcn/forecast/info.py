@@ -20,11 +20,14 @@ from geofcn.forecast.oddities import (
     oddities_of_labels,
     oddities_of_model,
     oddities_of_scene,
+    oddities_of_sheets,
 )
-from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.files import StrPath, is_missing, is_pattern, no_such_file
 from geofcn.io.label_source import LabelSource
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene
+from geofcn.io.sheets import names_sheets
+from geofcn.io.tile_index import SheetSurvey, survey_sheets
 from geofcn.recipes import DEFAULT
 from geofcn.text import printable
 
@@ -82,6 +85,8 @@ class SceneInfo:
         What the labels are, where some were given that lie on the scene.
     training : TrainingEstimate or None
         What a training on them will take, where they can be learnt from.
+    sheets : SheetSurvey or None
+        How they lie, of a scene of many sheets.
     odd : list of str
         What is odd about all of these: a line each, which ends with what to do.
     """
@@ -107,17 +112,18 @@ class SceneInfo:
     disk: DiskEstimate | None = None
     labels: LabelsInfo | None = None
     training: TrainingEstimate | None = None
+    sheets: SheetSurvey | None = None
     odd: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """All facts by name, as plain JSON types; units are in the names.
 
-        Those of the inference are among them, those of disk, labels and training with that word in
-        front.
+        Those of the inference are among them, those of disk, labels, training and sheets with that
+        word in front.
         """
         facts = asdict(self)
         facts |= facts.pop("inference") or {}
-        for part in ("disk", "labels", "training"):
+        for part in ("disk", "labels", "training", "sheets"):
             found = facts.pop(part) or {}
             facts |= {f"{part}_{name}": value for name, value in found.items()}
         return facts | {"odd": facts.pop("odd")}
@@ -153,7 +159,7 @@ def info(
     Parameters
     ----------
     scene : path
-        A raster: a file, a URL or a GDAL path.
+        A raster: a file, a URL or a GDAL path; or its sheets: a folder, a pattern, a list (.txt).
     labels : path, optional
         Its labels, as `geofcn.train` takes them: the training is forecast.
     model : path, optional
@@ -182,6 +188,8 @@ def info(
         # Before the estimate, whose bound of memory counts what this leaves in GDAL's cache.
         blank_share = _blank_share(opened)
         odd += oddities_of_scene(opened, blank_share)
+        sheets = survey_sheets(opened.path) if names_sheets(opened.path) else None
+        odd += oddities_of_sheets(sheets)
         inference, disk = (None, None) if model is None else _inference(opened, model, odd)
         described, training = None, None
         if labels is not None:
@@ -209,6 +217,7 @@ def info(
         disk=disk,
         labels=described,
         training=training,
+        sheets=sheets,
         odd=odd,
     )
 
@@ -239,7 +248,7 @@ def _training(
 
     Raises LabelsError where there is no such file.
     """
-    if is_missing(chosen.path):
+    if is_missing(chosen.path) and not is_pattern(chosen.path):
         raise LabelsError(no_such_file(chosen.path))
     # Readers of vector files are slow to import, too.
     from geofcn.forecast.labels import describe_labels

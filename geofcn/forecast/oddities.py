@@ -11,6 +11,7 @@ import numpy as np
 from geofcn.core.geodesy import ground_resolution
 from geofcn.forecast.disk import DiskEstimate
 from geofcn.io.scene import Scene, undeclared_collar
+from geofcn.io.tile_index import SheetSurvey
 
 if TYPE_CHECKING:
     from geofcn.forecast.labels import LabelsInfo
@@ -55,6 +56,24 @@ def oddities_of_scene(scene: Scene, blank_share: float) -> Iterator[str]:
             f"the file's blocks of {rows} x {cols} pixels are slow to read by tiles: rewrite it "
             f"with `gdal_translate -co TILED=YES -co COMPRESS=DEFLATE {scene.path} tiled.tif`."
         )
+
+
+def oddities_of_sheets(sheets: SheetSurvey | None) -> Iterator[str]:
+    """What is odd about how sheets lie."""
+    if sheets is not None and sheets.overlap_share > 0:
+        yield (
+            f"sheets lie over each other on {_percent(sheets.overlap_share)} of their frame: if the "
+            "last one by name is not to be on top, cut or rename them."
+        )
+    if sheets is not None and sheets.gap_share > 0:
+        yield (
+            f"no sheet covers {_percent(sheets.gap_share)} of their frame, which is blank: if one is "
+            "missing there, add it."
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _oddities_of_crs(scene: Scene) -> Iterator[str]:

@@ -18,6 +18,7 @@ from geofcn.errors import SceneError, UsageError, WorkersError
 from geofcn.inference.job import Job, warm_up
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene
+from geofcn.io.sheets import lengths
 from geofcn.models.device import processor
 
 # Pixels that are compared: about so many windows of so many pixels a side.
@@ -33,7 +34,8 @@ class Conditions:
     torch : str
         torch's release.
     scene : str
-        Hash of what the scene's file declares, its length, and some of its pixels.
+        Hash of what the scene's file declares, its length or those of its sheets, and some of its
+        pixels.
     processor : str
         How it computes, see `geofcn.models.device.processor`.
     """
@@ -119,7 +121,7 @@ def _as_it_lies_here(sent: Scene) -> Scene:
 def _content(scene: Scene) -> str:
     """Hash of what decides the pixels of a scene, and of a sample of them."""
     path = Path(scene.path)
-    length = path.stat().st_size if path.is_file() else None
+    length = lengths(scene.path) or (path.stat().st_size if path.is_file() else None)
     about = (
         scene.height, scene.width, tuple(scene.transform), scene.dtype, scene.bands,
         scene.declared, scene.masked, length,

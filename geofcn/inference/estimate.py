@@ -14,6 +14,7 @@ from geofcn.core.windows import Window, band_height, count_blocks, sample_window
 from geofcn.inference.schedule import AHEAD_PIXELS, Layout
 from geofcn.io.gdal import CACHE_BYTES
 from geofcn.io.scene import Scene
+from geofcn.io.sheets import lengths
 from geofcn.models.device import one_torch_thread, pick_device
 from geofcn.models.model import Model
 from geofcn.models.predictor import Predictor, compute_window_side
@@ -165,7 +166,9 @@ def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
 
 
 def _bytes_to_read(scene: Scene) -> int:
-    """The file's size, or that of all pixels where it is not a local file."""
+    """The file's size or that of its sheets, or that of all pixels where it is no local file."""
+    if sheets := lengths(scene.path):
+        return sum(length for _, length in sheets)
     path = Path(scene.path)
     if path.is_file():
         return path.stat().st_size

@@ -84,7 +84,8 @@ def infer(
     Parameters
     ----------
     scene : path
-        Raster to predict: a file, a URL or a GDAL path.
+        Raster to predict: a file, a URL or a GDAL path; or its sheets: a folder of rasters, a
+        pattern, or a text file (.txt) that lists them.
     mask : path
         GeoTIFF to write, on the scene's grid: uint8, 0 background, 1 house, 255 blank.
     model : path

@@ -14,6 +14,7 @@ from geofcn.inference.shards import Arrays, Shards, claimed
 from geofcn.io.cog_writer import mask_writer, probability_writer
 from geofcn.io.files import StrPath
 from geofcn.io.raster_writer import RasterWriter, check_raster_target
+from geofcn.io.sheets import refuse_new_sheet
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
@@ -75,7 +76,9 @@ class Outputs:
         OutputError
             Before anything is computed, where a file must not or cannot be written.
         """
-        sources = (job.scene.path, model)
+        sources = (*job.scene.files, model)
+        for written in (mask, probability):
+            refuse_new_sheet(job.scene.path, written)
         outputs = cls(check_raster_target(mask, overwrite, *sources), None, None)
         own = claimed(outputs.work_folder, job.fingerprint())
         raster = vector = None

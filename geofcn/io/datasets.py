@@ -11,33 +11,29 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import rasterio
-from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
 from rasterio.vrt import WarpedVRT
 
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError
-from geofcn.io.drivers import DRIVERS, driver_of, refuse_disguised, refuse_disguised_sources
-from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.io.drivers import open_raster
+from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS
 from geofcn.io.identity import Files, State, digest, files_behind, state
 from geofcn.io.projections import check_projections
+from geofcn.io.sheets import find_sheets, names_sheets
+from geofcn.io.tile_index import open_sheets
 from geofcn.runtime import cores
 
 # Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
 # a few can compute, and each block is decoded once where they share GDAL's cache of it.
 MAX_OPEN = 8
 THREADS_PER_CACHE = 4
-
-# What GDAL's errors come as: rasterio does not wrap all of them.
-GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 
 # Files of the datasets that this process has looked at, by path and identity.
 _seen: dict[tuple[str, str], Files] = {}
@@ -184,12 +180,6 @@ def shared_dataset(
         yield cache.dataset(path, identity, grid)
 
 
-def reason_of(error: BaseException) -> str:
-    """What GDAL says of an error, in one line; without rasterio's advice to programmers."""
-    text, _, _ = str(error.__cause__ or error).partition("To debug: ")
-    return " ".join(text.split())
-
-
 def close_handles(path: Path | None = None) -> None:
     """Close the datasets this process holds open, or those of one file that is to be replaced."""
     for cache in _caches:
@@ -209,8 +199,8 @@ if hasattr(os, "register_at_fork"):
 def identity(path: str) -> str:
     """What changes when a raster does: a checksum of the state of all files that it is read from.
 
-    Of each file of GDAL's own list, of a VRT's sources, and of the masks and notes beside them that
-    is size and times of change; of an archive, its own. Empty where one of them is no local file:
+    Of each file of GDAL's own list, of the sources of a VRT or an index, of all sheets, and of the
+    masks and notes beside them that is size and times of change; of an archive, its own. Empty where one of them is no local file:
     then nobody knows. A change from now on is refused by this process, see `shared_dataset`.
 
     Parameters
@@ -229,6 +219,19 @@ def identity(path: str) -> str:
     cache = _cache()
     with cache.lock, rasterio.Env(**RASTER_OPTIONS):
         return cache.look_at(path)
+
+
+def files_read(path: str, identity: str) -> Files:
+    """The files that a raster is read from, and the state in which this process first found them.
+
+    Parameters
+    ----------
+    path : str
+        As for `identity`.
+    identity : str
+        What that returned in this process.
+    """
+    return _seen.get((path, identity), {})
 
 
 def refuse_changed(path: str, identity: str) -> None:
@@ -253,7 +256,7 @@ def refuse_changed(path: str, identity: str) -> None:
 
 
 def _files_of(path: str, dataset: rasterio.DatasetReader) -> Files:
-    return files_behind(dataset.files or [path])
+    return files_behind(find_sheets(path) if names_sheets(path) else dataset.files or [path])
 
 
 def _open_unchanged(path: str, identity: str) -> rasterio.DatasetReader:
@@ -288,18 +291,4 @@ def _compare(path: str, before: Mapping[str, State], now: Mapping[str, State]) -
 
 
 def _open(path: str) -> rasterio.DatasetReader:
-    """Open with the one driver that the name says, see `geofcn.io.drivers`."""
-    driver = driver_of(path)
-    refuse_disguised(path)
-    if driver is None:
-        raise RasterioIOError(f"its name ends in none of {', '.join(DRIVERS)}")
-    with warnings.catch_warnings():
-        # That a raster has no place on the ground is seen from its `crs` and said where it matters.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = rasterio.open(path, driver=driver)
-    try:
-        refuse_disguised_sources(dataset)
-    except Exception:
-        dataset.close()
-        raise
-    return dataset
+    return open_sheets(path) if names_sheets(path) else open_raster(path)

@@ -8,13 +8,16 @@ here besides is checked by its name and its first bytes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from geofcn.errors import SceneError
-from geofcn.io.files import absolute, is_local_file, is_special, no_ordinary_file
+from geofcn.io.files import absolute, is_local_file, is_missing, is_special, no_ordinary_file
+from geofcn.io.identity import tile_index
 
 # By the ending of a raster's name.
 DRIVERS = {
@@ -99,12 +102,15 @@ def refuse_disguised_sources(
     if dataset.driver not in COLLECTIONS:
         return
     above = (*named_by, absolute(dataset.name))
-    for source in _sources(dataset.files):
+    is_index = dataset.driver == "GTI"
+    for source in tile_index(dataset.name)[1] if is_index else _sources(dataset.files):
         if driver_of(source) is None:
             raise SceneError(
                 f"{dataset.name}: it names {source}, which ends in none of {', '.join(DRIVERS)}; "
                 "convert that with `gdal_translate`."
             )
+        if is_index and is_missing(source):  # GDAL would leave its place blank
+            raise SceneError(f"{dataset.name}: it names {source}, which is missing; bring it back.")
         refuse_disguised(source)
         if absolute(source) in above:
             raise SceneError(
@@ -141,3 +147,29 @@ def _head(path: str) -> bytes:
     """As many of a file's first bytes as GDAL looks at to tell what it is."""
     with open(path, "rb") as file:
         return file.read(1024)
+
+
+def open_raster(path: str) -> rasterio.DatasetReader:
+    """Open a raster with the one driver that its name says.
+
+    Raises
+    ------
+    RasterioError, CPLE_BaseError
+        Where it cannot be opened.
+    SceneError
+        For what is something else than its name says.
+    """
+    driver = driver_of(path)
+    refuse_disguised(path)
+    if driver is None:
+        raise RasterioIOError(f"its name ends in none of {', '.join(DRIVERS)}")
+    with warnings.catch_warnings():
+        # That a raster has no place on the ground is seen from its `crs` and said where it matters.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = rasterio.open(path, driver=driver)
+    try:
+        refuse_disguised_sources(dataset)
+    except Exception:
+        dataset.close()
+        raise
+    return dataset

@@ -231,9 +231,26 @@ def is_missing(path: str) -> bool:
     >>> is_missing("no/such/scene.tif"), is_missing("https://example.org/scene.tif")
     (True, False)
     """
-    if "://" in path or path.startswith("/vsi"):
+    if is_elsewhere(path):
         return False
     return not os.path.exists(path)  # noqa: PTH110 - Path raises for a name that is too long
+
+
+def is_pattern(path: StrPath) -> bool:
+    """Whether a path is no file's, but stands for those that fit it, as a shell's patterns do.
+
+    Examples
+    --------
+    >>> is_pattern("sheets/*.tif"), is_pattern("https://example.org/scene.tif?sig=a")
+    (True, False)
+    """
+    name = os.fspath(path)
+    return not is_elsewhere(name) and any(sign in name for sign in "*?[") and is_missing(name)
+
+
+def is_elsewhere(path: str) -> bool:
+    """Whether a path is a URL, or a GDAL path, and no local file's."""
+    return "://" in path or path.startswith("/vsi")
 
 
 def no_such_file(path: str) -> str:
@@ -295,14 +312,15 @@ def names_apart(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def absolute(path: StrPath) -> str:
-    """A local file's path from the root, so that workers elsewhere find it; others as they are.
+    """A local path, or pattern, from the root, so that workers elsewhere find it; others as they are.
 
     Examples
     --------
     >>> absolute("https://example.org/scene.tif")
     'https://example.org/scene.tif'
     """
-    return os.fspath(Path(path).absolute() if Path(path).exists() else path)
+    is_local = Path(path).exists() or is_pattern(path)
+    return os.fspath(Path(path).absolute() if is_local else path)
 
 
 def sync(path: Path) -> None:

@@ -1,5 +1,12 @@
 """GDAL's settings for rasters and vectors, whatever the environment says."""
 
+from __future__ import annotations
+
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+
+# What GDAL's errors come as: rasterio does not wrap all of them.
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)
 # Of GDAL's block cache, which would take 5 % of the machine's memory.
 CACHE_BYTES = 128 * 2**20
 # Drivers that write, send requests or run a program when they should read. GDAL takes this in when
@@ -19,6 +26,14 @@ RASTER_OPTIONS = {
     "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_SKIP": " ".join(SKIPPED_DRIVERS),
 }
+# For sheets, of which a folder may hold ten thousand: what lies beside one is asked for by its name.
+SHEET_OPTIONS = RASTER_OPTIONS | {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
+# GDAL's names of types that numpy calls otherwise.
+GDAL_TYPES = {
+    "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32",
+    "int32": "Int32", "uint64": "UInt64", "int64": "Int64", "float32": "Float32",
+    "float64": "Float64",
+}  # fmt: skip
 # What asks for a time gets this one: equal polygons must make equal files.
 NO_DATE = "1970-01-01T00:00:00.000Z"
 # For vectors.
@@ -27,3 +42,9 @@ VECTOR_OPTIONS = {
     # Bytes for a GeoPackage's spatial index in the making; by default a tenth of all memory.
     "OGR_GPKG_MAX_RAM_USAGE_RTREE": "64000000",
 }
+
+
+def reason_of(error: BaseException) -> str:
+    """What GDAL says of an error, in one line; without rasterio's advice to programmers."""
+    text, _, _ = str(error.__cause__ or error).partition("To debug: ")
+    return " ".join(text.split())

@@ -75,6 +75,9 @@ def files_behind(names: Iterable[str]) -> Files:
             files[str(path)] = found
         if path.suffix.lower() == ".vrt":
             waiting += _sources(path)
+        elif path.name.lower().endswith((".gti", ".gti.gpkg")):
+            table, named = tile_index(name)
+            waiting += [table, *named]
         for other in folders.beside(path):
             if beside := state(other):
                 files[str(other)] = beside
@@ -149,6 +152,29 @@ def _sources(vrt: Path) -> Iterator[str]:
                 name = str(vrt.parent / name)
             if name:
                 yield name
+
+
+def tile_index(path: str) -> tuple[str, list[str]]:
+    """The vector file of a tile index of GDAL's driver GTI, which may be itself, and what it names.
+
+    Nothing is named by what cannot be read, of which GDAL itself says what is wrong.
+    """
+    import pyogrio  # slow to import, and for indexes alone
+
+    table, layer, field = path, None, None
+    try:
+        if path.lower().endswith(".gti"):
+            root = ElementTree.parse(path).getroot()
+            table, layer = root.findtext("IndexDataset") or "", root.findtext("IndexLayer")
+            field = root.findtext("LocationField")
+        metadata = pyogrio.read_info(table, layer=layer)["layer_metadata"] or {}
+        field = field or metadata.get("LOCATION_FIELD", "location")
+        values = pyogrio.raw.read(table, layer=layer, columns=[field], read_geometry=False)[3]
+    except (OSError, ElementTree.ParseError, pyogrio.errors.DataSourceError):
+        return table, []
+    folder = Path(path).parent
+    names = [name for name in values[0] if name] if values else []
+    return table, [str(folder / name) if (folder / name).exists() else name for name in names]
 
 
 class _Folders:

@@ -15,8 +15,9 @@ from rasterio.enums import ColorInterp
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError, UsageError
 from geofcn.io.blank import alpha_bands, is_mask, masked_bands
-from geofcn.io.datasets import GDAL_ERRORS, identity, reason_of, shared_dataset
+from geofcn.io.datasets import identity, shared_dataset
 from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.gdal import GDAL_ERRORS, reason_of
 from geofcn.io.scene import FileBand, Scene
 
 MAX_BLOCK_BYTES = 512 * 2**20
@@ -38,7 +39,8 @@ def open_scene(
     Parameters
     ----------
     path : path
-        A file, a URL or a /vsi path.
+        A file, a URL or a /vsi path; or many sheets: a folder, a pattern or a list, see
+        `geofcn.io.sheets.find_sheets`.
     nodata : float, optional
         A pixel with this value in every band is blank, besides what the file declares.
     bands : sequence of int, optional
@@ -184,8 +186,6 @@ def _why_not_open(path: str, error: Exception) -> str:
     if is_missing(path):
         return no_such_file(path)
     local = Path(path)
-    if local.is_dir():
-        return f"{path}: this is a folder; name the raster file in it."
     if local.suffix.lower() == ".zip" and local.exists():
         return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
     return f"{path}: this cannot be opened as a raster ({reason_of(error)}); give a GeoTIFF."

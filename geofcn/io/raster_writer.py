@@ -28,9 +28,9 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import OutputError
 from geofcn.io import files
-from geofcn.io.datasets import GDAL_ERRORS, close_handles, reason_of
+from geofcn.io.datasets import close_handles
 from geofcn.io.files import StrPath
-from geofcn.io.gdal import RASTER_OPTIONS
+from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS, reason_of
 from geofcn.io.readback import WITHOUT_SIDE_FILES, first_difference
 
 FAILURES = (*GDAL_ERRORS, OSError)

@@ -11,7 +11,7 @@ from rasterio.crs import CRS
 from rasterio.warp import transform
 
 from geofcn.core.grid import SAME, Grid
-from geofcn.io.datasets import GDAL_ERRORS
+from geofcn.io.gdal import GDAL_ERRORS
 
 if TYPE_CHECKING:
     from geofcn.io.raster_writer import Band

@@ -23,18 +23,12 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window, blocks, sample_windows
 from geofcn.errors import SceneError
 from geofcn.io.blank import alpha_bands, is_nodata, unmasked
-from geofcn.io.datasets import GDAL_ERRORS, reason_of, refuse_changed, shared_dataset
+from geofcn.io.datasets import files_read, refuse_changed, shared_dataset
 from geofcn.io.drivers import COLLECTIONS
+from geofcn.io.gdal import GDAL_ERRORS, GDAL_TYPES, reason_of
 
 if TYPE_CHECKING:
     import dask.array as da
-
-# GDAL's names of types that numpy calls otherwise.
-_GDAL_TYPES = {
-    "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32",
-    "int32": "Int32", "uint64": "UInt64", "int64": "Int64", "float32": "Float32",
-    "float64": "Float64",
-}  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +49,7 @@ class Scene:
     Attributes
     ----------
     path : str
-        A file, a URL or a GDAL path.
+        A file, a URL or a GDAL path; or what names its sheets, see `geofcn.io.sheets`.
     grid : Grid
         Rows, columns, CRS and transform.
     bands : tuple of int
@@ -163,6 +157,11 @@ class Scene:
     def name(self) -> str:
         """The file's name without its folder."""
         return Path(self.path).name
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that it is read from: a file and what lies beside it, sources, sheets."""
+        return (self.path, *files_read(self.path, self.identity))
 
     @property
     def declares_blank(self) -> bool:
@@ -354,7 +353,7 @@ def read_tags(scene: Scene) -> dict[str, str]:
 
 def _translation(dtype: str, wanted: str) -> str:
     """Options of gdal_translate that make values of another type, spread over its range."""
-    option = f"-ot {_GDAL_TYPES.get(wanted, wanted)}"
+    option = f"-ot {GDAL_TYPES.get(wanted, wanted)}"
     if "f" in (np.dtype(dtype).kind, np.dtype(wanted).kind):
         return option
     return f"{option} -scale 0 {np.iinfo(dtype).max} 0 {np.iinfo(wanted).max}"

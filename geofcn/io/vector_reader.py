@@ -22,7 +22,7 @@ from geofcn.errors import LabelsError
 from geofcn.io.files import is_missing, is_special, no_ordinary_file, no_such_file
 from geofcn.io.label_source import LabelSource
 
-RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img", ".jpg", ".jpeg")
+RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img", ".jpg", ".jpeg", ".txt")
 GEOPARQUET = ".parquet"
 # Layers of these types hold no house.
 NEVER_AREAL = ("Point", "MultiPoint", "LineString", "MultiLineString")
@@ -307,7 +307,7 @@ def _columns(batch: Any, geometry: str, has_scores: bool) -> tuple[np.ndarray, n
 
 
 def is_raster_path(path: str) -> bool:
-    """Whether a file of labels or predictions is a raster, by its ending.
+    """Whether labels or predictions are a raster, or a pattern or list of such, by the ending.
 
     Examples
     --------

@@ -93,7 +93,7 @@ def polygonize(
     scene = classes.raster
     scores = None if probability is None else _open_probability(probability, scene)
     calibration = None if scores is None else calibration_in(read_tags(scores))
-    sources = [path for path in (scene.path, probability) if path is not None]
+    sources = [path for raster in (scene, scores) if raster is not None for path in raster.files]
     with locked(polygons):
         target = check_vector_target(polygons, overwrite, *sources)
         refuse_no_crs(scene, allow_no_crs)

@@ -102,7 +102,7 @@ def train(
     Parameters
     ----------
     scene : path
-        Raster to train on.
+        Raster to train on, or its sheets, see `geofcn.infer`.
     labels : path
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
         and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,

@@ -1,0 +1,143 @@
+"""Scenes of many sheets: a folder, a pattern or a list of rasters that are read as one.
+
+The sheets are found here; `geofcn.io.sheet_headers` sees whether they fit each other, and
+`geofcn.io.tile_index` makes one raster of them.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+
+from geofcn.errors import OutputError, SceneError
+from geofcn.io.drivers import COLLECTIONS, DRIVERS, driver_of
+from geofcn.io.files import (
+    StrPath,
+    is_elsewhere,
+    is_missing,
+    is_pattern,
+    is_special,
+    no_ordinary_file,
+    no_such_file,
+)
+
+LIST = ".txt"
+
+
+def names_sheets(name: str) -> bool:
+    """Whether a path is that of several rasters: a folder, a pattern or a list.
+
+    Examples
+    --------
+    >>> names_sheets("sheets.txt"), names_sheets("sheets/*.tif"), names_sheets("scene.tif")
+    (True, True, False)
+    """
+    if is_elsewhere(name):
+        return False
+    return os.path.isdir(name) or _is_list(name) or is_pattern(name)  # noqa: PTH112 - as is_missing
+
+
+def find_sheets(name: str) -> list[str]:
+    """The rasters that a folder holds, that fit a pattern, or that a list names, in their order.
+
+    That is the natural one of their names (9 before 10), then of their paths. Of a folder those
+    count that end as a raster, but no hidden file and no VRT or tile index, which would be made of
+    the others; of a pattern all that end as a raster. A list is text in UTF-8 with a path on each
+    line, from its own folder on; blank lines and those that start with # say nothing.
+
+    Raises
+    ------
+    SceneError
+        Where there are none, or a list cannot be read or names what is no raster.
+    """
+    if _is_list(name):
+        found = _listed(name)
+    elif is_pattern(name):
+        found = [path for path in glob.glob(name, recursive=True) if driver_of(path)]  # noqa: PTH207
+    else:
+        found = _in_folder(name)
+    if not found:
+        raise SceneError(
+            f"{name}: no raster is found by it; name a raster, a folder of rasters, a pattern in "
+            'quotes ("sheets/*.tif") or a text file that lists them.'
+        )
+    return sorted(dict.fromkeys(found), key=_natural)
+
+
+def lengths(name: str) -> list[tuple[str, int]]:
+    """Name and bytes of every sheet on this machine; empty for what is one raster."""
+    if not names_sheets(name):
+        return []
+    return [(sheet, os.stat(sheet).st_size) for sheet in find_sheets(name) if Path(sheet).exists()]
+
+
+def refuse_new_sheet(scene: str, output: StrPath | None) -> None:
+    """Check that a raster to be written would not belong to a scene the next time it is looked for.
+
+    Raises
+    ------
+    OutputError
+        Where it lies in the folder of the sheets, or fits their pattern.
+    """
+    if output is None or not names_sheets(scene) or _is_list(scene):
+        return
+    target = Path(output).absolute()
+    if is_pattern(scene):
+        is_one = fnmatch(str(target), str(Path(scene).absolute()))
+    else:
+        is_one = target.parent.resolve() == Path(scene).resolve()
+    if is_one:
+        raise OutputError(
+            f"{output}: it would be one of the sheets of {scene} the next time; write it to another "
+            "folder."
+        )
+
+
+def _is_list(name: str) -> bool:
+    return name.lower().endswith(LIST)
+
+
+def _in_folder(name: str) -> list[str]:
+    try:
+        return [str(path) for path in Path(name).iterdir() if _is_sheet(path.name)]
+    except OSError as error:
+        raise SceneError(
+            f"{name}: this folder cannot be looked into ({error.strerror}); see to its permissions."
+        ) from error
+
+
+def _is_sheet(name: str) -> bool:
+    return not name.startswith(".") and driver_of(name) not in (None, *COLLECTIONS)
+
+
+def _listed(name: str) -> list[str]:
+    if is_special(name):
+        raise SceneError(no_ordinary_file(name))
+    try:
+        text = Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        if is_missing(name):
+            raise SceneError(no_such_file(name)) from error
+        raise SceneError(
+            f"{name}: it cannot be read as a list of rasters, text in UTF-8 with a path on each "
+            "line; write it anew."
+        ) from error
+    lines = [line.strip() for line in text.splitlines()]
+    entries = [line for line in lines if line and not line.startswith("#")]
+    for entry in entries:
+        if driver_of(entry) is None:
+            raise SceneError(
+                f"{name}: it lists {entry}, which ends in none of {', '.join(DRIVERS)}; list "
+                "rasters only."
+            )
+    folder = Path(name).parent
+    return [entry if is_elsewhere(entry) else str(folder / entry) for entry in entries]
+
+
+def _natural(path: str) -> tuple[list[tuple[int, str]], str]:
+    """A key by which names sort as people count: 9 before 10."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", Path(path).name.casefold())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts], path
