@@ -29,12 +29,13 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            if "unexpected extra argument" in error.message:
-                error.message += (
-                    " A scene of several files is one argument: a folder, or a pattern in quotes "
-                    "as in 'sheets/*.tif'."
-                )
-            raise
+            if "unexpected extra argument" not in error.message:
+                raise
+            raise click.UsageError(
+                f"{error.message} A scene of several files is one argument: a folder, or a pattern "
+                "in quotes, as in 'sheets/*.tif'.",
+                error.ctx,
+            ) from error
 
 
 @click.command(

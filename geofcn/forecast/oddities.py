@@ -62,13 +62,13 @@ def oddities_of_sheets(sheets: SheetSurvey | None) -> Iterator[str]:
     """What is odd about how sheets lie."""
     if sheets is not None and sheets.overlap_share > 0:
         yield (
-            f"sheets lie over each other on {_percent(sheets.overlap_share)} of their frame: if the "
-            "last one by name is not to be on top, cut or rename them."
+            f"sheets lie over each other on {_percent(sheets.overlap_share)} of their frame, the "
+            "last one by name on top: if another one is to be, cut or rename them."
         )
     if sheets is not None and sheets.gap_share > 0:
         yield (
-            f"no sheet covers {_percent(sheets.gap_share)} of their frame, which is blank: if one is "
-            "missing there, add it."
+            f"no sheet covers {_percent(sheets.gap_share)} of their frame, so that is blank: if one "
+            "is missing there, add it."
         )
 
 

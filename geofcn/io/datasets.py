@@ -200,8 +200,9 @@ def identity(path: str) -> str:
     """What changes when a raster does: a checksum of the state of all files that it is read from.
 
     Of each file of GDAL's own list, of the sources of a VRT or an index, of all sheets, and of the
-    masks and notes beside them that is size and times of change; of an archive, its own. Empty where one of them is no local file:
-    then nobody knows. A change from now on is refused by this process, see `shared_dataset`.
+    masks and notes beside them that is size and times of change; of an archive, its own. Empty
+    where one of them is no local file: then nobody knows. A change from now on is refused by this
+    process, see `shared_dataset`.
 
     Parameters
     ----------
@@ -256,7 +257,9 @@ def refuse_changed(path: str, identity: str) -> None:
 
 
 def _files_of(path: str, dataset: rasterio.DatasetReader) -> Files:
-    return files_behind(find_sheets(path) if names_sheets(path) else dataset.files or [path])
+    if names_sheets(path):
+        return files_behind(find_sheets(path))
+    return files_behind(dataset.files or [path])
 
 
 def _open_unchanged(path: str, identity: str) -> rasterio.DatasetReader:

@@ -312,7 +312,7 @@ def names_apart(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def absolute(path: StrPath) -> str:
-    """A local path, or pattern, from the root, so that workers elsewhere find it; others as they are.
+    """A local path or pattern from the root, so that workers elsewhere find it; others as they are.
 
     Examples
     --------

@@ -26,7 +26,7 @@ RASTER_OPTIONS = {
     "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_SKIP": " ".join(SKIPPED_DRIVERS),
 }
-# For sheets, of which a folder may hold ten thousand: what lies beside one is asked for by its name.
+# For sheets, of which a folder may hold thousands: what lies beside one is asked for by its name.
 SHEET_OPTIONS = RASTER_OPTIONS | {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
 # GDAL's names of types that numpy calls otherwise.
 GDAL_TYPES = {

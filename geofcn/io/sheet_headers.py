@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -202,18 +202,10 @@ def _sheet(name: str, dataset: rasterio.DatasetReader) -> Sheet:
         )
     if (transform.b, transform.d) != (0, 0):
         raise SceneError(f"{name}: this sheet is rotated; make it anew with `gdalwarp`.")
-    columns = (
-        dataset.dtypes,
-        dataset.colorinterp,
-        dataset.nodatavals,
-        dataset.scales,
-        dataset.offsets,
-    )
-    bands = tuple(
-        SheetBand(dtype, colour.name, nodata, scale, offset)
-        for dtype, colour, nodata, scale, offset in zip(*columns, strict=True)
-    )
-    palette = ()
+    colours = [colour.name for colour in dataset.colorinterp]
+    values = dataset.nodatavals, dataset.scales, dataset.offsets
+    bands = tuple(map(SheetBand, dataset.dtypes, colours, *values))
+    palette: tuple[tuple[int, ...], ...] = ()
     if bands[0].colour == ColorInterp.palette.name:
         palette = tuple(tuple(colour) for _, colour in sorted(dataset.colormap(1).items()))
     masked = any(MaskFlags.per_dataset in some and MaskFlags.alpha not in some for some in flags)
@@ -257,8 +249,8 @@ def _refuse_odd(
     if odd:
         shown = _named(sheets, odd, [f"{values[number]:.{SHOWN}}" for number in odd[:NAMED]])
         raise SceneError(
-            f"{scene}: of its {len(sheets):,} sheets most have the {what} {usual:.{SHOWN}}, but not {shown}; "
-            f"{cure}."
+            f"{scene}: of its {len(sheets):,} sheets most have the {what} {usual:.{SHOWN}}, not "
+            f"{shown}; take these out, or make them like the others with `{cure}."
         )
 
 
@@ -270,36 +262,46 @@ def _named(sheets: Sequence[Sheet], odd: Sequence[int], values: Sequence[str]) -
     return shown + (f" and {len(odd) - len(values):,} more" if len(odd) > len(values) else "")
 
 
-def _crs_name(kind: SheetKind) -> str:
-    crs = kind.crs
-    if crs is None:
+def _crs(kind: SheetKind) -> str:
+    if kind.crs is None:
         return "none"
-    authority = crs.to_authority()
-    return ":".join(authority) if authority else str(crs.to_wkt())
+    authority = kind.crs.to_authority()
+    return ":".join(authority) if authority else kind.crs_wkt
 
 
-def _each(values: Iterator[object]) -> str:
-    """The values of all bands, once where they are the same."""
+def _each(values: Iterable[object]) -> str:
+    """What is said of all bands, once where it is the same."""
     texts = list(map(str, values))
     return texts[0] if len(set(texts)) == 1 else ",".join(texts)
 
 
+def _types(kind: SheetKind) -> str:
+    return _each(band.dtype for band in kind.bands)
+
+
 def _nodata(kind: SheetKind) -> str:
-    return _each("none" if b.nodata is None else f"{b.nodata:.17g}" for b in kind.bands)
+    return _each(band.nodata for band in kind.bands)
 
 
-_TAKE_OUT = "take these out, or make them like the others"
-# What must be the same: how it is called, what is said of a kind, what to do.
+def _colours(kind: SheetKind) -> str:
+    return _each(band.colour for band in kind.bands)
+
+
+def _scales(kind: SheetKind) -> str:
+    return _each((band.scale, band.offset) for band in kind.bands)
+
+
+# What must be the same: how it is called, what is said of it, and what changes it.
 _SAME: tuple[tuple[str, Callable[[SheetKind], str], str], ...] = (
-    ("CRS", _crs_name, f"{_TAKE_OUT} with `gdalwarp -t_srs`, or `gdal_edit.py -a_srs`"),
-    ("number of bands", lambda kind: str(len(kind.bands)), f"{_TAKE_OUT} with `gdal_translate -b`"),
-    ("type", lambda kind: _each(b.dtype for b in kind.bands), f"{_TAKE_OUT} with `gdal_translate -ot`"),
-    ("nodata value", _nodata, f"{_TAKE_OUT} with `gdal_edit.py -a_nodata`"),
-    ("mask besides nodata", lambda kind: "yes" if kind.masks_nodata else "no", f"{_TAKE_OUT} with `gdal_edit.py -unsetnodata`"),
-    ("colours", lambda kind: _each(b.colour for b in kind.bands), f"{_TAKE_OUT} with `gdal_edit.py -colorinterp_1 red`"),
-    ("scale and offset", lambda kind: _each((b.scale, b.offset) for b in kind.bands), f"{_TAKE_OUT} with `gdal_edit.py -scale 1 -offset 0`"),
-    ("palette", lambda kind: str(kind.palette), f"{_TAKE_OUT} with `gdal_translate -expand rgb`"),
-)  # fmt: skip
+    ("CRS", _crs, "gdalwarp -t_srs` (or `gdal_edit.py -a_srs` where it is only said wrongly)"),
+    ("number of bands", lambda kind: str(len(kind.bands)), "gdal_translate -b`"),
+    ("type", _types, "gdal_translate -ot`"),
+    ("nodata value", _nodata, "gdal_edit.py -a_nodata`"),
+    ("mask besides nodata", lambda kind: str(kind.masks_nodata), "gdal_edit.py -unsetnodata`"),
+    ("colours", _colours, "gdal_edit.py -colorinterp_1 red`"),
+    ("scale and offset", _scales, "gdal_edit.py -scale 1 -offset 0`"),
+    ("palette", lambda kind: str(kind.palette), "gdal_translate -expand rgb`"),
+)
 
 
 # --- where they lie ------------------------------------------------------------------------------
@@ -360,6 +362,7 @@ def _too_far(
 ) -> SceneError:
     distance = np.abs(places - np.median(places, axis=0)).max(axis=1)
     return SceneError(
-        f"{scene}: its sheets lie in a frame of {width:,} x {height:,} pixels, more than geofcn takes; "
-        f"{sheets[int(distance.argmax())].path} is the farthest: take it out, or correct its place."
+        f"{scene}: its sheets lie in a frame of {width:,} x {height:,} pixels, more than geofcn "
+        f"takes, of which {sheets[int(distance.argmax())].path} is the farthest; take it out, or "
+        "correct its place."
     )

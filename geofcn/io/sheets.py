@@ -71,11 +71,12 @@ def lengths(name: str) -> list[tuple[str, int]]:
     """Name and bytes of every sheet on this machine; empty for what is one raster."""
     if not names_sheets(name):
         return []
-    return [(sheet, os.stat(sheet).st_size) for sheet in find_sheets(name) if Path(sheet).exists()]
+    found = map(Path, find_sheets(name))
+    return [(str(sheet), sheet.stat().st_size) for sheet in found if sheet.exists()]
 
 
 def refuse_new_sheet(scene: str, output: StrPath | None) -> None:
-    """Check that a raster to be written would not belong to a scene the next time it is looked for.
+    """Check that a raster to be written would not be a sheet of a scene the next time.
 
     Raises
     ------
@@ -91,8 +92,8 @@ def refuse_new_sheet(scene: str, output: StrPath | None) -> None:
         is_one = target.parent.resolve() == Path(scene).resolve()
     if is_one:
         raise OutputError(
-            f"{output}: it would be one of the sheets of {scene} the next time; write it to another "
-            "folder."
+            f"{output}: it would be one of the sheets of {scene} the next time; write it to "
+            "another folder."
         )
 
 

@@ -179,19 +179,19 @@ def _add_source(parent: Element, sheet: Sheet, band: str, dtype: str) -> None:
     SubElement(source, "SourceFilename", relativeToVRT="0").text = sheet.path
     SubElement(source, "SourceBand").text = band
     rows, cols = sheet.block_shape
-    size = {"xSize": str(sheet.width), "ySize": str(sheet.height)}
+    width, height = str(sheet.width), str(sheet.height)
     # With these it is not opened before it is read.
     SubElement(
         source,
         "SourceProperties",
-        RasterXSize=size["xSize"],
-        RasterYSize=size["ySize"],
+        RasterXSize=width,
+        RasterYSize=height,
         DataType=GDAL_TYPES[dtype],
         BlockXSize=str(cols),
         BlockYSize=str(rows),
     )
     for part in ("SrcRect", "DstRect"):
-        SubElement(source, part, xOff="0", yOff="0", **size)
+        SubElement(source, part, xOff="0", yOff="0", xSize=width, ySize=height)
 
 
 def _description(sheets: Sequence[Sheet], frame: Frame, index: str, masked: bool) -> Element:
@@ -213,7 +213,7 @@ def _description(sheets: Sequence[Sheet], frame: Frame, index: str, masked: bool
         "MaskBand": str(masked).lower(),
     }
     if kind.crs is not None:
-        facts["SRS"] = kind.crs.to_wkt(version="WKT2_2019")
+        facts["SRS"] = kind.crs_wkt
     for name, value in facts.items():
         SubElement(root, name).text = str(value)
     for number, band in enumerate(kind.bands, 1):
