@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.transform import from_origin
+from shapely import box
 
 from geofcn.core.contacts import Contacts
 from geofcn.core.pixels import Normalisation
@@ -113,6 +114,23 @@ def write_vectors(tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a file without CRS is made on purpose
             frame.to_file(path, layer="houses" if path.suffix == ".gpkg" else None)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_index(tmp_path):
+    """write_index(locations) -> Path: a GDAL tile index of rasters that write_raster wrote."""
+
+    def write(locations) -> Path:
+        path = tmp_path / "tiles.gti.gpkg"
+        outlines = []
+        for location in locations:
+            with rasterio.open(tmp_path / location) as file:
+                outlines.append(box(*file.bounds))
+        frame = geopandas.GeoDataFrame({"location": locations}, geometry=outlines, crs=UTM)
+        frame.to_file(path, layer="tiles")
         return path
 
     return write

@@ -67,8 +67,8 @@ def oddities_of_sheets(sheets: SheetSurvey | None) -> Iterator[str]:
         )
     if sheets is not None and sheets.gap_share > 0:
         yield (
-            f"no sheet covers {_percent(sheets.gap_share)} of their frame, so that is blank: if one "
-            "is missing there, add it."
+            f"no sheet covers {_percent(sheets.gap_share)} of their frame, so that is blank: if "
+            "one is missing there, add it."
         )
 
 

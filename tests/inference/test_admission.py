@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rasterio.transform import from_origin
 
+from geofcn.core.windows import Window
 from geofcn.errors import WorkersError
 from geofcn.inference import admission
 from geofcn.inference.admission import admit, conditions
@@ -70,6 +72,22 @@ def test_a_scene_that_is_missing_is_refused_by_a_way_out(job):
     expected = conditions(job)
     Path(job.scene.path).unlink()
     with pytest.raises(WorkersError, match=r"scene\.tif: there is no such file; .*mount"):
+        admit(expected, arrive(job))
+
+
+@pytest.mark.parametrize("name", ["sheets", "list.txt"])
+def test_a_worker_without_one_of_the_sheets_is_refused(make_model, write_raster, tmp_path, name):
+    (tmp_path / "sheets").mkdir()
+    for number in range(3):
+        place = from_origin(500_000 + 20 * number, 5_000_000, 1, 1)
+        write_raster(f"sheets/{number}.tif", IMAGE[:, :20, :20], transform=place)
+    (tmp_path / "list.txt").write_text("sheets/0.tif\nsheets/1.tif\nsheets/2.tif")
+    job = Job(open_scene(tmp_path / name), make_model(), 0.5, "float32", True, 16)
+    expected = conditions(job)
+    admitted, _ = admit(expected, arrive(job))
+    np.testing.assert_array_equal(admitted.scene.read(Window(0, 40, 20, 20))[0], IMAGE[:, :20, :20])
+    (tmp_path / "sheets" / "1.tif").unlink()
+    with pytest.raises(WorkersError, match=r"mount (the same|its) folder there, or copy the file"):
         admit(expected, arrive(job))
 
 

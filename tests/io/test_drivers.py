@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import rasterio
 
 from geofcn.errors import SceneError
 from geofcn.io.drivers import driver_of
@@ -121,18 +120,20 @@ def test_in_a_process_of_its_own_gdal_does_not_have_these_drivers(write_raster):
     assert not drivers.intersection(SKIPPED_DRIVERS)
 
 
-def test_a_tile_index_is_read(write_raster, write_vectors):
-    import geopandas
-    from shapely import box
-
-    path = write_raster("a.tif", np.full((4, 4), 7, np.uint8))
-    with rasterio.open(path) as file:
-        shape = box(*file.bounds)
-    index = path.with_name("tiles.gti.gpkg")
-    frame = geopandas.GeoDataFrame({"location": [str(path)]}, geometry=[shape], crs=25832)
-    frame.to_file(index, layer="tiles")
-    scene = open_scene(index)
+def test_a_tile_index_is_read(write_raster, write_index):
+    scene = open_scene(write_index([str(write_raster("a.tif", np.full((4, 4), 7, np.uint8)))]))
     assert scene.driver == "GTI" and (scene.read(scene.window)[0] == 7).all()
+
+
+def test_what_a_tile_index_names_is_there_and_what_its_name_says(write_raster, write_index):
+    """GDAL leaves the place of what is missing blank, without a word."""
+    write_raster("first.tif", np.ones((4, 4), np.uint8))
+    path = write_raster("a.tif", np.ones((4, 4), np.uint8))
+    index = write_index(["first.tif", path.name])
+    path.rename(path.with_name("b.tif"))
+    refused(index, r"tiles\.gti\.gpkg: it names .*a\.tif, which is missing; bring it back")
+    path.write_text(vrt_of("b.tif"))
+    refused(index, r"a\.tif: this is a VRT under another name")
 
 
 def test_vrts_that_name_each_other_in_a_circle_are_refused(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import shapely
+from rasterio.transform import from_origin
 
 from geofcn.core.windows import Window
 from geofcn.errors import LabelsError, SceneError
@@ -152,6 +153,56 @@ def test_a_scene_whose_files_change_is_another_and_an_error_while_it_is_read(mos
         again = open_scene(mosaic)
         assert again.identity != scene.identity
         again.read(again.window)
+
+
+@pytest.mark.parametrize("change", ["renewed", "gone", "added", "masked"])
+@pytest.mark.parametrize("name", ["sheets", "sheets/*.tif"])
+def test_sheets_of_which_one_changes_are_another_scene(write_raster, tmp_path, name, change):
+    (tmp_path / "sheets").mkdir()
+    for number in range(2):
+        place = from_origin(500_000 + 4 * number, 5_000_000, 1, 1)
+        write_raster(f"sheets/{number}.tif", ones(number), transform=place)
+    scene = open_scene(tmp_path / name)
+    before, _ = scene.read(scene.window)
+    scene.refuse_changed()
+    assert open_scene(tmp_path / name).identity == scene.identity
+    last = tmp_path / "sheets" / "1.tif"
+    if change == "renewed":
+        renewed(last)
+    elif change == "gone":
+        last.unlink()
+    elif change == "added":
+        shutil.copy(last, last.with_name("2.tif"))
+    else:
+        shutil.copy(last, last.with_name("1.tif.msk"))
+    with pytest.raises(SceneError, match=r"sheets.*: its file .* has changed while it was read"):
+        scene.refuse_changed()
+    close_handles()
+    with pytest.raises(SceneError, match="has changed while it was read"):
+        scene.read(scene.window)
+    again = open_scene(tmp_path / name)
+    assert again.identity != scene.identity
+    assert (again.read(again.window)[0].shape == before.shape) == (change != "gone")
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_tile_index_is_all_that_it_names(write_raster, write_index, by_name):
+    path = write_raster("a.tif", ones())
+    index = write_index([path.name if by_name else str(path)])
+    scene = open_scene(index)
+    assert {Path(name).name for name in scene.files} == {index.name, "a.tif"}
+    renewed(path)
+    with pytest.raises(SceneError, match=r"its file .*a\.tif has changed"):
+        scene.refuse_changed()
+
+
+def test_a_tile_index_described_by_another_file_is_both(write_raster, write_index, tmp_path):
+    index = write_index([str(write_raster("a.tif", ones()))])
+    (tmp_path / "town.gti").write_text(
+        f"<GDALTileIndexDataset><IndexDataset>{index}</IndexDataset></GDALTileIndexDataset>"
+    )
+    scene = open_scene(tmp_path / "town.gti")
+    assert {Path(name).name for name in scene.files} == {"town.gti", index.name, "a.tif"}
 
 
 def test_a_file_replaced_is_noticed_at_the_next_window_even_where_it_is_open(write_raster):

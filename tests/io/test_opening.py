@@ -60,7 +60,7 @@ def refused(path, message):
 
 
 def test_folders_missing_files_and_archives_name_the_way_out(tmp_path, write_raster):
-    refused(tmp_path, "this is a folder")
+    refused(tmp_path, "no raster is found by it; name a raster, a folder of rasters")
     refused(tmp_path / "none.tif", "no such file")
     path = write_raster("a.tif", np.ones((4, 4), np.uint8))
     archive = tmp_path / "a.zip"

@@ -14,14 +14,13 @@ WEST, NORTH = 500_000, 5_000_000
 
 @pytest.fixture
 def sheets(write_raster, tmp_path):
-    """sheets(odd=..., ...) -> a pattern for six sheets in a row, some of them with another profile."""
+    """sheets(odd=..., ...) -> a pattern for six sheets in a row, some with another profile."""
 
     def write(odd=(), bands=3, dtype="uint8", shift=0.0, **profile):
         for number in range(COUNT):
             is_odd = number in odd
-            image = np.full(
-                (bands if is_odd else 3, SIDE, SIDE), number, dtype if is_odd else "uint8"
-            )
+            shape = bands if is_odd else 3, SIDE, SIDE
+            image = np.full(shape, number, dtype if is_odd else "uint8")
             at = number * SIDE + (shift if is_odd else 0)
             place = {"transform": from_origin(WEST + at * PIXEL, NORTH, PIXEL, PIXEL)}
             write_raster(f"s{number}.tif", image, **(place | profile if is_odd else place))

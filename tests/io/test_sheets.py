@@ -1,6 +1,7 @@
 """geofcn.io.sheets: a folder, a pattern or a list names the rasters of one scene."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def folder(tmp_path):
 
 
 def names(found):
-    return [os.path.basename(name) for name in found]
+    return [Path(name).name for name in found]
 
 
 def test_a_folder_holds_its_rasters_in_the_order_in_which_people_count(folder):
