@@ -34,6 +34,8 @@ from geofcn.io.sheets import find_sheets
 
 LAYER, LOCATION, ORDER = "sheets", "location", "rank"
 ALPHA = "alpha"
+# By how much the outlines of sheets are smaller on each side, in pixels.
+SHRUNK = 0.25
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,7 @@ def _written(
 
     kind, buffer = sheets[0].kind, io.BytesIO()
     pixel = frame.transform
-    west, east = (pixel.c + pixel.a * frame.places[:, side] for side in (0, 2))
-    north, south = (pixel.f + pixel.e * frame.places[:, side] for side in (1, 3))
+    west, north = pixel.c + pixel.a * frame.places[:, 0], pixel.f + pixel.e * frame.places[:, 1]
     corners = zip(west.tolist(), north.tolist(), strict=True)
     vrts = [
         tostring(_vrt(sheet, corner, pixel, alpha_is_mask), "unicode")
@@ -141,7 +142,7 @@ def _written(
         warnings.simplefilter("ignore")  # that it has no CRS: the other file says which
         pyogrio.raw.write(
             buffer,
-            shapely.to_wkb(shapely.box(west, south, east, north)),
+            shapely.to_wkb(_outlines(frame)),
             [np.array(vrts, object), np.arange(len(vrts))],
             [LOCATION, ORDER],
             driver="GPKG",
@@ -157,6 +158,18 @@ def _written(
     masked = any(sheet.masked for sheet in sheets) or not says_blank
     described = tostring(_description(sheets, frame, index.name, masked))
     return index, MemoryFile(described, dirname=folder, filename="index.gti")
+
+
+def _outlines(frame: Frame) -> np.ndarray:
+    """Where GDAL looks for sheets: (n,) polygons, a bit smaller than these.
+
+    A sheet that a window only touches would be found as well, and GDAL 3.10 leaves out all that lie
+    over it in its order, also those that the window is in: they would be blank.
+    """
+    left, top, right, low = (frame.places + np.multiply(SHRUNK, (1, 1, -1, -1))).T
+    pixel = frame.transform
+    west, east = pixel.c + pixel.a * left, pixel.c + pixel.a * right
+    return shapely.box(west, pixel.f + pixel.e * low, east, pixel.f + pixel.e * top)
 
 
 def _vrt(sheet: Sheet, corner: tuple[float, float], pixel: Affine, alpha_is_mask: bool) -> Element:

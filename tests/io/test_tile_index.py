@@ -11,6 +11,7 @@ from rasterio.transform import Affine, from_origin
 from rasterio.windows import Window as FileWindow
 
 from geofcn.core.windows import Window
+from geofcn.core.windows import cut as cut_windows
 from geofcn.errors import SceneError
 from geofcn.io.datasets import close_handles
 from geofcn.io.opening import open_raster, open_scene
@@ -69,7 +70,8 @@ def assert_alike(sheets, whole, left_out=()):
     for number in left_out:
         row, col = divmod(number, -(-WIDTH // SIDE))
         valid[row * SIDE : (row + 1) * SIDE, col * SIDE : (col + 1) * SIDE] = False
-    for window in (whole.window, Window(3, 2, 6, 9), Window(4, 4, 1, 1), Window(0, 9, 11, 5)):
+    windows = [Window(3, 2, 6, 9), Window(4, 4, 1, 1), *cut_windows(whole.window, SIDE, SIDE)]
+    for window in (whole.window, *windows, *cut_windows(whole.window, HEIGHT, 2 * SIDE)):
         part = np.s_[
             window.row : window.row + window.height, window.col : window.col + window.width
         ]
