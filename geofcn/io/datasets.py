@@ -26,7 +26,7 @@ from geofcn.io.drivers import open_raster
 from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS
 from geofcn.io.identity import Files, State, digest, files_behind, state
 from geofcn.io.projections import check_projections
-from geofcn.io.sheets import find_sheets, names_sheets
+from geofcn.io.sheets import find_sheets, is_index, names_sheets
 from geofcn.io.tile_index import open_sheets
 from geofcn.runtime import cores
 
@@ -258,7 +258,7 @@ def refuse_changed(path: str, identity: str) -> None:
 
 def _files_of(path: str, dataset: rasterio.DatasetReader) -> Files:
     if names_sheets(path):
-        return files_behind(find_sheets(path))
+        return files_behind([path] if is_index(path) else find_sheets(path))
     return files_behind(dataset.files or [path])
 
 

@@ -16,8 +16,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from geofcn.errors import SceneError
-from geofcn.io.files import absolute, is_local_file, is_missing, is_special, no_ordinary_file
-from geofcn.io.identity import tile_index
+from geofcn.io.files import absolute, is_local_file, is_special, no_ordinary_file
 
 # By the ending of a raster's name.
 DRIVERS = {
@@ -84,7 +83,7 @@ def refuse_disguised(path: str) -> None:
 def refuse_disguised_sources(
     dataset: rasterio.DatasetReader, named_by: tuple[str, ...] = ()
 ) -> None:
-    """Check the local files that a VRT or a tile index names, and those that these name.
+    """Check the local files that a VRT names, and those that these name.
 
     Parameters
     ----------
@@ -102,15 +101,17 @@ def refuse_disguised_sources(
     if dataset.driver not in COLLECTIONS:
         return
     above = (*named_by, absolute(dataset.name))
-    is_index = dataset.driver == "GTI"
-    for source in tile_index(dataset.name)[1] if is_index else _sources(dataset.files):
+    for source in _sources(dataset.files):
         if driver_of(source) is None:
             raise SceneError(
                 f"{dataset.name}: it names {source}, which ends in none of {', '.join(DRIVERS)}; "
                 "convert that with `gdal_translate`."
             )
-        if is_index and is_missing(source):  # GDAL would leave its place blank
-            raise SceneError(f"{dataset.name}: it names {source}, which is missing; bring it back.")
+        if driver_of(source) == "GTI":
+            raise SceneError(
+                f"{dataset.name}: it names a tile index, {source}; make it of the rasters "
+                "themselves with `gdalbuildvrt`."
+            )
         refuse_disguised(source)
         if absolute(source) in above:
             raise SceneError(

@@ -157,23 +157,28 @@ def _sources(vrt: Path) -> Iterator[str]:
 def tile_index(path: str) -> tuple[str, list[str]]:
     """The vector file of a tile index of GDAL's driver GTI, which may be itself, and what it names.
 
-    Nothing is named by what cannot be read, of which GDAL itself says what is wrong.
+    In its order, the last one on top. Nothing is named by what cannot be read.
     """
     import pyogrio  # slow to import, and for indexes alone
 
-    table, layer, field = path, None, None
+    table, layer, said = path, None, {}
     try:
         if path.lower().endswith(".gti"):
             root = ElementTree.parse(path).getroot()
             table, layer = root.findtext("IndexDataset") or "", root.findtext("IndexLayer")
-            field = root.findtext("LocationField")
-        metadata = pyogrio.read_info(table, layer=layer)["layer_metadata"] or {}
-        field = field or metadata.get("LOCATION_FIELD", "location")
-        values = pyogrio.raw.read(table, layer=layer, columns=[field], read_geometry=False)[3]
+            said = {"LOCATION_FIELD": "LocationField", "SORT_FIELD": "SortField"}
+            said = {key: text for key, tag in said.items() if (text := root.findtext(tag))}
+        said = (pyogrio.read_info(table, layer=layer)["layer_metadata"] or {}) | said
+        field, order = said.get("LOCATION_FIELD", "location"), said.get("SORT_FIELD")
+        columns = [field, order] if order else [field]
+        found = pyogrio.raw.read(table, layer=layer, columns=columns, read_geometry=False)
     except (OSError, ElementTree.ParseError, pyogrio.errors.DataSourceError):
         return table, []
+    values = dict(zip(found[0]["fields"], found[3], strict=True))
+    names = [str(name) for name in values.get(field, ())]
+    if order in values:
+        names = [names[number] for number in values[order].argsort(kind="stable")]
     folder = Path(path).parent
-    names = [name for name in values[0] if name] if values else []
     return table, [str(folder / name) if (folder / name).exists() else name for name in names]
 
 

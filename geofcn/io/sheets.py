@@ -23,12 +23,16 @@ from geofcn.io.files import (
     no_ordinary_file,
     no_such_file,
 )
+from geofcn.io.identity import tile_index
 
 LIST = ".txt"
+# Tile indexes of GDAL's driver GTI. That of GDAL 3.10 leaves a sheet blank in a window that begins
+# where it does (https://github.com/OSGeo/gdal/pull/12799), so an index is read as a list.
+INDEXES = (".gti", ".gti.gpkg")
 
 
 def names_sheets(name: str) -> bool:
-    """Whether a path is that of several rasters: a folder, a pattern or a list.
+    """Whether a path is that of several rasters: a folder, a pattern, a list or a tile index.
 
     Examples
     --------
@@ -37,13 +41,15 @@ def names_sheets(name: str) -> bool:
     """
     if is_elsewhere(name):
         return False
-    return os.path.isdir(name) or _is_list(name) or is_pattern(name)  # noqa: PTH112 - as is_missing
+    is_one = _is_list(name) or is_index(name) or is_pattern(name)
+    return is_one or os.path.isdir(name)  # noqa: PTH112 - as is_missing
 
 
 def find_sheets(name: str) -> list[str]:
     """The rasters that a folder holds, that fit a pattern, or that a list names, in their order.
 
-    That is the natural one of their names (9 before 10), then of their paths. Of a folder those
+    That is the natural one of their names (9 before 10), then of their paths; of a tile index its
+    own. Of a folder those
     count that end as a raster, but no hidden file and no VRT or tile index, which would be made of
     the others; of a pattern all that end as a raster. A list is text in UTF-8 with a path on each
     line, from its own folder on; blank lines and those that start with # say nothing.
@@ -53,18 +59,34 @@ def find_sheets(name: str) -> list[str]:
     SceneError
         Where there are none, or a list cannot be read or names what is no raster.
     """
-    if _is_list(name):
+    if is_index(name):
+        _, found = tile_index(name)
+    elif _is_list(name):
         found = _listed(name)
     elif is_pattern(name):
         found = [path for path in glob.glob(name, recursive=True) if driver_of(path)]  # noqa: PTH207
     else:
         found = _in_folder(name)
+    if is_index(name) and is_missing(name):
+        raise SceneError(no_such_file(name))
     if not found:
         raise SceneError(
             f"{name}: no raster is found by it; name a raster, a folder of rasters, a pattern in "
             'quotes ("sheets/*.tif") or a text file that lists them.'
         )
-    return sorted(dict.fromkeys(found), key=_natural)
+    found = list(dict.fromkeys(found))
+    return found if is_index(name) else sorted(found, key=_natural)
+
+
+def is_index(name: str) -> bool:
+    """Whether a path is that of a tile index.
+
+    Examples
+    --------
+    >>> is_index("town.gti.gpkg"), is_index("town.gpkg")
+    (True, False)
+    """
+    return name.lower().endswith(INDEXES)
 
 
 def lengths(name: str) -> list[tuple[str, int]]:
@@ -83,7 +105,7 @@ def refuse_new_sheet(scene: str, output: StrPath | None) -> None:
     OutputError
         Where it lies in the folder of the sheets, or fits their pattern.
     """
-    if output is None or not names_sheets(scene) or _is_list(scene):
+    if output is None or not names_sheets(scene) or _is_list(scene) or is_index(scene):
         return
     target = Path(output).absolute()
     if is_pattern(scene):
@@ -129,10 +151,10 @@ def _listed(name: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     entries = [line for line in lines if line and not line.startswith("#")]
     for entry in entries:
-        if driver_of(entry) is None:
+        if driver_of(entry) in (None, "GTI"):
             raise SceneError(
-                f"{name}: it lists {entry}, which ends in none of {', '.join(DRIVERS)}; list "
-                "rasters only."
+                f"{name}: it lists {entry}, which ends in none of {', '.join(DRIVERS)}, or is an "
+                "index of others; list rasters only."
             )
     folder = Path(name).parent
     return [entry if is_elsewhere(entry) else str(folder / entry) for entry in entries]

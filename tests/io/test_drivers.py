@@ -131,9 +131,16 @@ def test_what_a_tile_index_names_is_there_and_what_its_name_says(write_raster, w
     path = write_raster("a.tif", np.ones((4, 4), np.uint8))
     index = write_index(["first.tif", path.name])
     path.rename(path.with_name("b.tif"))
-    refused(index, r"tiles\.gti\.gpkg: it names .*a\.tif, which is missing; bring it back")
+    refused(index, r"a\.tif: this sheet is missing; bring it back")
     path.write_text(vrt_of("b.tif"))
     refused(index, r"a\.tif: this is a VRT under another name")
+
+
+def test_a_vrt_names_no_tile_index(write_raster, write_index):
+    index = write_index([write_raster("a.tif", np.ones((4, 4), np.uint8)).name])
+    path = index.with_name("b.vrt")
+    path.write_text(vrt_of(index.name))
+    refused(path, "it names a tile index, .*; make it of the rasters themselves")
 
 
 def test_vrts_that_name_each_other_in_a_circle_are_refused(tmp_path):

@@ -216,6 +216,19 @@ def test_transparent_pixels_show_what_lies_below(write_raster):
     assert image[0][valid].tolist() == [1, 1, 2, 1, 2] and not valid[0, 5]
 
 
+def test_a_tile_index_has_an_order_of_its_own_and_is_read_whole(write_raster, write_index):
+    """GDAL itself leaves the second sheet blank in windows that begin where it does."""
+    values = {"s9.tif": 9, "s10.tif": 10, "s2.tif": 2}
+    for number, (name, value) in enumerate(values.items()):
+        place = from_origin(500_000 + 2 * number, 5_000_000, 1, 1)
+        write_raster(name, np.full((1, 3), value, np.uint8), transform=place)
+    scene = open_raster(write_index(list(values)))
+    assert scene.read(scene.window)[0].tolist() == [[[9, 9, 10, 10, 2, 2, 2]]]
+    for col in range(7):
+        (value,) = scene.read(Window(0, col, 1, 1))[0].ravel()
+        assert value == [9, 9, 10, 10, 2, 2, 2][col]
+
+
 def test_how_sheets_lie_is_told(tmp_path, write_raster):
     ones = np.ones((1, 4), np.uint8)
     assert survey_sheets(overlapping(write_raster, ones, ones)) == SheetSurvey(2, 0, 2 / 6)
