@@ -90,6 +90,17 @@ class Window:
             self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
         )
 
+    def aligned(self, step: int) -> Window:
+        """The least window with all of its pixels that starts and ends on multiples of `step`.
+
+        Examples
+        --------
+        >>> print(Window(5, 8, 2, 5).aligned(4))
+        rows 4-7, columns 8-15
+        """
+        row, col = self.row // step * step, self.col // step * step
+        return Window(row, col, round_up(self.bottom, step) - row, round_up(self.right, step) - col)
+
     def relative_to(self, other: Window) -> Window:
         """The same pixels, counted from `other`'s upper left corner.
 
