@@ -53,7 +53,7 @@ def _refuse_idle(polygons: str | None) -> None:
 
 @click.command()
 @click.argument("scene", type=options.PATH)
-@click.argument("mask", type=options.PATH)
+@click.argument("mask", type=options.PATH, required=False)
 @click.option(
     "--model",
     type=options.PATH,
@@ -81,6 +81,7 @@ def _refuse_idle(polygons: str | None) -> None:
     metavar="FILE",
     help="Write the footprints too (.gpkg, .geojson, .fgb, .parquet, .shp).",
 )
+@options.area
 @click.option(
     "--threshold",
     type=Threshold(),
@@ -135,12 +136,13 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.overwrite
 @options.lasting_verb
 def infer(
-    progress: Progress, scene: str, mask: str, co: tuple[tuple[str, str], ...], **given: Any
+    progress: Progress, scene: str, mask: str | None, co: tuple[tuple[str, str], ...], **given: Any
 ) -> None:
     """Find the houses of SCENE with a trained model; write them to MASK.
 
-    MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of
-    one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
+    MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank; it can be left out
+    where --polygons or --probability is given. The answer is that of one pass over the whole scene,
+    whatever its size. A killed job goes on when it is started again.
     """
     _refuse_idle(given["polygons"])
     result = geofcn.infer(scene, mask, co=dict(co), progress=progress, **given)

@@ -123,6 +123,20 @@ where = click.option(
     metavar="SQL",
     help="Features of LABELS that count, as a condition; as in FILE|subset=SQL.",
 )
+_area = click.option(
+    "--area",
+    type=PATH,
+    metavar="FILE",
+    help="Look for houses within these polygons alone; as in FILE|layername=NAME|subset=SQL.",
+)
+_bounds = click.option(
+    "--bounds",
+    type=float,
+    nargs=4,
+    metavar="W S E N",
+    help="The same for a rectangle, in the CRS of SCENE or of --bounds-crs.",
+)
+_bounds_crs = click.option("--bounds-crs", metavar="EPSG:CODE", help="CRS of --bounds.")
 house_value = click.option(
     "--house-value",
     type=float,
@@ -131,6 +145,13 @@ house_value = click.option(
     help="A raster's value for houses, all others being background; may be given several times, or "
     "as in FILE|house=V,V.  [default: the only one besides 0 and nodata]",
 )
+
+
+def area(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command --area, --bounds and --bounds-crs."""
+    for option in (_bounds_crs, _bounds, _area):
+        function = option(function)
+    return function
 
 
 def is_given(name: str) -> bool:
@@ -172,7 +193,8 @@ def _end(stopped: KeyboardInterrupt, how: str) -> NoReturn:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     files.discard_unfinished()
-    click.echo(f"Stopped; {how}.", err=True)
+    notes = [*getattr(stopped, "__notes__", ()), how]
+    click.echo(f"Stopped; {'; '.join(notes)}.", err=True)
     sys.stderr.flush()
     os._exit(128 + number)
 

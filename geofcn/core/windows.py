@@ -259,6 +259,18 @@ def sample_windows(height: int, width: int, size: int, count: int) -> Iterator[W
             yield Window(row * size, col * size, size, size).clip(height, width)
 
 
+def windows_spread(extent: Window, size: int, count: int) -> Iterator[Window]:
+    """The `sample_windows` of an extent, in their places on the raster.
+
+    Examples
+    --------
+    >>> print(*windows_spread(Window(64, 0, 32, 96), 32, 1))
+    rows 64-95, columns 32-63
+    """
+    for window in sample_windows(*extent.shape, size, count):
+        yield Window(extent.row + window.row, extent.col + window.col, *window.shape)
+
+
 def _spread(length: int, count: int) -> list[int]:
     """`count` of the numbers 0 to length - 1, evenly spread: the middles of `count` equal parts."""
     return [(2 * i + 1) * length // (2 * count) for i in range(count)]

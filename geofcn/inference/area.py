@@ -254,5 +254,3 @@ class HousesOfArea:
         shape = ceil_div(computed.height, side), ceil_div(computed.width, side)
         missing = np.pad(~np.array(wanted).reshape(shape), 1, constant_values=True)
         return np.pad(missing.astype(np.int64).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-
-

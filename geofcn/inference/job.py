@@ -149,9 +149,10 @@ class Job:
         """
         own = self.fingerprint()
         alike = {key for key, value in own.items() if other.get(key) == value}
-        same_path = bool(other) and other["scene"][0] == self.scene.path
+        path, state, _ = other.get("scene") or (None, None, None)
+        same_path = path == self.scene.path
         gone = {"geofcn", "torch"} | ({"processor"} if "device" in alike else set())
-        if not other or gone - alike or (same_path and other["scene"][1] != own["scene"][1]):
+        if gone - alike or (same_path and state != own["scene"][1]):
             return []
         options = [] if same_path else ["SCENE"]
         options += ["--bands"] if same_path and "scene" not in alike else []

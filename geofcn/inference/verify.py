@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.core.pixels import classify, with_contacts
-from geofcn.core.windows import Window, count_blocks, sample_windows
+from geofcn.core.windows import Window, count_blocks, windows_spread
 from geofcn.inference.job import Job
 from geofcn.io.opening import open_raster
 from geofcn.models.model import Model
@@ -98,17 +98,15 @@ def _sample(job: Job, side: int, count: int) -> Iterator[Window]:
     Each starts on a multiple of the net's stride.
     """
     if job.area is None:
-        yield from sample_windows(*job.scene.window.shape, side, count)
+        yield from windows_spread(job.scene.window, side, count)
         return
     around = job.extent.aligned(side).clip(*job.scene.window.shape)
     every, asked = count_blocks(*around.shape, side), count
-    touching: list[Window] = []
-    while len(touching) < count and asked < 2 * every:
-        placed = (
-            Window(near.row + around.row, near.col + around.col, *near.shape)
-            for near in sample_windows(*around.shape, side, asked)
-        )
-        touching = [window for window in placed if job.area.inside(window).any()]
+    while True:
+        windows = windows_spread(around, side, asked)
+        touching = [window for window in windows if job.area.inside(window).any()]
+        if len(touching) >= count or asked >= every:
+            break
         asked *= 2
     yield from touching
 

@@ -71,7 +71,9 @@ class Rectangle:
         centre, _ = scene.transform * (scene.width / 2, scene.height / 2)
         moved, _ = Mover(name, own, scene.crs, centre)(sides)
         if not len(moved):
-            raise LabelsError(f"{name}: the CRS of {scene.name} does not reach there; correct them.")
+            raise LabelsError(
+                f"{name}: the CRS of {scene.name} does not reach there; correct them."
+            )
         return cls(name, scene.grid, in_pixels(scene.grid, moved))
 
     @property
