@@ -182,7 +182,8 @@ def info(
     SceneError, LabelsError, ModelError
         Where one of them cannot be read. That they do not go together is among what is odd.
     """
-    if model is None and not (area is None and bounds is bounds_crs is None):
+    about = area, bounds, bounds_crs
+    if model is None and about != (None, None, None):
         raise UsageError(
             "area and bounds are what an inference is forecast for; give a model, too."
         )
@@ -193,7 +194,7 @@ def info(
         odd += oddities_of_scene(opened, blank_share)
         inference, disk = None, None
         if model is not None:
-            inference, disk = _inference(opened, model, (area, bounds, bounds_crs), odd)
+            inference, disk = _inference(opened, model, about, odd)
         described, training = None, None
         if labels is not None:
             chosen = LabelSource.of(labels, layer, where, house_value)

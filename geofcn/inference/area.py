@@ -53,7 +53,7 @@ class Area:
     polygons : VectorLabels or Rectangle
         On the scene's grid.
     extent : Window
-        The least window of the scene with all of those pixels; what outputs cover.
+        The pixels of the scene whose centres lie in the polygons' box; what outputs cover.
     reach : int
         How many pixels around them are computed, too; 0 where no polygons are wanted.
     """

@@ -55,7 +55,7 @@ class Outputs:
         Parameters
         ----------
         job : Job
-            Its scene, like `model`, must not be overwritten.
+            Its scene and its area, like `model`, must not be overwritten.
         mask, probability, polygons : path
             What to write; None where it is not wanted.
         model : path
@@ -77,7 +77,9 @@ class Outputs:
         OutputError
             Before anything is computed, where a file must not or cannot be written.
         """
-        sources = (job.scene.path, model)
+        sources = [job.scene.path, model]
+        if job.area is not None:
+            sources.append(job.area.polygons.path)
         named = [None if name is None else Path(name) for name in (mask, probability, polygons)]
         wanted = cls(*named)
         if not wanted.paths:
@@ -200,7 +202,7 @@ class OutputWriter:
         """
         for window, arrays in bands:
             contacts, extent = arrays.get("contacts"), self.job.extent
-            pixels = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
+            pixels: Arrays = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
             part = window
             if self.job.area is not None:
                 part, pixels = self.job.area.cut(window, pixels)
