@@ -40,7 +40,7 @@ def test_help_names_every_default(name):
 # Options that do nothing unless they are given.
 OPTIONAL = {
     "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler",
-    "matches", "area", "co", "unfinished", "from_", "layer", "where",
+    "matches", "area", "bounds", "bounds_crs", "co", "unfinished", "from_", "layer", "where",
     "map_", "report",
 }  # fmt: skip
 
