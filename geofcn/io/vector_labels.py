@@ -133,13 +133,9 @@ class VectorLabels:
         index, count = PolygonIndex(grid.height, grid.width, partial(_boxes, grid)), 0
         first, last = np.full(2, np.inf), np.full(2, -np.inf)
         for batch in _on_ground(layer, grid, tally):
-<<<<<<< HEAD
-            boxes = _boxes(grid, batch.polygons)
-            left, top, right, bottom = boxes.T
-=======
             polygons = _moved(batch.polygons, shift)
-            left, top, right, bottom = _boxes(grid, polygons).T
->>>>>>> main
+            boxes = _boxes(grid, polygons)
+            left, top, right, bottom = boxes.T
             touching = (left <= grid.width) & (right >= 0) & (top <= grid.height) & (bottom >= 0)
             numbers = count + np.arange(len(polygons))
             count += len(numbers)
@@ -182,16 +178,12 @@ def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[Polygon
     return layer.batches(tally, grid.crs, centre)
 
 
-<<<<<<< HEAD
-def in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
-=======
 def _moved(polygons: np.ndarray, shift: tuple[float, float] | None) -> np.ndarray:
     """Polygons elsewhere, by so many units along x and y."""
     return polygons if shift is None else shapely.transform(polygons, lambda at: at + shift)
 
 
-def _in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
->>>>>>> main
+def in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
     """Polygons in pixels (column, row) of a grid, rounded to 1/VERTEX_STEPS of one."""
     return shapely.transform(polygons, partial(_to_pixels, ~grid.transform))
 
