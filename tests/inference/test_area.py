@@ -1,5 +1,6 @@
 """geofcn.inference.area: an inference of an area alone has the pixels and houses of the whole."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,15 @@ from geofcn.core.calibration import Calibration, expected_share
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import LabelsError, UsageError
 from geofcn.inference import area as area_module
+from geofcn.inference import schedule
 from geofcn.inference.area import HousesOfArea, open_area
 from geofcn.inference.job import Job, run_task
 from geofcn.inference.schedule import Task
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene
 from geofcn.models.model_file import save_model
+from geofcn.models.predictor import Predictor
+from geofcn.progress import silent
 from geofcn.tracing.sweep import Polygons, Sweep
 
 UTM = 25832
@@ -299,6 +303,44 @@ def test_tiles_and_threads_give_the_same_bytes(whole, tmp_path, write_vectors, m
         )  # fmt: skip
         contents.add(tuple(path.read_bytes() for path in sorted(folder.iterdir())))
     assert len(contents) == 1
+
+
+@pytest.mark.parametrize("rasters", [("m.tif",), ()])
+def test_what_is_interrupted_goes_on_and_says_what_it_keeps(whole, tmp_path, monkeypatch, rasters):
+    """Two of four blocks stand; of polygons alone the work lies beside them."""
+    monkeypatch.setattr(schedule, "BLOCK_PIXELS", 1)
+    monkeypatch.setattr(executors, "cores", lambda: 1)
+    monkeypatch.setattr(area_module, "REACH", 1)
+    (box,) = on_map(whole.scene, shapely.box(38, 38, 58, 58))
+    predict = Predictor.window
+
+    def infer(folder: Path, progress=silent) -> dict[str, bytes]:
+        folder.mkdir(exist_ok=True)
+        geofcn.infer(
+            whole.scene, *(folder / name for name in rasters), polygons=folder / "h.geojson",
+            model=whole.model, bounds=box.bounds, progress=progress, **OPTIONS,
+        )  # fmt: skip
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    class Stopping:
+        advanced = 0
+
+        def advance(self, amount, **figures):
+            self.advanced += 1
+            if self.advanced == 2:
+                raise KeyboardInterrupt
+
+    expected, windows = infer(tmp_path / "once"), []
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        infer(tmp_path / "twice", lambda *_: nullcontext(Stopping()))
+    assert stopped.value.__notes__ == ["2 of 4 blocks are kept"]
+    (work,) = (tmp_path / "twice").iterdir()
+    assert work.name == f".{[*rasters, 'h.geojson'][0]}.work"
+    monkeypatch.setattr(
+        Predictor, "window", lambda *about: windows.append(about[2]) or predict(*about)
+    )
+    assert infer(tmp_path / "twice") == expected
+    assert len(windows) == 2
 
 
 def test_a_worker_needs_no_file_of_the_area(area, scene, make_model):

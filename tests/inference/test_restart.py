@@ -213,32 +213,15 @@ def _left_unfinished(workplace: Workplace) -> None:
     assert workplace.shards() == 2
 
 
-BOUNDS = ("--bounds", 500_002, 4_999_993, 500_007, 4_999_998)
-
-
-@pytest.mark.parametrize("change", ["threshold", "model", "nodata", "area or --bounds"])
-def test_finished_blocks_of_other_options_are_kept_until_they_may_be_overwritten(
-    workplace, make_model, change
-):
+def test_finished_blocks_of_other_options_are_kept_until_they_may_be_overwritten(workplace):
     _left_unfinished(workplace)
-    more = {"threshold": ["--threshold", 0.4], "nodata": ["--nodata", 3]}.get(change, [])
-    if change == "model":
-        save_model(make_model("fcnn2", seed=4), workplace.model)
-    if change == "area or --bounds":
-        more = BOUNDS
-    refused = workplace.infer(*more)
+    refused = workplace.infer("--threshold", 0.4)
     assert refused.code == 1 and refused.events["window"] == 0
-    assert f"2 finished block(s) of an unfinished job with another --{change} are" in refused.stderr
+    assert "2 finished block(s) of an unfinished job with another --threshold" in refused.stderr
     assert "--overwrite" in refused.stderr and workplace.shards() == 2
-    if change != "model":
-        assert workplace.infer().events["window"] == (BANDS - 2) * COLUMNS
-        return
-    answer = workplace.infer(*more, "--overwrite")
+    answer = workplace.infer("--threshold", 0.4, "--overwrite")
     assert answer.code == 0 and "another job" in answer.stderr
-    restarted = workplace.outputs()
-    workplace.clear()
-    workplace.infer(*more)
-    assert workplace.outputs() == restarted
+    assert answer.events["window"] == BANDS * COLUMNS
 
 
 def test_of_a_scene_that_has_changed_since_it_starts_afresh_and_says_so(workplace, write_raster):
@@ -254,39 +237,6 @@ def test_of_a_scene_that_has_changed_since_it_starts_afresh_and_says_so(workplac
     workplace.clear()
     workplace.infer("--threshold", 0.4)
     assert workplace.outputs() == restarted
-
-
-def test_an_area_is_gone_on_with(workplace):
-    """Rows 10 to 34 of 43, columns 10 to 34 of 45, each in three compute windows."""
-    whole = workplace.infer(*BOUNDS)
-    assert whole.code == 0, whole.stderr
-    expected = workplace.outputs()
-    for event in (3, whole.events["rename"]):
-        workplace.clear()
-        killed = workplace.infer(*BOUNDS, signal=signal.SIGKILL, among=["rename"], event=event)
-        assert killed.code == -signal.SIGKILL
-        shards = workplace.shards()
-        again = workplace.infer(*BOUNDS)
-        assert again.events["window"] == (BANDS - shards) * COLUMNS
-        assert workplace.outputs() == expected
-
-
-def test_polygons_alone_are_gone_on_with(workplace):
-    houses = workplace.out / "houses.gpkg"
-    command = ("infer", workplace.scene, "--polygons", houses, "--model", workplace.model)
-    whole = workplace.fork_server.run(*command)
-    assert whole.code == 0, whole.stderr
-    assert [path.name for path in workplace.out.iterdir()] == ["houses.gpkg"]
-    expected = workplace.outputs()
-    for event in (3, whole.events["rename"]):
-        workplace.clear()
-        run = workplace.fork_server.run
-        killed = run(*command, signal=signal.SIGKILL, among=["rename"], event=event)
-        assert killed.code == -signal.SIGKILL
-        assert (workplace.out / ".houses.gpkg.work").is_dir()
-        again = run(*command)
-        assert again.code == 0, again.stderr
-        assert workplace.outputs() == expected
 
 
 def test_what_changes_no_pixel_goes_on(workplace):
