@@ -283,7 +283,8 @@ def test_polygons_alone_within_bounds(geofcn_command, trained, outputs, tmp_path
     with rasterio.open(trained / "scene.tif") as scene:
         middle = scene.transform * (200, 200), scene.transform * (330, 330)
         (west, north), (east, south) = middle
-        crs = f"+proj=utm +zone={scene.crs.to_epsg() % 100} +x_0=-9000000 +datum=WGS84"
+        meridian = scene.crs.to_epsg() % 100 * 6 - 183
+        crs = f"+proj=tmerc +lon_0={meridian} +k=0.9996 +x_0=-9000000 +datum=WGS84"
         shift = 500_000 + 9_000_000
     geofcn_command(
         "infer", trained / "scene.tif", "--polygons", tmp_path / "some.gpkg", "--model",
