@@ -23,7 +23,7 @@ OPSET = 18
 def refuse_missing_onnx() -> None:
     """Raise UsageError where the packages that make ONNX files are not installed."""
     try:
-        import onnx
+        import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UsageError(
