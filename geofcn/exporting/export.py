@@ -52,7 +52,7 @@ def export(
         target = check_target(out, (".onnx",), overwrite, model)
         item = None if stac is None else check_target(stac, (".json",), overwrite, model)
         refuse_equal_names([path for path in (target, item) if path is not None])
-        tiling = Tiling.of(loaded)
+        tiling = Tiling.of(loaded.geometry)
         write_whole(target, to_onnx(loaded, tiling))
         if item is not None:
             write_whole(item, stac_item(loaded, tiling, target, item))

@@ -12,6 +12,7 @@ from geofcn.core.windows import round_up
 from geofcn.models.merged import fold_batch_norm
 from geofcn.models.model import Model
 from geofcn.models.nets import answer_from_means, decisions
+from geofcn.models.receptive_field import Geometry
 
 # What a pixel's value is divided by before the graph sees it: QGIS's Deepness does so whatever the
 # type of the pixels.
@@ -68,8 +69,14 @@ class Tiling:
     overlap: int
 
     @classmethod
-    def of(cls, model: Model) -> Tiling:
-        """The tiles of a model."""
-        stride, halo = model.geometry.stride, model.geometry.halo
+    def of(cls, geometry: Geometry) -> Tiling:
+        """The tiles of a net.
+
+        Examples
+        --------
+        >>> Tiling.of(Geometry(stride=8, halo=48)), Tiling.of(Geometry(stride=16, halo=208))
+        (Tiling(side=512, overlap=25), Tiling(side=832, overlap=50))
+        """
+        stride, halo = geometry.stride, geometry.halo
         side = round_up(max(LEAST_TILE, HALOS * halo), 4 * stride)
         return cls(side, 25 if side >= 8 * halo else 50)

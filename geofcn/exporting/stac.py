@@ -11,7 +11,10 @@ from geofcn.exporting.graph import UNIT, Tiling
 from geofcn.exporting.onnx_file import INPUT, OUTPUTS
 from geofcn.models.model import UNNAMED, Model
 
-MLM = "https://stac-extensions.github.io/mlm/v1.5.0/schema.json"
+EXTENSIONS = [
+    "https://stac-extensions.github.io/mlm/v1.5.0/schema.json",
+    "https://stac-extensions.github.io/raster/v1.1.0/schema.json",
+]
 ARCHITECTURES = {"lite": "U-Net on EfficientNet-Lite0", "unet": "U-Net"}
 TASKS = ["semantic-segmentation"]
 # What a model is good for has no end in time.
@@ -39,7 +42,6 @@ def stac_item(model: Model, tiling: Tiling, onnx: Path, item: Path) -> bytes:
         "description": f"geofcn {about.version}: houses in aerial scenes.",
         "datetime": None,
         **ALWAYS,
-        "bands": [{"name": name, "data_type": about.dtype} for name in band_names(model)],
         "mlm:name": f"geofcn {about.net} at scale {about.scale}",
         "mlm:architecture": ARCHITECTURES.get(about.net, "FCN"),
         "mlm:framework": "ONNX",
@@ -57,13 +59,13 @@ def stac_item(model: Model, tiling: Tiling, onnx: Path, item: Path) -> bytes:
     document = {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": [MLM],
+        "stac_extensions": EXTENSIONS,
         "id": onnx.stem,
         # Where its scenes lay a model does not keep.
         "geometry": None,
         "properties": properties,
         "links": [],
-        "assets": {"model": _asset(onnx, item)},
+        "assets": {"model": _asset(model, onnx, item)},
     }
     return json.dumps(document, indent=2).encode()
 
@@ -110,12 +112,17 @@ def _array(first: list[str], channels: int, tiling: Tiling) -> dict[str, Any]:
     }
 
 
-def _asset(onnx: Path, item: Path) -> dict[str, Any]:
+def _asset(model: Model, onnx: Path, item: Path) -> dict[str, Any]:
+    about = model.metadata
+    resolution = {"spatial_resolution": about.resolution} if about.resolution is not None else {}
     href = Path(os.path.relpath(onnx, item.parent)).as_posix()
     return {
-        "href": f"./{href}",
+        "href": href if href.startswith("..") else f"./{href}",
         "title": "ONNX model",
         "type": "application/octet-stream; framework=onnx; profile=onnx",
         "roles": ["mlm:model", "mlm:weights"],
         "mlm:artifact_type": "onnx",
+        "raster:bands": [
+            {"name": name, "data_type": about.dtype, **resolution} for name in band_names(model)
+        ],
     }
