@@ -274,3 +274,5 @@ def _set_up_messages(verbose: bool, quiet: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     if not verbose:
         warnings.simplefilter("ignore")
+        # Where `rio` has set up a log: what GDAL finds wrong is told by an error, or it is not.
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)
