@@ -21,6 +21,7 @@ ODD = {
     "bands": st.lists(st.integers(0, 9), min_size=1, max_size=3),
     "class-weights": st.just("auto") | st.lists(st.floats(0.1, 9), min_size=2, max_size=2),
     "scale": st.sampled_from(["auto", 1, 2, 4, 8]),
+    "shift-labels": st.lists(st.floats(-9, 9), min_size=2, max_size=2),
     "threshold": st.sampled_from(["scene", "model"]) | st.floats(0, 1),
 }
 
