@@ -54,7 +54,7 @@ def _infer(source: Path, out: Path, *more: object) -> list[object]:
 
 SHAPE = ("houses.shp", "houses.shx", "houses.dbf", "houses.prj", "houses.cpg")
 RUN = (
-    "best-f1.safetensors", "best-accuracy.safetensors", "last.safetensors", "history.csv",
+    "best-f1.safetensors", "best-accuracy.safetensors", "last.safetensors", "history.csv", "run.toml",
     "loss.png", "scores.png", "overlay.png", "finished.safetensors",
 )  # fmt: skip
 JOBS = {
