@@ -18,12 +18,12 @@ class CreationOption(click.ParamType):
 
     name = "NAME=VALUE"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """What was typed as a value, or a usage error."""
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """What was typed, with an upper-case name, or a usage error."""
         option, equals, setting = value.partition("=")
         if not (option and equals):
             self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
-        return option.upper(), setting
+        return f"{option.upper()}={setting}"
 
 
 class Threshold(click.ParamType):
@@ -136,7 +136,7 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.overwrite
 @options.lasting_verb
 def infer(
-    progress: Progress, scene: str, mask: str | None, co: tuple[tuple[str, str], ...], **given: Any
+    progress: Progress, scene: str, mask: str | None, co: tuple[str, ...], **given: Any
 ) -> None:
     """Find the houses of SCENE with a trained model; write them to MASK.
 
@@ -145,5 +145,7 @@ def infer(
     whatever its size. A killed job goes on when it is started again.
     """
     _refuse_idle(given["polygons"])
-    result = geofcn.infer(scene, mask, co=dict(co), progress=progress, **given)
+    result = geofcn.infer(
+        scene, mask, co=dict(option.split("=", 1) for option in co), progress=progress, **given
+    )
     options.report(result, asked=result.verification)

@@ -23,6 +23,7 @@ from geofcn.forecast.oddities import (
     oddities_of_scene,
 )
 from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene
@@ -137,6 +138,7 @@ class SceneInfo:
         return [(name.replace("_", " "), _text(value)) for name, value in facts.items()]
 
 
+@takes_frames("scene", "labels", "area")
 def info(
     scene: StrPath,
     labels: StrPath | None = None,
@@ -157,7 +159,7 @@ def info(
     ----------
     scene : path
         A raster: a file, a URL or a GDAL path.
-    labels : path, optional
+    labels : path or GeoDataFrame, optional
         Its labels, as `geofcn.train` takes them: the training is forecast.
     model : path, optional
         A model of `geofcn.train`: the inference is forecast.

@@ -39,6 +39,7 @@ from geofcn.inference.threshold import SceneThreshold, classified, find_threshol
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options
 from geofcn.io.files import StrPath, absolute
+from geofcn.io.frames import takes_frames
 from geofcn.io.locks import locked
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene, undeclared_collar
@@ -47,11 +48,12 @@ from geofcn.models.model import Model
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import compute_window_side
 from geofcn.polygons.outline import Outline, make_outline
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 
 log = logging.getLogger(__name__)
 
 
+@takes_frames("scene", "area")
 def infer(
     scene: StrPath,
     mask: StrPath | None = None,
@@ -79,7 +81,7 @@ def infer(
     allow_no_crs: bool = False,
     overwrite: bool = False,
     compute_window: int | None = None,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> InferenceResult:
     """Predict a whole scene; the result is that of one pass over it, whatever its size.
 
