@@ -9,20 +9,23 @@ import click
 from geofcn import __version__
 
 VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate")
+# Commands that look at no scene, and are none of Python's functions.
+TOOLS = ("qgis-plugin",)
 
 
 class Verbs(click.Group):
     """A group whose commands live in modules of their own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all verbs, in the order of their use."""
-        return list(VERBS)
+        """Names of all verbs, in the order of their use, then of the rest."""
+        return [*VERBS, *TOOLS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb, from its module."""
-        if cmd_name not in VERBS:
+        if cmd_name not in (*VERBS, *TOOLS):
             return None
-        return getattr(import_module(f"geofcn_cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(import_module(f"geofcn_cli.{name}"), name)
 
 
 @click.command(

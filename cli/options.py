@@ -29,6 +29,7 @@ from geofcn.polygons.outline import (
 )
 from geofcn.progress import Progress, ProgressBar, silent
 from geofcn.text import printable
+from geofcn_cli import json_progress
 from geofcn_cli.stderr import without_noise
 
 if TYPE_CHECKING:
@@ -187,10 +188,9 @@ def verb(
 
     def run(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
         _set_up_messages(verbose or debug, quiet)
-        progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
             with _signals_raise():
-                function(progress, *args, **options)
+                function(_progress(quiet), *args, **options)
         except Exception as error:
             if debug or isinstance(error, LEFT_TO_CLICK):
                 raise
@@ -207,6 +207,15 @@ def verb(
             run(*args, verbose=verbose, quiet=quiet, debug=debug, **options)
 
     return command
+
+
+def _progress(quiet: bool) -> Progress:
+    """A bar on a terminal; JSON for a program that asks for it."""
+    if quiet:
+        return silent
+    if os.environ.get(json_progress.VARIABLE) == json_progress.JSON:
+        return json_progress.json_lines
+    return bar if sys.stderr.isatty() else silent
 
 
 lasting_verb = functools.partial(verb, stopped="run the same command again to go on")

@@ -1,0 +1,221 @@
+"""What the verbs of geofcn take, as parameters of Processing algorithms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Kinds of parameters. Layers, files and folders that are read:
+RASTER, VECTOR, LAYER, MODEL = "raster", "vector", "layer", "model"
+# ... and that are written:
+RASTER_OUT, VECTOR_OUT, PAGE_OUT, FOLDER_OUT = "raster out", "vector out", "page out", "folder out"
+FLAG, CHOICE, INTEGER, NUMBER, TEXT, TABLE = "flag", "choice", "integer", "number", "text", "table"
+OUTPUTS = (RASTER_OUT, VECTOR_OUT, PAGE_OUT, FOLDER_OUT)
+
+TITLES = {
+    "sample": "Make a sample scene",
+    "info": "Describe a scene",
+    "train": "Train a model",
+    "infer": "Find the houses of a scene",
+    "polygonize": "Polygonize a mask",
+    "review": "Find where to label next",
+    "evaluate": "Score against labels",
+}
+# What the name of a path means ...
+KINDS = {
+    "scene": RASTER,
+    "labels": LAYER,
+    "prediction": LAYER,
+    "map": LAYER,
+    "area": VECTOR,
+    "model": MODEL,
+    "from": MODEL,
+    "polygons": VECTOR_OUT,
+    "boxes": VECTOR_OUT,
+    "matches": VECTOR_OUT,
+    "report": PAGE_OUT,
+    "page": PAGE_OUT,
+    "output": FOLDER_OUT,
+    "folder": FOLDER_OUT,
+    "mask": RASTER,
+    "probability": RASTER,
+}
+# ... but for these verbs.
+KINDS_OF_VERB = {("infer", "mask"): RASTER_OUT, ("infer", "probability"): RASTER_OUT}
+# Files in a folder that a verb writes, which other algorithms or the map take.
+FILES = {
+    "sample": {"SCENE": "scene.tif", "LABELS": "labels.gpkg"},
+    "train": {"MODEL": "best-f1.safetensors"},
+}
+# Options that are shown at once; the others are folded away.
+BASIC = (
+    "area", "contacts", "count", "dense", "epochs", "from", "map", "matches", "min-area", "model",
+    "net", "outline", "overwrite", "polygons", "probability", "size", "threshold",
+)  # fmt: skip
+# For terminals; and running the same again goes on with a training, too.
+HIDDEN = ("json", "verbose", "quiet", "debug", "resume")
+UNITS = {"M2": "m²", "M": "m", "PX": "px"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of an algorithm: an argument, an option, or a part of one of several values.
+
+    Attributes
+    ----------
+    key : str
+        Its name in QGIS.
+    label : str
+        Shown beside its widget.
+    kind : str
+        One of the above.
+    option : str
+        How it is typed, as `--min-area`; empty for an argument.
+    help : str
+        What it does.
+    required, advanced : bool
+        Whether it must be given, and whether it is folded away.
+    default : str, float, bool or None
+        None: geofcn chooses.
+    choices : tuple of str
+        Of a CHOICE; the headers of a TABLE.
+    least, most : float or None
+        Bounds of a number.
+    repeated : bool
+        Whether several values may be given, separated by blanks.
+    """
+
+    key: str
+    label: str
+    kind: str
+    option: str = ""
+    help: str = ""
+    required: bool = False
+    advanced: bool = False
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of geofcn: its name, title in the toolbox, help, and what it takes, as it is typed."""
+
+    name: str
+    title: str
+    help: str
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def as_shown(self) -> list[Parameter]:
+        """The parameters as a dialog has them: what is needed, then the rest, then what is written."""
+        return sorted(self.parameters, key=lambda p: (p.kind in OUTPUTS, not p.required))
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Key of a further output -> its name in the folder that the verb writes."""
+        return FILES.get(self.name, {})
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The geofcn that installed the plugin: the command that runs it, and its verbs."""
+
+    command: tuple[str, ...]
+    verbs: tuple[Verb, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Installation:
+        """What `geofcn qgis-plugin` has written down; OSError where it has not."""
+        told = json.loads(path.read_text(encoding="utf-8"))
+        verbs = (describe(name, told["verbs"][name]) for name in TITLES if name in told["verbs"])
+        return cls(tuple(told["command"]), tuple(verbs))
+
+
+def describe(name: str, told: dict[str, Any]) -> Verb:
+    """A verb as an algorithm, from what its command line says of itself."""
+    parameters = [
+        parameter
+        for option in told["parameters"]
+        if _word(option) not in HIDDEN
+        for parameter in _parameters(name, option)
+    ]
+    return Verb(name, TITLES[name], told["help"], tuple(parameters))
+
+
+def _word(option: dict[str, Any]) -> str:
+    """The name by which an option is typed, without its dashes."""
+    return str(option["option"] or option["name"]).lstrip("-")
+
+
+def _parameters(verb: str, option: dict[str, Any]) -> list[Parameter]:
+    """The parameters of an option: one, but of an option of several values one for each of them."""
+    word = _word(option)
+    key = word.upper().replace("-", "_")
+    common = {"option": option["option"] or "", "help": option["help"] or ""}
+    parts = (option["metavar"] or "").split()
+    if option["nargs"] == 1:
+        return [_single(verb, word, key, option, common)]
+    if option["multiple"]:
+        headers = tuple(part.capitalize() for part in parts)
+        return [Parameter(key, _label(word), TABLE, advanced=True, choices=headers, **common)]
+    kind = TEXT if option["type"]["param_type"] == "Path" else _plain_kind(option)
+    return [
+        Parameter(
+            f"{key}_{part}",
+            f"{_label(word)}: {part.lower()}",
+            _kind_of_path(verb, part.lower()) if kind == TEXT else kind,
+            advanced=word not in BASIC,
+            **common,
+        )
+        for part in parts
+    ]
+
+
+def _single(
+    verb: str, word: str, key: str, option: dict[str, Any], common: dict[str, Any]
+) -> Parameter:
+    is_path = option["type"]["param_type"] == "Path"
+    kind = _kind_of_path(verb, word) if is_path else _plain_kind(option)
+    default = option["default"]
+    # A file that the command line looks for where it is called has to be named here. A training
+    # needs its scene and labels, as there is no other way to go on with one here.
+    required = option["required"] or not option["option"] and verb == "train"
+    required = required or (is_path and default is not None)
+    return Parameter(
+        key,
+        _label(word, option["metavar"]),
+        kind,
+        required=required,
+        advanced=not required and bool(option["option"]) and word not in BASIC,
+        default=None if is_path else default,
+        choices=tuple(option["type"].get("choices", ())),
+        least=option["type"].get("min"),
+        most=option["type"].get("max"),
+        repeated=option["multiple"],
+        **common,
+    )
+
+
+def _kind_of_path(verb: str, word: str) -> str:
+    return KINDS_OF_VERB.get((verb, word)) or KINDS.get(word, TEXT)
+
+
+def _plain_kind(option: dict[str, Any]) -> str:
+    if option["is_flag"]:
+        return FLAG
+    kind = option["type"]["param_type"]
+    if option["multiple"]:
+        return TEXT
+    if "choices" in option["type"]:
+        return CHOICE
+    return INTEGER if kind.startswith("Int") else NUMBER if kind.startswith("Float") else TEXT
+
+
+def _label(word: str, metavar: str | None = None) -> str:
+    unit = UNITS.get(metavar or "")
+    return word.replace("-", " ").capitalize() + (f" ({unit})" if unit else "")
