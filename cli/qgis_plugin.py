@@ -54,7 +54,9 @@ def qgis_plugin(progress: Progress, profile: str | None) -> None:
         _install(target)
     except OSError as error:
         raise files.folder_not_writable(target, error) from error
-    options.report(f"{target}\nSwitch it on in QGIS: Plugins > Manage and Install Plugins > geofcn.")
+    options.report(
+        f"{target}\nSwitch it on in QGIS: Plugins > Manage and Install Plugins > geofcn."
+    )
 
 
 def _install(target: Path) -> None:
@@ -63,6 +65,8 @@ def _install(target: Path) -> None:
     with files.partial_folder(target) as folder:
         new = folder / NAME
         shutil.copytree(SOURCE, new, ignore=shutil.ignore_patterns("__pycache__"))
+        metadata = new / "metadata.txt"
+        metadata.write_text(metadata.read_text().replace("=VERSION", f"={geofcn.__version__}"))
         (new / "verbs.json").write_text(json.dumps(_installation(), indent=1), encoding="utf-8")
         if target.exists():
             target.replace(folder / "old")
@@ -87,18 +91,18 @@ def _describe(command: click.Command) -> dict[str, Any]:
 
 
 def _describe_parameter(parameter: click.Parameter) -> dict[str, Any]:
-    is_option = isinstance(parameter, click.Option)
+    option = parameter if isinstance(parameter, click.Option) else None
     default = parameter.default
     return {
         "name": parameter.name,
-        "option": max(parameter.opts, key=len) if is_option else None,
-        "help": parameter.help if is_option else None,
+        "option": option and max(option.opts, key=len),
+        "help": option and option.help,
         "metavar": parameter.metavar,
         "type": parameter.type.to_info_dict(),
         "required": parameter.required,
         "multiple": parameter.multiple,
         "nargs": parameter.nargs,
-        "is_flag": is_option and parameter.is_flag,
+        "is_flag": option is not None and option.is_flag,
         # Others say that nothing was given.
         "default": default if isinstance(default, (str, int, float)) else None,
     }

@@ -16,13 +16,13 @@ from qgis.core import (
     QgsProcessingOutputFile,
     QgsProcessingOutputMapLayer,
     QgsProcessingOutputString,
-    QgsProcessingUtils,
 )
 
 from . import command, process
 from .description import OUTPUTS, Verb
 from .parameters import make_parameter, read_parameter
 
+# The setting: which program is geofcn.
 PROGRAM = "GEOFCN_PROGRAM"
 # What a verb prints, as an output.
 TEXT = "TEXT"
@@ -44,7 +44,7 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
         self._verb, self._installer = verb, installer
         self._values: dict[str, Any] = {}
 
-    def createInstance(self) -> VerbAlgorithm:  # noqa: N802, RUF100
+    def createInstance(self) -> VerbAlgorithm:
         """Another one, to be run."""
         return VerbAlgorithm(self._verb, self._installer)
 
@@ -52,11 +52,11 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
         """Its name: the verb."""
         return self._verb.name
 
-    def displayName(self) -> str:  # noqa: N802, RUF100
+    def displayName(self) -> str:
         """Its title in the toolbox."""
         return self._verb.title
 
-    def shortHelpString(self) -> str:  # noqa: N802, RUF100
+    def shortHelpString(self) -> str:
         """The help of the verb and of its options, as HTML."""
         paragraphs = [f"<p>{html.escape(text)}</p>" for text in self._verb.help.split("\n\n")]
         for parameter in self._verb.as_shown:
@@ -65,7 +65,7 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
                 paragraphs.append(f"<p>{told}</p>")
         return "\n".join(paragraphs)
 
-    def initAlgorithm(self, configuration: Any = None) -> None:  # noqa: N802, RUF100
+    def initAlgorithm(self, configuration: Any = None) -> None:
         """Make parameters and outputs."""
         for parameter in self._verb.as_shown:
             self.addParameter(make_parameter(parameter))
@@ -74,7 +74,7 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
             self.addOutput(kind(key, name))
         self.addOutput(QgsProcessingOutputString(TEXT, "What geofcn prints"))
 
-    def prepareAlgorithm(  # noqa: N802, RUF100
+    def prepareAlgorithm(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
@@ -87,7 +87,7 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
         }
         return True
 
-    def processAlgorithm(  # noqa: N802, RUF100
+    def processAlgorithm(
         self,
         parameters: dict[str, Any],
         context: QgsProcessingContext,
@@ -111,7 +111,11 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
 
     def _files(self, results: dict[str, Any], context: QgsProcessingContext) -> dict[str, str]:
         """The further outputs, in the folder that the verb wrote; layers are to be shown."""
-        files = {key: str(Path(folder) / name) for folder in results.values() for key, name in self._verb.files.items()}
+        files = {
+            key: str(Path(folder) / name)
+            for folder in results.values()
+            for key, name in self._verb.files.items()
+        }
         for key, path in files.items():
             if key != "MODEL":
                 details = QgsProcessingContext.LayerDetails(Path(path).name, context.project(), key)

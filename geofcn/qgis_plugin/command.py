@@ -85,7 +85,8 @@ def _grouped(verb: Verb) -> list[list[Parameter]]:
 
 
 def _is_left_out(parameter: Parameter, value: Any) -> bool:
-    return value in (None, "", False, []) or value == parameter.default
+    # 0 is a value, though equal to False.
+    return value is None or value is False or value in ("", []) or value == parameter.default
 
 
 def _typed(parameter: Parameter, given: Sequence[Any]) -> list[str]:

@@ -112,7 +112,7 @@ class Verb:
 
     @property
     def as_shown(self) -> list[Parameter]:
-        """The parameters as a dialog has them: what is needed, then the rest, then what is written."""
+        """The parameters as a dialog has them: what is needed, the rest, then what is written."""
         return sorted(self.parameters, key=lambda p: (p.kind in OUTPUTS, not p.required))
 
     @property
@@ -156,40 +156,39 @@ def _parameters(verb: str, option: dict[str, Any]) -> list[Parameter]:
     """The parameters of an option: one, but of an option of several values one for each of them."""
     word = _word(option)
     key = word.upper().replace("-", "_")
-    common = {"option": option["option"] or "", "help": option["help"] or ""}
-    parts = (option["metavar"] or "").split()
     if option["nargs"] == 1:
-        return [_single(verb, word, key, option, common)]
+        return [_single(verb, word, key, option)]
+    parts = [part.lower() for part in option["metavar"].split()]
     if option["multiple"]:
         headers = tuple(part.capitalize() for part in parts)
-        return [Parameter(key, _label(word), TABLE, advanced=True, choices=headers, **common)]
-    kind = TEXT if option["type"]["param_type"] == "Path" else _plain_kind(option)
+        return [_from(option, key, _label(word), TABLE, advanced=True, choices=headers)]
     return [
-        Parameter(
-            f"{key}_{part}",
-            f"{_label(word)}: {part.lower()}",
-            _kind_of_path(verb, part.lower()) if kind == TEXT else kind,
+        _from(
+            option,
+            f"{key}_{part.upper()}",
+            f"{_label(word)}: {part}",
+            _kind(verb, part, option),
             advanced=word not in BASIC,
-            **common,
         )
         for part in parts
     ]
 
 
-def _single(
-    verb: str, word: str, key: str, option: dict[str, Any], common: dict[str, Any]
-) -> Parameter:
+def _single(verb: str, word: str, key: str, option: dict[str, Any]) -> Parameter:
     is_path = option["type"]["param_type"] == "Path"
-    kind = _kind_of_path(verb, word) if is_path else _plain_kind(option)
     default = option["default"]
-    # A file that the command line looks for where it is called has to be named here. A training
-    # needs its scene and labels, as there is no other way to go on with one here.
-    required = option["required"] or not option["option"] and verb == "train"
-    required = required or (is_path and default is not None)
-    return Parameter(
+    required = (
+        option["required"]
+        # The command line looks for it where it is called, which is nowhere in QGIS.
+        or (is_path and default is not None)
+        # The command line can go on with a training without them.
+        or (verb == "train" and not option["option"])
+    )
+    return _from(
+        option,
         key,
         _label(word, option["metavar"]),
-        kind,
+        _kind(verb, word, option),
         required=required,
         advanced=not required and bool(option["option"]) and word not in BASIC,
         default=None if is_path else default,
@@ -197,18 +196,19 @@ def _single(
         least=option["type"].get("min"),
         most=option["type"].get("max"),
         repeated=option["multiple"],
-        **common,
     )
 
 
-def _kind_of_path(verb: str, word: str) -> str:
-    return KINDS_OF_VERB.get((verb, word)) or KINDS.get(word, TEXT)
+def _from(option: dict[str, Any], key: str, label: str, kind: str, **more: Any) -> Parameter:
+    return Parameter(key, label, kind, option["option"] or "", option["help"] or "", **more)
 
 
-def _plain_kind(option: dict[str, Any]) -> str:
+def _kind(verb: str, word: str, option: dict[str, Any]) -> str:
+    kind = option["type"]["param_type"]
+    if kind == "Path":
+        return KINDS_OF_VERB.get((verb, word)) or KINDS.get(word, TEXT)
     if option["is_flag"]:
         return FLAG
-    kind = option["type"]["param_type"]
     if option["multiple"]:
         return TEXT
     if "choices" in option["type"]:
@@ -218,4 +218,5 @@ def _plain_kind(option: dict[str, Any]) -> str:
 
 def _label(word: str, metavar: str | None = None) -> str:
     unit = UNITS.get(metavar or "")
-    return word.replace("-", " ").capitalize() + (f" ({unit})" if unit else "")
+    label = word.replace("-", " ").capitalize().replace("crs", "CRS")
+    return f"{label} ({unit})" if unit else label

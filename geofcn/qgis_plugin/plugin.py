@@ -15,11 +15,11 @@ class GeofcnPlugin:
     def __init__(self, iface: Any):
         self._provider = GeofcnProvider()
 
-    def initProcessing(self) -> None:  # noqa: N802, RUF100
+    def initProcessing(self) -> None:
         """Show the algorithms in the toolbox."""
         QgsApplication.processingRegistry().addProvider(self._provider)
 
-    def initGui(self) -> None:  # noqa: N802, RUF100
+    def initGui(self) -> None:
         """Begin, where there is a window."""
         self.initProcessing()
 

@@ -32,11 +32,20 @@ class Stopped(Exception):
 class Feedback(Protocol):
     """What is used of a QgsProcessingFeedback."""
 
-    def isCanceled(self) -> bool: ...  # noqa: D102, N802, RUF100
-    def setProgress(self, percent: float) -> None: ...  # noqa: D102, N802, RUF100
-    def setProgressText(self, text: str) -> None: ...  # noqa: D102, N802, RUF100
-    def pushInfo(self, text: str) -> None: ...  # noqa: D102, N802, RUF100
-    def pushWarning(self, text: str) -> None: ...  # noqa: D102, N802, RUF100
+    def isCanceled(self) -> bool:
+        """Whether the user has clicked on Cancel."""
+
+    def setProgress(self, percent: float) -> None:
+        """Show how much is done."""
+
+    def setProgressText(self, text: str) -> None:
+        """Show what is being done."""
+
+    def pushInfo(self, text: str) -> None:
+        """Show a line of the answer."""
+
+    def pushWarning(self, text: str) -> None:
+        """Show a notice."""
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -8,11 +8,10 @@ from processing.core.ProcessingConfig import ProcessingConfig, Setting
 from qgis.core import Qgis, QgsMessageLog, QgsProcessingProvider
 from qgis.PyQt.QtGui import QIcon
 
-from .algorithm import VerbAlgorithm
+from .algorithm import PROGRAM, VerbAlgorithm
 from .description import Installation
 
 FOLDER = Path(__file__).parent
-PROGRAM = "GEOFCN_PROGRAM"
 
 
 class GeofcnProvider(QgsProcessingProvider):
@@ -43,7 +42,7 @@ class GeofcnProvider(QgsProcessingProvider):
         """Remove the setting."""
         ProcessingConfig.removeSetting(PROGRAM)
 
-    def loadAlgorithms(self) -> None:  # noqa: N802, RUF100
+    def loadAlgorithms(self) -> None:
         """Make an algorithm of every verb."""
         try:
             installation = Installation.read(FOLDER / "verbs.json")
@@ -54,14 +53,14 @@ class GeofcnProvider(QgsProcessingProvider):
         for verb in installation.verbs:
             self.addAlgorithm(VerbAlgorithm(verb, installation.command))
 
-    def supportedOutputRasterLayerExtensions(self) -> list[str]:  # noqa: N802, RUF100
+    def supportedOutputRasterLayerExtensions(self) -> list[str]:
         """Endings of the rasters that geofcn writes."""
         return ["tif", "tiff"]
 
-    def supportedOutputVectorLayerExtensions(self) -> list[str]:  # noqa: N802, RUF100
+    def supportedOutputVectorLayerExtensions(self) -> list[str]:
         """Endings of the vector files that geofcn writes."""
         return ["gpkg", "geojson", "fgb", "parquet", "shp"]
 
-    def supportsNonFileBasedOutput(self) -> bool:  # noqa: N802, RUF100
+    def supportsNonFileBasedOutput(self) -> bool:
         """Whether it writes into databases or memory: no."""
         return False
