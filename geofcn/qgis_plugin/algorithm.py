@@ -9,10 +9,12 @@ from typing import Any
 
 from processing.core.ProcessingConfig import ProcessingConfig
 from qgis.core import (
+    QgsMapLayer,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingOutputFile,
     QgsProcessingOutputMapLayer,
     QgsProcessingOutputString,
@@ -26,6 +28,21 @@ from .parameters import make_parameter, read_parameter
 PROGRAM = "GEOFCN_PROGRAM"
 # What a verb prints, as an output.
 TEXT = "TEXT"
+
+
+class _OwnStyle(QgsProcessingLayerPostProcessorInterface):
+    """Shows a layer in the style that geofcn saved with it: Processing would pass that over."""
+
+    def postProcessLayer(
+        self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> None:
+        """Load the style, where there is one."""
+        layer.loadDefaultStyle()
+        layer.triggerRepaint()
+
+
+# QGIS does not keep it alive.
+OWN_STYLE = _OwnStyle()
 
 
 class VerbAlgorithm(QgsProcessingAlgorithm):
@@ -58,12 +75,16 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
 
     def shortHelpString(self) -> str:
         """The help of the verb and of its options, as HTML."""
-        paragraphs = [f"<p>{html.escape(text)}</p>" for text in self._verb.help.split("\n\n")]
+        paragraphs = [
+            f"<p>{html.escape(' '.join(text.split()))}</p>"
+            for text in self._verb.help.split("\n\n")
+        ]
         for parameter in self._verb.as_shown:
             if parameter.help:
                 told = f"<b>{html.escape(parameter.label)}</b>: {html.escape(parameter.help)}"
                 paragraphs.append(f"<p>{told}</p>")
-        return "\n".join(paragraphs)
+        # QGIS makes breaks of line ends.
+        return "".join(paragraphs)
 
     def initAlgorithm(self, configuration: Any = None) -> None:
         """Make parameters and outputs."""
@@ -107,6 +128,9 @@ class VerbAlgorithm(QgsProcessingAlgorithm):
         except process.GeofcnError as error:
             raise QgsProcessingException(str(error)) from error
         results = {p.key: self._values[p.key] for p in self._verb.parameters if p.kind in OUTPUTS}
+        for path in results.values():
+            if context.willLoadLayerOnCompletion(path):
+                context.layerToLoadOnCompletionDetails(path).setPostProcessor(OWN_STYLE)
         return {**results, **self._files(results, context), TEXT: "\n".join(printed)}
 
     def _files(self, results: dict[str, Any], context: QgsProcessingContext) -> dict[str, str]:

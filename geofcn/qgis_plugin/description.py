@@ -56,6 +56,16 @@ BASIC = (
 )  # fmt: skip
 # For terminals; and running the same again goes on with a training, too.
 HIDDEN = ("json", "verbose", "quiet", "debug", "resume")
+# What says more than the name of an option does.
+LABELS = {
+    "and": "Further scenes with their labels",
+    "co": "Creation options",
+    "from": "Model to teach",
+    "iou": "IoU",
+    "lr": "Learning rate",
+    "map": "Map to compare with",
+    "output": "Folder of the run",
+}
 UNITS = {"M2": "m²", "M": "m", "PX": "px"}
 
 
@@ -218,5 +228,5 @@ def _kind(verb: str, word: str, option: dict[str, Any]) -> str:
 
 def _label(word: str, metavar: str | None = None) -> str:
     unit = UNITS.get(metavar or "")
-    label = word.replace("-", " ").capitalize().replace("crs", "CRS")
+    label = LABELS.get(word) or word.replace("-", " ").capitalize().replace("crs", "CRS")
     return f"{label} ({unit})" if unit else label

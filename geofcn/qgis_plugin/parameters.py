@@ -55,16 +55,16 @@ UNDERSTOOD = ("path", "layerName", "subset", "geometryType")
 def make_parameter(parameter: Parameter) -> QgsProcessingParameterDefinition:
     """The parameter of QGIS, with its widget, help and default."""
     key, label = parameter.key, parameter.label
-    optional = not parameter.required
     kind = parameter.kind
+    optional = not (parameter.required or kind == FLAG or parameter.default is not None)
     if kind == FLAG:
-        made = QgsProcessingParameterBoolean(key, label, False, optional)
+        made = QgsProcessingParameterBoolean(key, label, False)
     elif kind == CHOICE:
         made = QgsProcessingParameterEnum(
             key, label, list(parameter.choices), False, parameter.default, optional, True
         )
     elif kind in (INTEGER, NUMBER):
-        made = _number(parameter)
+        made = _number(parameter, optional)
     elif kind == TABLE:
         made = QgsProcessingParameterMatrix(
             key, label, 1, False, list(parameter.choices), None, optional
@@ -99,14 +99,14 @@ def make_parameter(parameter: Parameter) -> QgsProcessingParameterDefinition:
     return made
 
 
-def _number(parameter: Parameter) -> QgsProcessingParameterNumber:
+def _number(parameter: Parameter, optional: bool) -> QgsProcessingParameterNumber:
     is_whole = parameter.kind == INTEGER
     made = QgsProcessingParameterNumber(
         parameter.key,
         parameter.label,
         QgsProcessingParameterNumber.Integer if is_whole else QgsProcessingParameterNumber.Double,
         parameter.default,
-        not parameter.required,
+        optional,
     )
     if parameter.least is not None:
         made.setMinimum(parameter.least)

@@ -82,5 +82,5 @@ def test_the_program_is_the_users_the_installers_or_that_on_the_path(monkeypatch
 
 def test_without_a_program_it_is_said_where_to_name_one(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(GeofcnError, match="was not found; .* Settings > Options > Processing"):
+    with pytest.raises(GeofcnError, match=r"was not found; .* Settings > Options > Processing"):
         find_geofcn("", (str(tmp_path / "python"),))
