@@ -2,7 +2,7 @@
 
     QT_QPA_PLATFORM=offscreen python3 examples/qgis_pictures.py FOLDER PROFILE
 
-It is run by the Python that has QGIS (/usr/bin/python3 on Debian). FOLDER holds scene.tif, mask.tif,
+Run it by the Python that has QGIS (/usr/bin/python3 on Debian). FOLDER holds scene.tif, mask.tif,
 probability.tif and houses.gpkg; PROFILE is one into which `geofcn qgis-plugin` has installed.
 """
 
