@@ -38,7 +38,7 @@ def run(folder: Path, *command) -> subprocess.CompletedProcess:
     inherited = {key: text for key, text in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
         [str(part) for part in command], env={**inherited, **own}, cwd=folder,
-        capture_output=True, text=True, timeout=400,
+        capture_output=True, text=True, timeout=1200,
     )  # fmt: skip
 
 
