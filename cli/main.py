@@ -8,27 +8,28 @@ import click
 
 from geofcn import __version__
 
-VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate")
-# Commands that look at no scene, and are none of Python's functions.
-TOOLS = ("qgis-plugin",)
+VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate", "export")
+COMMANDS = (*VERBS, "completion", "qgis-plugin")
 
 
 class Verbs(click.Group):
     """A group whose commands live in modules of their own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all verbs, in the order of their use, then of the rest."""
-        return [*VERBS, *TOOLS]
+        """Names of all verbs, in the order of their use, and what is none."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb, from its module."""
-        if cmd_name not in (*VERBS, *TOOLS):
+        if cmd_name not in COMMANDS:
             return None
         name = cmd_name.replace("-", "_")
         return getattr(import_module(f"geofcn_cli.{name}"), name)
 
 
+# By its name rasterio lists it among those of `rio`.
 @click.command(
+    "geofcn",
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -48,6 +48,19 @@ class Grid:
         """All of its pixels."""
         return Window(0, 0, self.height, self.width)
 
+    def part(self, window: Window) -> Grid:
+        """The grid of some of its pixels.
+
+        Examples
+        --------
+        >>> from affine import Affine
+        >>> grid = Grid(20, 30, None, Affine(0.5, 0, 100, 0, -0.5, 200))
+        >>> grid.part(Window(2, 4, 6, 8)).transform * (0, 0)
+        (102.0, 199.0)
+        """
+        place = self.transform * self.transform.translation(window.col, window.row)
+        return Grid(window.height, window.width, self.crs, place)
+
     def moved(self, x: float, y: float) -> Grid:
         """The grid elsewhere, by so many units of its CRS.
 

@@ -160,7 +160,7 @@ def open_labelled_scenes(
     _refuse_all_beside(sources)
     if area is None:
         return sources
-    areas = [_area_polygons(area, source.scene) for source in sources]
+    areas = [area_polygons(area, source.scene) for source in sources]
     if not any(polygons.touching for polygons in areas):
         raise is_beside(areas[0], " or ".join(names_apart([s.scene.path for s in sources])))
     return [
@@ -258,7 +258,14 @@ def _open_mask(source: LabelSource) -> Mask:
         raise LabelsError(str(error)) from error
 
 
-def _area_polygons(area: StrPath, scene: Scene) -> VectorLabels:
+def area_polygons(area: StrPath, scene: Scene) -> VectorLabels:
+    """The polygons of an area on the grid of a scene.
+
+    Raises
+    ------
+    LabelsError
+        For a raster.
+    """
     source = LabelSource.of(area)
     if is_raster_path(source.path):
         raise LabelsError(f"{source.path}: an area is given as polygons, not as a raster.")

@@ -55,7 +55,7 @@ BASIC = (
     "net", "outline", "overwrite", "polygons", "probability", "size", "threshold",
 )  # fmt: skip
 # For terminals; and running the same again goes on with a training, too.
-HIDDEN = ("json", "verbose", "quiet", "debug", "resume")
+HIDDEN = ("json", "verbose", "quiet", "debug", "resume", "config", "save-config")
 # What says more than the name of an option does.
 LABELS = {
     "and": "Further scenes with their labels",

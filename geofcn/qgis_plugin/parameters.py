@@ -80,10 +80,12 @@ def make_parameter(parameter: Parameter) -> QgsProcessingParameterDefinition:
             key, label, QgsProcessingParameterFile.File, "safetensors", None, optional
         )
     elif kind == RASTER_OUT:
-        made = QgsProcessingParameterRasterDestination(key, label, None, optional, not optional)
+        made = QgsProcessingParameterRasterDestination(
+            key, label, None, optional, not parameter.option
+        )
     elif kind == VECTOR_OUT:
         made = QgsProcessingParameterVectorDestination(
-            key, label, POLYGONS, None, optional, not optional
+            key, label, POLYGONS, None, optional, not parameter.option
         )
     elif kind == PAGE_OUT:
         made = QgsProcessingParameterFileDestination(

@@ -17,13 +17,14 @@ from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
 from geofcn.errors import GeofcnError, LabelsError, TrainingError, UsageError
 from geofcn.io.files import StrPath, absolute, without_new_folders
+from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 from geofcn.recipes import Recipe
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.annotations import fits
@@ -58,6 +59,7 @@ SURVEY = "survey.npz"
 log = logging.getLogger(__name__)
 
 
+@takes_frames("scene", "labels", "and_", "validate", "area")
 def train(
     scene: StrPath,
     labels: StrPath,
@@ -93,7 +95,7 @@ def train(
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
     **fields: Any,
 ) -> TrainingResult:
     """Train a net on a scene and its labels; write models, history and plots into `output`.
@@ -104,8 +106,8 @@ def train(
     Parameters
     ----------
     scene : path
-        Raster to train on.
-    labels : path
+        Raster to train on, or one that rasterio has opened.
+    labels : path or GeoDataFrame
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
         and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,
         ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3``.
@@ -144,7 +146,7 @@ def train(
     validate_fraction : float, optional
         Share of the scenes kept from training, in blocks, to score on; 0: score on the scenes
         themselves.
-    area : path, optional
+    area : path or GeoDataFrame, optional
         Polygons outside of which nothing is learnt or scored, on the scenes that they touch.
     layer, where : str, optional
         Layer of `labels`, and a condition in SQL that their features must meet.
@@ -182,6 +184,12 @@ def train(
     GeofcnError
         One sentence that says what is wrong: SceneError, LabelsError, ModelError, UsageError,
         OutputError or TrainingError.
+
+    Notes
+    -----
+    A GeoDataFrame is what it holds: a training that was killed goes on when `train` is called again
+    with an equal one, but not by `resume`, nor is it repeated by the run's ``run.toml``, which both
+    look for a file.
     """
     options = {
         "net": net, "scale": scale, "upsample": upsample, "tile": tile, "stride": stride,
@@ -283,6 +291,7 @@ def _train(
     if checkpoint is None:
         # Only now, when a training can start: an older run outlives a refusal.
         run.empty()
+        run.write_options()
         # From here on the folder tells an unfinished run from a finished one.
         run.save(trainer, state)
     if kept is None:
@@ -321,7 +330,7 @@ def _found_anywhere(labels: LabelSource) -> str:
 
 
 def resume(
-    run: StrPath, *, epochs: int | None = None, progress: Progress = silent
+    run: StrPath, *, epochs: int | None = None, progress: Progress = automatic
 ) -> TrainingResult:
     """Go on with a training, as it was started, to the same weights, bit for bit.
 
