@@ -9,7 +9,7 @@ import click
 from geofcn import __version__
 
 VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate", "export")
-COMMANDS = (*VERBS, "completion")
+COMMANDS = (*VERBS, "completion", "qgis-plugin")
 
 
 class Verbs(click.Group):
@@ -23,7 +23,8 @@ class Verbs(click.Group):
         """The command of a verb, from its module."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"geofcn_cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        return getattr(import_module(f"geofcn_cli.{name}"), name)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a verb; where a shell has made many files of a pattern, say how to keep it whole."""

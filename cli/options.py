@@ -27,7 +27,7 @@ from geofcn.polygons.outline import (
 )
 from geofcn.progress import Progress, bar, silent
 from geofcn.text import printable
-from geofcn_cli import config
+from geofcn_cli import config, json_progress
 from geofcn_cli.stderr import without_noise
 
 PATH = click.Path(path_type=str)
@@ -228,10 +228,9 @@ def verb(
         *args: Any, verbose: bool, quiet: bool, debug: bool, save_config: str | None, **options: Any
     ) -> None:
         _set_up_messages(verbose or debug, quiet)
-        progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
             with _signals_raise(), config.saved(save_config):
-                function(progress, *args, **options)
+                function(_progress(quiet), *args, **options)
         except Exception as error:
             if debug or isinstance(error, LEFT_TO_CLICK):
                 raise
@@ -263,6 +262,15 @@ def verb(
             run(*args, verbose=verbose, quiet=quiet, debug=debug, **options)
 
     return command
+
+
+def _progress(quiet: bool) -> Progress:
+    """A bar on a terminal; JSON for a program that asks for it."""
+    if quiet:
+        return silent
+    if os.environ.get(json_progress.VARIABLE) == json_progress.JSON:
+        return json_progress.json_lines
+    return bar if sys.stderr.isatty() else silent
 
 
 lasting_verb = functools.partial(verb, stopped="run the same command again to go on")

@@ -9,7 +9,11 @@ import pytest
 
 import geofcn
 
-MODULES = sorted(module.name for module in pkgutil.walk_packages(geofcn.__path__, prefix="geofcn."))
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(geofcn.__path__, prefix="geofcn.")
+    if not module.name.startswith("geofcn.qgis_plugin.")  # for QGIS's Python, and without examples
+)
 
 
 @pytest.mark.parametrize("name", MODULES)

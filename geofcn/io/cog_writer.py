@@ -19,6 +19,7 @@ from geofcn.core.windows import BAND_ROWS, Window, ceil_div, cut, round_up
 from geofcn.errors import UsageError
 from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.io.overviews import Reduce, halve_floats, halve_mask, halve_quantised, pad_to_even
+from geofcn.io.qgis import classes_style, probability_style
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
 
 # Overviews at the most: the last one has a 512th of the raster's rows and columns.
@@ -53,11 +54,23 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "STATISTICS": SWITCH,
 }
 MASK_COLOURS = {BACKGROUND: (238, 236, 230), HOUSE: (226, 61, 40), BLANK: (255, 255, 255)}
-MASK = Band("uint8", BLANK, "house", MASK_COLOURS)
 CONTACT_COLOURS = MASK_COLOURS | {HOUSE_CONTACT: (122, 20, 12)}
-CONTACT_MASK = Band("uint8", BLANK, "house (2: where it meets another)", CONTACT_COLOURS)
-QUANTISED = Band("uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS)
-FLOATS = Band("float32", np.nan, "house probability")
+# One for all masks: it stays where a mask is replaced. What is no house lets the scene be seen.
+MASK_STYLE = classes_style(
+    {
+        HOUSE: ("house", CONTACT_COLOURS[HOUSE], 255),
+        HOUSE_CONTACT: ("house, where it meets another", CONTACT_COLOURS[HOUSE_CONTACT], 255),
+        BACKGROUND: ("background", CONTACT_COLOURS[BACKGROUND], 0),
+    }
+)
+MASK = Band("uint8", BLANK, "house", MASK_COLOURS, style=MASK_STYLE)
+CONTACT_MASK = Band(
+    "uint8", BLANK, "house (2: where it meets another)", CONTACT_COLOURS, style=MASK_STYLE
+)
+QUANTISED = Band(
+    "uint8", BLANK, "house probability", scale=1 / PROBABILITY_STEPS, style=probability_style()
+)
+FLOATS = Band("float32", np.nan, "house probability", style=probability_style())
 
 
 def refuse_unknown_options(options: Mapping[str, object]) -> None:

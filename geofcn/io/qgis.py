@@ -1,8 +1,9 @@
-"""The style that QGIS opens house polygons with: outlines coloured by their score."""
+"""The styles that QGIS opens outputs with: polygons by their score, probabilities, masks."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,17 @@ SCORE_CLASSES = {
 }
 NO_SCORE = -1
 NO_SCORE_COLOUR = "128,128,128"
+# Probability -> colour and its alpha: what is hardly a house lets the scene be seen.
+PROBABILITY_RAMP = {
+    0.0: ("#ffffb2", 0),
+    0.1: ("#ffffb2", 0),
+    0.3: ("#fecc5c", 150),
+    0.5: ("#fd8d3c", 200),
+    0.75: ("#f03b20", 230),
+    1.0: ("#bd0026", 255),
+}
+# How every QGIS 3 names the document.
+DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
 
 
 def score_style() -> str:
@@ -30,7 +42,7 @@ def score_style() -> str:
     ranges.append(_qml_range(len(ranges), NO_SCORE, NO_SCORE, "no score"))
     colours = [*SCORE_CLASSES.values(), NO_SCORE_COLOUR]
     symbols = [_qml_symbol(i, colour) for i, colour in enumerate(colours)]
-    return f"""<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>
+    return f"""{DOCTYPE}
 <qgis version="3.22.0" styleCategories="Symbology">
  <renderer-v2 type="graduatedSymbol" attr="coalesce(&quot;score&quot;, {NO_SCORE})" \
 graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">
@@ -67,6 +79,59 @@ def _qml_symbol(name: int, colour: str) -> str:
         '    <layer class="SimpleFill" enabled="1" locked="0" pass="0">\n'
         f"{props}    </layer>\n   </symbol>\n"
     )
+
+
+def probability_style() -> str:
+    """A QGIS 3 style of probabilities 0 to 1: yellow to red, below a tenth transparent.
+
+    QGIS applies the scale that a raster declares before, so it is one for uint8 and float32.
+    """
+    items = "".join(
+        f'     <item value="{value:g}" alpha="{alpha}" color="{colour}" label="{value:g}"/>\n'
+        for value, (colour, alpha) in PROBABILITY_RAMP.items()
+    )
+    return _raster_style(
+        """  <rasterrenderer type="singlebandpseudocolor" band="1" opacity="1" alphaBand="-1" \
+nodataColor="" classificationMin="0" classificationMax="1">
+   <rasterTransparency/>
+   <rastershader>
+    <colorrampshader colorRampType="INTERPOLATED" classificationMode="1" clip="0" \
+minimumValue="0" maximumValue="1">
+"""
+        f"{items}    </colorrampshader>\n   </rastershader>\n  </rasterrenderer>\n"
+    )
+
+
+def classes_style(classes: Mapping[int, tuple[str, tuple[int, int, int], int]]) -> str:
+    """A QGIS 3 style of a raster of classes, which are named in the legend.
+
+    Parameters
+    ----------
+    classes : mapping
+        Value -> its name, (red, green, blue), and alpha, 0 transparent to 255.
+    """
+    entries = "".join(
+        f'    <paletteEntry value="{value}" label="{name}" color="#{red:02x}{green:02x}{blue:02x}" '
+        f'alpha="{alpha}"/>\n'
+        for value, (name, (red, green, blue), alpha) in classes.items()
+    )
+    return _raster_style(
+        """  <rasterrenderer type="paletted" band="1" opacity="1" alphaBand="-1" nodataColor="">
+   <rasterTransparency/>
+   <colorPalette>
+"""
+        f"{entries}   </colorPalette>\n  </rasterrenderer>\n"
+    )
+
+
+def _raster_style(renderer: str) -> str:
+    return f"""{DOCTYPE}
+<qgis version="3.22.0" styleCategories="Symbology">
+ <pipe>
+{renderer} </pipe>
+ <blendMode>0</blendMode>
+</qgis>
+"""
 
 
 # The table as QGIS makes it.

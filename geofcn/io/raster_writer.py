@@ -38,6 +38,8 @@ ENDINGS = (".tif", ".tiff")
 # Files in which GDAL keeps overviews, masks and statistics of a raster: those of an older one would
 # be taken for the new one's.
 STALE_ENDINGS = (".ovr", ".msk", ".msk.ovr", ".aux.xml")
+# In the hidden folder: what becomes the .qml.
+STYLE = "style.qml"
 BLOCK = 256
 # Rows of pixels that are read back from left to right, so that each block is decoded once.
 VERIFIED_ROWS = 512
@@ -77,6 +79,8 @@ class Band:
         What a value is multiplied by to get its meaning.
     count : int
         Number of bands.
+    style : str or None
+        The QGIS style (QML) that is saved beside the raster, see `geofcn.io.qgis`.
     """
 
     dtype: str
@@ -85,13 +89,16 @@ class Band:
     colours: Mapping[int, tuple[int, int, int]] | None = None
     scale: float | None = None
     count: int = 1
+    style: str | None = None
 
 
 class RasterWriter:
     """One tiled, compressed GeoTIFF, written by windows; a context manager.
 
     Leaving the block without an error completes the file, syncs it to disk and renames it to
-    `path`; leaving it with an error removes all that was made, and the error passes through.
+    `path`; leaving it with an error removes all that was made, and the error passes through. Where
+    the band has a style it comes along as .qml; one that is there already may be the user's, and is
+    left alone.
 
     Parameters
     ----------
@@ -201,16 +208,20 @@ class RasterWriter:
             self._close()
             finished = self._finish()
             self._verify(finished)
+            if self._band.style is not None:
+                (self.folder / STYLE).write_text(self._band.style, encoding="utf-8")
         except FAILURES as failure:
             raise files.writing_failed(self.path, reason_of(failure)) from failure
         return finished
 
     def _publish(self, finished: Path) -> None:
+        style, beside = self.folder / STYLE, self.path.with_suffix(".qml")
+        moves = {finished: self.path}
+        if style.exists() and not os.path.lexists(beside):
+            moves = {style: beside, **moves}
         try:
-            for stale in stale_beside(self.path):
-                stale.unlink(missing_ok=True)
             close_handles(self.path)  # Windows replaces no file that is open
-            files.publish(finished, self.path)
+            files.publish_together(moves, stale_beside(self.path))
         except OSError as failure:
             raise files.writing_failed(self.path, failure) from failure
 

@@ -61,6 +61,8 @@ GEOMETRY = "geometry"
 GROUP_ROWS = 16_384
 SHAPEFILE_NAME_LENGTH = 10
 GEOJSON_DECIMALS = 9
+# The newest that GDAL 3.0 and later read without a warning; nothing of 1.4 is needed.
+GEOPACKAGE_VERSION = "1.2"
 # Corners of a polygon at the most: GDAL writes larger ones, in GBs of memory, and reads none of
 # them (OGR_GEOJSON_MAX_OBJ_SIZE).
 GEOJSON_CORNERS = 700_000
@@ -331,11 +333,14 @@ def _write_ogr(
 ) -> None:
     kind = partial.suffix
     options: dict[str, str] = {}
+    file_options: dict[str, str] = {}
     if kind == ".geojson" and crs is not None:
         crs = pyproj.CRS("EPSG:4326")
         options = {"RFC7946": "YES", "COORDINATE_PRECISION": str(GEOJSON_DECIMALS)}
     elif kind == ".shp":
         options = {"DBF_DATE_LAST_UPDATE": NO_DATE[:10]}
+    elif kind == ".gpkg":
+        file_options = {"VERSION": GEOPACKAGE_VERSION}
     with _gdal_options(), warnings.catch_warnings():
         if crs is None:
             warnings.filterwarnings("ignore", "'crs' was not provided")
@@ -349,6 +354,7 @@ def _write_ogr(
             crs=crs and crs.to_wkt(),
             encoding="UTF-8" if kind == ".shp" else None,
             layer_options=options,
+            dataset_options=file_options,
         )
 
 

@@ -64,7 +64,7 @@ class Outcome:
 def warm_up() -> None:
     """Let children inherit what each of them would make for itself."""
     torch.set_num_threads(1)
-    infer.__kwdefaults__["compute_window"] = COMPUTE_WINDOW
+    infer.__wrapped__.__kwdefaults__["compute_window"] = COMPUTE_WINDOW
     for net in ("fcnn", "fcnn2"):
         net_geometry(net, 3, 1, "nearest")
 

@@ -137,7 +137,7 @@ def run(tmp_path):
                 assert [path.name for path in folder.iterdir()] == [".mask.tif.work"]
             once(folder, scene, model, dtype, options)
         outputs = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-        assert list(outputs) == ["mask.tif", "probability.tif"]
+        assert list(outputs) == ["mask.qml", "mask.tif", "probability.qml", "probability.tif"]
         shutil.rmtree(folder)
         return outputs
 

@@ -21,6 +21,7 @@ from geofcn.models.model_file import save_model
 COMPUTE = 16
 BANDS, COLUMNS = 3, 3  # compute windows down and across the scene
 OUTPUTS = ("mask.tif", "probability.tif", "houses.gpkg")
+STYLES = ("mask.qml", "probability.qml")
 
 
 @dataclass
@@ -168,7 +169,7 @@ def _is_right_and_can_go_on(workplace: Workplace, expected: dict) -> None:
     assert again.events["window"] == (BANDS - shards) * COLUMNS, "no finished band is done again"
     assert "another job" not in again.stderr
     assert workplace.outputs() == expected
-    assert sorted(path.name for path in workplace.out.iterdir()) == sorted(OUTPUTS)
+    assert sorted(path.name for path in workplace.out.iterdir()) == sorted(OUTPUTS + STYLES)
 
 
 def test_killed_again_and_again(workplace):

@@ -67,7 +67,7 @@ def test_a_mask_is_all_that_a_gis_needs(tmp_path):
     for value in (BACKGROUND, HOUSE, BLANK):
         assert colours[value][:3] == cog_writer.MASK_COLOURS[value]
     assert len({colours[value][:3] for value in (BACKGROUND, HOUSE, BLANK)}) == 3
-    assert [p.name for p in tmp_path.iterdir()] == ["mask.tif"], "no side files"
+    assert names(tmp_path) == ["mask.qml", "mask.tif"], "no side file but its style"
 
 
 def test_uint8_probabilities_state_their_scale(tmp_path):
@@ -120,7 +120,7 @@ def test_a_mask_without_crs(tmp_path):
 @pytest.mark.parametrize("name", ["blank in name.tif", "häuser.tif", "-dash.tif", "q'uote.TIFF"])
 def test_odd_names(tmp_path, name):
     write_bands(mask_writer(tmp_path / name, utm_grid(600, 600)), random_mask(600, 600))
-    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert names(tmp_path) == sorted([name, f"{name.rpartition('.')[0]}.qml"])
 
 
 # --- files around it ---

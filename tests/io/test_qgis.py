@@ -7,8 +7,17 @@ import pyogrio
 import pytest
 import shapely
 
+from geofcn.io.cog_writer import MASK_COLOURS, MASK_STYLE
 from geofcn.io.gdal import NO_DATE
-from geofcn.io.qgis import NO_SCORE, NO_SCORE_COLOUR, SCORE_CLASSES, add_style, score_style
+from geofcn.io.qgis import (
+    NO_SCORE,
+    NO_SCORE_COLOUR,
+    SCORE_CLASSES,
+    add_style,
+    classes_style,
+    probability_style,
+    score_style,
+)
 from geofcn.io.vector_writer import FeatureBatch, write_polygons
 
 CRS = "EPSG:25832"
@@ -67,6 +76,33 @@ def test_a_polygon_without_score_is_in_the_grey_class():
     root = ElementTree.fromstring(score_style())
     assert root.find("renderer-v2").get("attr") == f'coalesce("score", {NO_SCORE})'
     assert [r.get("label") for r in root.iter("range")][-1] == "no score"
+
+
+# --- rasters ---
+
+
+def test_probabilities_are_shown_from_0_to_1_and_what_is_hardly_a_house_not_at_all():
+    renderer = ElementTree.fromstring(probability_style()).find("pipe/rasterrenderer")
+    assert renderer.get("type") == "singlebandpseudocolor"
+    items = [(float(i.get("value")), int(i.get("alpha"))) for i in renderer.iter("item")]
+    assert items == sorted(items), "the likelier, the more is seen"
+    assert items[0] == (0, 0) and items[1] == (0.1, 0) and items[-1] == (1, 255)
+
+
+def test_classes_have_names_and_colours():
+    text = classes_style({3: ("roof", (1, 16, 255), 9)})
+    (entry,) = ElementTree.fromstring(text).iter("paletteEntry")
+    expected = {"value": "3", "label": "roof", "color": "#0110ff", "alpha": "9"}
+    assert entry.attrib == expected
+
+
+def test_a_masks_style_has_its_colours_and_lets_the_scene_be_seen():
+    entries = {
+        int(e.get("value")): e for e in ElementTree.fromstring(MASK_STYLE).iter("paletteEntry")
+    }
+    assert entries[1].get("color") == "#{:02x}{:02x}{:02x}".format(*MASK_COLOURS[1])
+    assert entries[1].get("alpha") == "255" and entries[0].get("alpha") == "0"
+    assert set(entries) == {0, 1, 2}, "255 is nodata"
 
 
 # --- where it is saved ---

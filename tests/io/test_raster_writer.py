@@ -101,7 +101,7 @@ def test_pixels_of_any_type_come_back_also_from_arrays_in_another_order(tmp_path
 def test_a_place_on_the_ground_survives(tmp_path, make, crs, transform):
     crs = crs and CRS.from_user_input(crs)
     write_bands(make(tmp_path / "a.tif", Grid(4, 4, crs, transform)), random_mask(4, 4))
-    assert names(tmp_path) == ["a.tif"]
+    assert set(names(tmp_path)) - {"a.qml"} == {"a.tif"}
     with rasterio.open(tmp_path / "a.tif") as file:
         assert file.transform.almost_equals(transform)
         assert (file.crs is None) is (crs is None)
@@ -249,7 +249,7 @@ def test_an_older_output_stands_until_the_new_one_is_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt), mask_writer(path, utm_grid(30, 30)) as writer:
         writer.write(Window(0, 0, 30, 30), random_mask(30, 30))
         raise KeyboardInterrupt
-    assert path.read_bytes() == before and names(tmp_path) == ["m.tif"]
+    assert path.read_bytes() == before and names(tmp_path) == ["m.qml", "m.tif"]
 
 
 def test_what_a_killed_run_left_is_no_hindrance_and_goes_with_the_next_lock(tmp_path):
@@ -260,7 +260,57 @@ def test_what_a_killed_run_left_is_no_hindrance_and_goes_with_the_next_lock(tmp_
     assert names(tmp_path) != []
     with locked(path):
         write_bands(mask_writer(path, utm_grid(600, 600)), random_mask(600, 600))
-    assert names(tmp_path) == ["m.tif"]
+    assert names(tmp_path) == ["m.qml", "m.tif"]
+
+
+# --- its style ---
+
+STYLED = Band("uint8", style="<qgis/>")
+
+
+def write_styled(path) -> None:
+    write_bands(RasterWriter(path, utm_grid(9, 9), STYLED), random_mask(9, 9))
+
+
+def test_a_style_comes_along_and_one_of_the_users_is_left_alone(tmp_path):
+    write_styled(tmp_path / "a.tif")
+    assert (tmp_path / "a.qml").read_text() == "<qgis/>"
+    (tmp_path / "a.qml").write_text("mine")
+    write_styled(tmp_path / "a.tif")
+    assert (tmp_path / "a.qml").read_text() == "mine"
+    assert names(tmp_path) == ["a.qml", "a.tif"]
+
+
+def test_a_link_under_the_styles_name_is_the_users_even_where_it_leads_nowhere(tmp_path):
+    (tmp_path / "a.qml").symlink_to(tmp_path / "nowhere")
+    write_styled(tmp_path / "a.tif")
+    assert names(tmp_path) == ["a.qml", "a.tif"] and (tmp_path / "a.qml").is_symlink()
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_killed_on_the_way_to_their_names_a_raster_and_its_style_come_together(
+    tmp_path, killed_while_publishing, position
+):
+    path = tmp_path / "a.tif"
+    killed_while_publishing(position, lambda: write_styled(path))
+    assert not path.exists()
+    with locked(path):
+        assert names(tmp_path) == [f".{path.name}.lock"], "what was moved is taken back"
+        write_styled(path)
+    assert names(tmp_path) == ["a.qml", "a.tif"]
+
+
+def test_a_style_that_finds_no_room_leaves_nothing(tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(raster_writer.Path, "write_text", full)
+    with pytest.raises(OutputError, match=r"a\.tif: writing failed \(.*No space left"):
+        write_styled(tmp_path / "a.tif")
+    assert names(tmp_path) == []
+
+
+# --- errors ---
 
 
 def test_no_error_whatever_its_class_leaves_anything_behind(tmp_path, monkeypatch):
@@ -322,7 +372,7 @@ def test_a_file_completed_early_gets_its_name_when_the_block_is_left(tmp_path, m
         writer._completing.result()
         assert names(tmp_path) == [writer.folder.name]
         writer._complete = None  # it is not completed twice
-    assert names(tmp_path) == ["m.tif"]
+    assert set(names(tmp_path)) - {"m.qml"} == {"m.tif"}
     with rasterio.open(tmp_path / "m.tif") as file:
         assert (file.read(1) == mask).all()
 

@@ -174,6 +174,12 @@ def test_other_columns_are_written_as_given(path):
     assert frame.outcome[0] in (None, "") or frame.outcome.isna()[0]
 
 
+def test_a_geopackage_is_of_a_version_that_older_gdal_reads_without_a_warning(tmp_path):
+    write_polygons(tmp_path / "a.gpkg", batches(1), CRS)
+    header = (tmp_path / "a.gpkg").read_bytes()[:72]
+    assert struct.unpack(">I", header[60:64]) == (10200,), "user_version of SQLite's header"
+
+
 def test_without_score_there_is_no_style(path):
     write_polygons(path, [FeatureBatch(houses(1), {"id": np.array([1])})], CRS, columns=ONLY_ID)
     assert not list(path.parent.glob("*.qml"))

@@ -102,7 +102,7 @@ def serve(request: dict) -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    infer.__kwdefaults__["compute_window"] = int(sys.argv[1])
+    infer.__wrapped__.__kwdefaults__["compute_window"] = int(sys.argv[1])
     net_geometry(sys.argv[2], 3, 1, "nearest")
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)
