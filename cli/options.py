@@ -132,6 +132,13 @@ house_value = click.option(
     "as in FILE|house=V,V.  [default: the only one besides 0 and nodata]",
 )
 
+instances = click.option(
+    "--instances",
+    is_flag=True,
+    help="Each value of the raster besides 0 and nodata is a house of its own, so that those that "
+    "touch are told apart; as in FILE|instances.",
+)
+
 
 def is_given(name: str) -> bool:
     """Whether the command line, and not a default, says what the parameter `name` is."""

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from geofcn.core.pixels import HOUSE, with_contacts
+from geofcn.core.pixels import HOUSE, mark_contacts
 from geofcn.core.windows import Window
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
@@ -183,7 +183,7 @@ class OutputWriter:
         """
         for window, arrays in bands:
             contacts = arrays.get("contacts")
-            pixels = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
+            pixels = {**arrays, "mask": mark_contacts(arrays["mask"], contacts)}
             for name, writer in self.rasters.items():
                 writer.write(window, pixels[name])
                 if window.bottom == self.job.scene.height:

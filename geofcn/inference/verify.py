@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import classify, with_contacts
+from geofcn.core.pixels import classify, mark_contacts
 from geofcn.core.windows import sample_windows
 from geofcn.io.opening import open_raster
 from geofcn.io.scene import Scene
@@ -99,4 +99,4 @@ def _classes(prediction: Prediction, model: Model, threshold: float) -> np.ndarr
     mask, contacts = classify(prediction.probability, prediction.valid, threshold), None
     if model.metadata.contacts is not None and prediction.contact is not None:
         contacts = model.metadata.contacts.found(prediction.contact)
-    return with_contacts(mask, contacts)
+    return mark_contacts(mask, contacts)

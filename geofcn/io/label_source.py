@@ -1,6 +1,7 @@
 """How labels are named: a file, and in it a layer, a choice of features, or values of houses.
 
-The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V`.
+The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V` or
+`FILE|instances`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from geofcn.errors import UsageError
 from geofcn.io.files import StrPath
 
-LAYER, SUBSET, HOUSE = "layername", "subset", "house"
+LAYER, SUBSET, HOUSE, INSTANCES = "layername", "subset", "house", "instances"
 # What QGIS adds, and what is seen from the file itself.
 NEEDLESS = ("geometrytype", "uniqueGeometryType")
 
@@ -32,6 +33,8 @@ class LabelSource:
         The features that count, as a condition of SQL; None: all.
     house_values : tuple of float
         A raster's values for houses, all others being background; empty: as its values tell.
+    instances : bool
+        Each value of a raster besides 0 is a house of its own.
 
     Examples
     --------
@@ -46,6 +49,7 @@ class LabelSource:
     layer: str | None = None
     where: str | None = None
     house_values: tuple[float, ...] = ()
+    instances: bool = False
 
     @classmethod
     def of(
@@ -54,13 +58,15 @@ class LabelSource:
         layer: str | None = None,
         where: str | None = None,
         house_values: Sequence[float] = (),
+        instances: bool = False,
     ) -> LabelSource:
         """The source of a name in the form of QGIS, or of one with what is given besides.
 
         Raises
         ------
         UsageError
-            Where what follows a `|` has no meaning, or is given besides.
+            Where what follows a `|` has no meaning, or is given besides; where values of houses are
+            named though each value is a house.
         """
         source = _parse(os.fspath(name))
         given = cls(source.path, layer, where, tuple(map(float, house_values)))
@@ -71,17 +77,24 @@ class LabelSource:
                     f"{os.fspath(name)}: what counts of it is said after the | and by an option as "
                     "well; leave one of them out."
                 )
+        if (instances or source.instances) and (house_values or source.house_values):
+            raise UsageError(
+                f"{os.fspath(name)}: as instances all of its values are houses, so none is named; "
+                "leave one of the two out."
+            )
         return cls(
             source.path,
             given.layer or source.layer,
             given.where or source.where,
             given.house_values or source.house_values,
+            instances or source.instances,
         )
 
     def __str__(self) -> str:
         values = ",".join(f"{value:.17g}" for value in self.house_values)
         parts = (LAYER, self.layer), (HOUSE, values or None), (SUBSET, self.where)
-        return self.path + "".join(f"|{key}={text}" for key, text in parts if text is not None)
+        name = self.path + (f"|{INSTANCES}" if self.instances else "")
+        return name + "".join(f"|{key}={text}" for key, text in parts if text is not None)
 
 
 def _parse(name: str) -> LabelSource:
@@ -97,10 +110,12 @@ def _parse(name: str) -> LabelSource:
             source = replace(source, layer=text)
         elif key == HOUSE:
             source = replace(source, house_values=_numbers(name, text))
+        elif option == INSTANCES:
+            source = replace(source, instances=True)
         elif key not in NEEDLESS:
             raise UsageError(
                 f"{name}: {option!r} has no meaning; after the file may stand |{LAYER}=NAME, "
-                f"|{HOUSE}=VALUE,VALUE and, last, |{SUBSET}=SQL."
+                f"|{HOUSE}=VALUE,VALUE, |{INSTANCES} and, last, |{SUBSET}=SQL."
             )
     return source
 

@@ -350,6 +350,10 @@ def open_vectors(source: LabelSource) -> VectorLayer:
         raise LabelsError(
             f"{path}: values of houses belong to rasters; choose features by --where."
         )
+    if source.instances:
+        raise LabelsError(
+            f"{path}: instances belong to rasters, each polygon is a house anyway; leave them out."
+        )
     try:
         if Path(path).suffix.lower() == GEOPARQUET:
             return _open_parquet(source)

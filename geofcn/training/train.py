@@ -84,6 +84,7 @@ def train(
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
+    instances: bool = False,
     patience: int | None = None,
     seed: int | None = None,
     log_tensorboard: bool = False,
@@ -106,7 +107,8 @@ def train(
     labels : path
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
         and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,
-        ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3``.
+        ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3`` or
+        ``houses.tif|instances``.
     output : path
         The run's folder.
     and_ : sequence of (path, path)
@@ -133,7 +135,7 @@ def train(
         Weights of background and house in the loss; auto: from the share of houses.
     contacts : {"auto", "yes", "no"}, optional
         Whether the net learns where houses meet, so that those that touch are told apart; auto:
-        where the labels, as polygons, have enough of them.
+        where the labels, as polygons or instances, have enough of them.
     augment : {"none", "moves", "all"}, optional
         none: tiles as they are; moves: from places near by; all: turned, mirrored, in other size,
         light and colours as well.
@@ -148,6 +150,8 @@ def train(
         Layer of `labels`, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of `labels` that are houses, all others being background.
+    instances : bool
+        Each value of a raster of `labels` besides 0 and nodata is a house of its own.
     patience : int, optional
         Stop after so many epochs without a better validation F1; 0: never.
     seed : int, optional
@@ -193,7 +197,7 @@ def train(
     if log_tensorboard:
         refuse_missing_tensorboard()
     target = pick_device(device)
-    main = LabelSource.of(labels, layer, where, house_value)
+    main = LabelSource.of(labels, layer, where, house_value, instances)
     pairs = [(scene, main), *and_, *([validate] if validate else [])]
     opened = open_labelled_scenes(pairs, nodata, area, bands)
     opened = seen_alike(opened, parent)

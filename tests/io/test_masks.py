@@ -66,7 +66,7 @@ def test_a_mask_may_say_where_houses_meet(write_raster):
     classes[row, col] = 2
     mask = open_mask(tagged(write_raster("m.tif", classes, nodata=255)))
     assert (mask.read(mask.raster.window) == PATTERN).all()
-    houses, contacts = mask.split(mask.read_marked(mask.raster.window))
+    houses, contacts, _ = mask.split(mask.read_marked(mask.raster.window))
     assert (houses == (PATTERN == 1)).all()
     assert (contacts == (classes == 2)).all()
 
@@ -82,7 +82,7 @@ def test_chosen_values_are_the_houses_of_a_mask_with_contacts_too(write_raster):
 
 def test_a_mask_of_one_value_knows_no_contacts(write_raster):
     mask = open_mask(write_raster("m.tif", PATTERN))
-    houses, contacts = mask.split(mask.read_marked(mask.raster.window))
+    houses, contacts, _ = mask.split(mask.read_marked(mask.raster.window))
     assert (houses == (PATTERN == 1)).all() and contacts is None
 
 
