@@ -245,7 +245,7 @@ def _numbered(raster: Scene, tells_contacts: bool) -> InstanceMask:
         )
     if raster.compression == "JPEG":
         raise LabelsError(
-            f"{raster.path}: JPEG changes numbers; save those of houses without loss, as PNG or TIFF."
+            f"{raster.path}: JPEG changes numbers of houses; save them as PNG, or TIFF without it."
         )
     return InstanceMask(_with_background(raster), ())
 
