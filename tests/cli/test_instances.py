@@ -77,7 +77,9 @@ def test_numbers_become_polygons_with_their_walls_in_common(geofcn_command, town
     assert (shapely.length(common) > 5).sum() > len(houses) / 3
 
 
-def test_info_counts_them(geofcn_command, town):
+def test_info_counts_them(geofcn_command, town, monkeypatch):
+    # The forecast of the training, which takes seconds.
+    monkeypatch.setattr("geofcn.forecast.training.estimate_training", lambda source: None)
     facts = json.loads(
         geofcn_command(
             "info", town / "scene.tif", town / "numbers.tif", "--instances", "--json"

@@ -81,7 +81,7 @@ def test_labels_without_instances_do_not_know(village):
 BOXES = st.tuples(st.integers(0, 13), st.integers(0, 9), st.integers(1, 6), st.integers(1, 5))
 
 
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(st.lists(BOXES, min_size=1, max_size=6), st.integers(1, 3), st.integers(2, 9))
 def test_a_raster_of_instances_says_what_its_polygons_do(
     labelled, write_raster, boxes, reach, side

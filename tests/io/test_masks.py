@@ -157,7 +157,7 @@ def test_numbers_beyond_31_bits_stay_apart(write_raster):
     numbers = np.array([[2**32 - 1, 2**31 + 5, 0]], np.uint32)
     mask = open_mask(f"{write_raster('i.tif', numbers)}|instances")
     assert mask.instances(mask.raster.window).tolist() == numbers.tolist()
-    assert touching(mask.instances(mask.raster.window), 1).tolist() == [[True, True, True]]
+    assert touching(mask.instances(mask.raster.window), 1).tolist() == [[True, True, False]]
 
 
 def test_instances_declared_0_nodata_have_background(write_raster, caplog):
@@ -171,10 +171,7 @@ def test_what_numbers_no_houses_is_refused(write_raster):
     refused(f"{tags}|instances", "says where they meet", tags)
     floats = write_raster("floats.tif", NUMBERS.astype(np.float32))
     refused(f"{floats}|instances", "float32, numbers of houses are whole", floats)
-    large = np.zeros((64, 64), np.uint8)
-    jpeg = write_raster(
-        "jpeg.tif", large, compress="jpeg", tiled=True, blockxsize=64, blockysize=64
-    )
+    jpeg = write_raster("jpeg.tif", np.zeros((64, 64), np.uint8), compress="jpeg")
     refused(f"{jpeg}|instances", "JPEG changes numbers", jpeg)
 
 
