@@ -591,7 +591,7 @@ def test_workers_of_this_machine_give_the_bytes_of_threads(make_case, run):
 
 
 def test_houses_that_touch_are_the_same_by_workers_and_after_a_fault(
-    make_case, make_model, tmp_path, monkeypatch
+    make_case, make_model, tmp_path, cluster, monkeypatch
 ):
     scene, _ = make_case(PLAIN)
     path = tmp_path / "contacts.safetensors"
@@ -605,7 +605,7 @@ def test_houses_that_touch_are_the_same_by_workers_and_after_a_fault(
 
     expected = houses("threads")
     assert len(expected[0]) > 10 and 0.01 < (pixels(expected[1]) == 2).mean() < 0.9
-    assert houses("workers", workers=2, tile=16) == expected
+    assert houses("workers", scheduler=cluster.scheduler_address, tile=16) == expected
     with monkeypatch.context() as fault, pytest.raises(Interrupted):
         fault.setattr(Predictor, "window", failing_at(3))
         houses("again", tile=16)
