@@ -88,10 +88,15 @@ def _few_holes(polygons: np.ndarray) -> np.ndarray:
 def agreeing(
     cleaned: np.ndarray, raw: np.ndarray, difference: np.ndarray | float = np.inf
 ) -> np.ndarray:
-    """Where clean outlines, all of them valid, agree with the raw ones to MIN_AGREEMENT.
+    """Where clean outlines agree with the raw ones to MIN_AGREEMENT: (n,) bool.
 
-    `difference` is the area that is in one of the two only, at most: where that is little already,
-    GEOS need not intersect them.
+    Parameters
+    ----------
+    cleaned, raw : (n,) array of Polygon
+        Valid.
+    difference : (n,) array or float
+        The area that is in one of the two only, at most: where that is little already, GEOS need
+        not intersect them. In square pixels.
     """
     before, after = shapely.area(raw), shapely.area(cleaned)
     # However they lie, they have the lesser area in common at the most.

@@ -160,6 +160,15 @@ def _simplified(rings: Rings, stays: np.ndarray) -> Rings:
 def trapezoids(rings: Rings, stays: np.ndarray) -> np.ndarray:
     """(p,) the area between the edge after each vertex and the chord that took its place.
 
+    Parameters
+    ----------
+    rings : Rings
+        Closed; or lines of which both ends stay.
+    stays : (p,) array of bool
+        The vertices that stay.
+
+    Notes
+    -----
     Each stretch between two vertices that stay became a chord. Between the two lies at most the
     sum of the trapezoids under the stretch's edges: just that, unless the stretch turns back.
     """
