@@ -43,6 +43,7 @@ from geofcn_cli import options
 @options.layer
 @options.where
 @options.house_value
+@options.instances
 @options.overwrite
 @options.as_json
 @options.verb
@@ -50,8 +51,8 @@ def evaluate(progress: Progress, prediction: str, labels: str, as_json: bool, **
     """Score PREDICTION against LABELS: pixel by pixel, and house by house.
 
     Each is a raster (.tif, .tiff, .vrt, .png, .jp2, .img, .jpg) or polygons of any format and CRS;
-    what counts of it may be said as in "FILE|layername=NAME|subset=SQL" and "FILE|house=V". Between
-    two files of polygons no pixels are scored.
+    what counts of it may be said as in "FILE|layername=NAME|subset=SQL", "FILE|house=V" and
+    "FILE|instances". Between two files of polygons no pixels are scored.
 
     A raster's houses are polygons along its pixels. A predicted polygon is right (TP) when it
     overlaps a true one by --iou or more, each true one counting once; the others are false alarms

@@ -25,6 +25,7 @@ from geofcn_cli import options
 @options.layer
 @options.where
 @options.house_value
+@options.instances
 @options.bands
 @options.nodata
 @options.as_json

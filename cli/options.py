@@ -156,6 +156,13 @@ house_value = click.option(
     "as in FILE|house=V,V.  [default: the only one besides 0 and nodata]",
 )
 
+instances = click.option(
+    "--instances",
+    is_flag=True,
+    help="Each value of the raster besides 0 and nodata is a house of its own, so that those that "
+    "touch are told apart; as in FILE|instances.",
+)
+
 shift_labels = click.option(
     "--shift-labels",
     type=Shift(),

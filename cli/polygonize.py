@@ -21,6 +21,7 @@ from geofcn_cli import options
     help="uint8 probabilities on the mask's grid, for the column `score`.",
 )
 @options.house_value
+@options.instances
 @options.outline
 @options.simplify
 @options.min_area

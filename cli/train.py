@@ -205,7 +205,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
     "--contacts",
     type=click.Choice(CONTACTS),
     help="Whether the net learns where houses meet, so that those that touch are told apart; auto: "
-    "where the labels, as polygons, have enough of them." + _defaults("contacts"),
+    "where the labels, as polygons or instances, have enough of them." + _defaults("contacts"),
 )
 @click.option(
     "--augment",
@@ -236,6 +236,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @options.layer
 @options.where
 @options.house_value
+@options.instances
 @options.shift_labels
 @click.option(
     "--patience",
@@ -270,8 +271,8 @@ def train(
     """Train on SCENE and LABELS; write models, history and plots into RUN.
 
     LABELS is a raster (0 background, another value house) or polygons in any format and CRS; what
-    counts of them is said by --layer, --where and --house-value, or as QGIS does, for all labels:
-    "FILE|layername=NAME|subset=SQL", and "FILE|house=V" for rasters.
+    counts of them is said by --layer, --where, --house-value and --instances, or as QGIS does, for
+    all labels: "FILE|layername=NAME|subset=SQL", and for rasters "FILE|house=V", "FILE|instances".
 
     A training that was stopped goes on when the same command is run again, or with --resume.
     """

@@ -37,7 +37,7 @@ def touching(instances: np.ndarray, reach: int) -> np.ndarray:
     Parameters
     ----------
     instances : (rows, columns) array of int
-        The house of each pixel, each another number; 0 where there is none.
+        The house of each pixel, each another number above 0; 0 where there is none.
     reach : int
         In pixels.
 
@@ -52,9 +52,9 @@ def touching(instances: np.ndarray, reach: int) -> np.ndarray:
     >>> touching(np.array([[4, 0, 7, 0, 0, 0]]), 1)
     array([[False,  True, False, False, False, False]])
     """
-    none = np.iinfo(np.int32).max
-    highest = _extremes(instances.astype(np.int32), reach, np.maximum)
-    numbered = np.where(instances == 0, none, instances).astype(np.int32)
+    none = instances.dtype.type(np.iinfo(instances.dtype).max)
+    highest = _extremes(instances, reach, np.maximum)
+    numbered = np.where(instances == 0, none, instances)
     return np.asarray((_extremes(numbered, reach, np.minimum) < highest) & (highest > 0))
 
 

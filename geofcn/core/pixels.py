@@ -205,12 +205,12 @@ def classify(probability: np.ndarray, valid: np.ndarray, threshold: float) -> np
     return mask
 
 
-def with_contacts(mask: np.ndarray, contacts: np.ndarray | None) -> np.ndarray:
-    """The mask with HOUSE_CONTACT for houses where contacts are; None: there are none.
+def mark_contacts(mask: np.ndarray, contacts: np.ndarray | None) -> np.ndarray:
+    """Mark contacts in a mask: HOUSE_CONTACT for houses where they are; None: there are none.
 
     Examples
     --------
-    >>> with_contacts(np.array([0, 1, 1, 255], np.uint8), np.array([1, 1, 0, 1], bool))
+    >>> mark_contacts(np.array([0, 1, 1, 255], np.uint8), np.array([1, 1, 0, 1], bool))
     array([  0,   2,   1, 255], dtype=uint8)
     """
     if contacts is None:

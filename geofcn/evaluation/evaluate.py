@@ -45,7 +45,7 @@ from geofcn.io.labels import (
     refuse_changed,
 )
 from geofcn.io.locks import locked
-from geofcn.io.masks import MODEL_TAG, Mask, has_background, open_mask
+from geofcn.io.masks import MODEL_TAG, InstanceMask, Mask, has_background, open_mask
 from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import is_raster_path
@@ -70,6 +70,7 @@ def evaluate(
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
+    instances: bool = False,
     matches: StrPath | None = None,
     overwrite: bool = False,
     progress: Progress = automatic,
@@ -84,7 +85,8 @@ def evaluate(
     prediction : path or GeoDataFrame
         A mask raster (see `geofcn.io.masks.open_mask`), or polygons, of which each part is a house,
         those with the highest `score` choosing their match first. Layer, features and values are
-        chosen as in ``houses.gpkg|layername=houses|subset=score > 0.5`` and ``mask.tif|house=1``.
+        chosen as in ``houses.gpkg|layername=houses|subset=score > 0.5``, ``mask.tif|house=1`` and
+        ``mask.tif|instances``.
     labels : path or GeoDataFrame
         A raster or polygons; cut to the prediction's extent where that is a raster, as predicted
         polygons are to the extent of a raster of labels. In the same forms. A file without
@@ -102,6 +104,9 @@ def evaluate(
         Layer of the labels, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of labels that are houses, all others being background.
+    instances : bool
+        Each value of a raster of labels besides 0 and nodata is a house of its own, or several,
+        where its pixels are not 4-connected.
     matches : path, optional
         Vector file for the polygons of both sides with their outcome (tp, fp or fn), whether they
         are merged or split, and how many of the other side lie in them, or they in.
@@ -125,7 +130,10 @@ def evaluate(
         raise UsageError(f"iou {iou}: give a number above 0, up to 1.")
     if not min_area >= 0:
         raise UsageError(f"min_area {min_area}: give a number from 0 up.")
-    sources = LabelSource.of(prediction), LabelSource.of(labels, layer, where, house_value)
+    sources = (
+        LabelSource.of(prediction),
+        LabelSource.of(labels, layer, where, house_value, instances=instances),
+    )
     paths = [source.path for source in sources]
     within = None if area is None else LabelSource.of(area)
     inputs = paths if within is None else [*paths, within.path]
@@ -231,13 +239,16 @@ def _collector(
 ) -> HouseCollector:
     if isinstance(side, VectorLabels):
         return LocatedHouses(side, reference, min_area, area)
-    return TracedHouses(reference, min_area, area)
+    return TracedHouses(reference, min_area, area, isinstance(side, InstanceMask))
 
 
 def _read_bands(
     reference: Scene, predicted: WindowLabels, truth: WindowLabels, within: VectorLabels | None
 ) -> Iterator[tuple[Window, Confusion, tuple[np.ndarray, np.ndarray], np.ndarray]]:
-    """Each row band with its confusion, the houses of both sides, and what neither leaves blank."""
+    """Each row band with its confusion, the houses of both sides, and what neither leaves blank.
+
+    The houses are as a HouseCollector takes them.
+    """
     rows = min(BAND_ROWS, band_height(reference.width))
     windows = list(row_bands(reference.height, reference.width, rows))
     bands = ThreadExecutor().stream(_read_band, (predicted, truth, within), windows, AHEAD)
@@ -251,7 +262,10 @@ def _read_band(
     *sides, within = inputs
     predicted, truth = (houses_and_known(side.read(window)) for side in sides)
     counted = predicted[1] & truth[1]
-    houses = predicted[0], truth[0]
     # Houses over the area's edge are traced as a whole.
     pixels = counted if within is None else counted & (within.read(window) == HOUSE)
-    return confusion(*houses, pixels), houses, counted
+    first, second = (
+        side.instances(window) if isinstance(side, InstanceMask) else houses
+        for side, (houses, _) in zip(sides, (predicted, truth), strict=True)
+    )
+    return confusion(predicted[0], truth[0], pixels), (first, second), counted

@@ -21,8 +21,10 @@ from geofcn.io.scene import Scene
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import Tally, VectorLayer, no_crs, open_vectors
 from geofcn.polygons.convert import to_map, to_shapely
+from geofcn.tracing.instances import numbered_band
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
+from geofcn.tracing.walls import WalledSweep
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +109,10 @@ class HouseCollector(Protocol):
         ----------
         window : Window
             The band's, in pixels of the raster.
-        houses, counted : (rows, columns) bool array
-            What is a house on this side, and what neither side leaves blank.
+        houses : (rows, columns) array
+            What is a house on this side: bool, or the number of the house, 0 where there is none.
+        counted : (rows, columns) array of bool
+            What neither side leaves blank.
         """
 
     def finish(self) -> SortedHouses:
@@ -126,17 +130,25 @@ class TracedHouses:
         Smaller houses are left out, in square metres on the ground.
     area : Area, optional
         Houses that do not lie in it are left out.
+    numbered : bool
+        Its houses have numbers, so that those that touch are apart.
     """
 
-    def __init__(self, raster: Scene, min_area: float = 0, area: Area | None = None):
+    def __init__(
+        self,
+        raster: Scene,
+        min_area: float = 0,
+        area: Area | None = None,
+        numbered: bool = False,
+    ):
         self._transform = raster.transform
-        self._sweep = Sweep(raster.width)
+        self._sweep = _NumberedSweep(raster.width) if numbered else Sweep(raster.width)
         self._houses = SortedHouses(Ground(raster.crs), min_area, area)
         self._number = 0
 
     def add(self, window: Window, houses: np.ndarray, counted: np.ndarray) -> None:
         """See HouseCollector."""
-        self._append(self._sweep.push(houses & counted))
+        self._append(self._sweep.push(houses * counted))
 
     def finish(self) -> SortedHouses:
         """See HouseCollector."""
@@ -149,6 +161,22 @@ class TracedHouses:
         numbers = np.arange(self._number, self._number + len(traced))
         self._number += len(traced)
         self._houses.add(NumberedPolygons(traced, np.full(len(traced), nan), numbers))
+
+
+class _NumberedSweep:
+    """Turns a raster that numbers its houses into polygons, as `Sweep` does a mask."""
+
+    def __init__(self, width: int):
+        self._sweep = WalledSweep(width)
+        self._row_above: np.ndarray | None = None
+
+    def push(self, numbers: np.ndarray) -> Polygons:
+        band = numbered_band(numbers, self._row_above)
+        self._row_above = numbers[-1]
+        return self._sweep.push(band).polygons
+
+    def finish(self) -> Polygons:
+        return self._sweep.finish().polygons
 
 
 class LocatedHouses:

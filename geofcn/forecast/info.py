@@ -156,6 +156,7 @@ def info(
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
+    instances: bool = False,
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
 ) -> SceneInfo:
@@ -175,6 +176,8 @@ def info(
         Layer of the labels, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of labels that are houses, all others being background.
+    instances : bool
+        Each value of a raster of labels besides 0 and nodata is a house of its own.
     bands : sequence of int, optional
         1-based numbers of the bands to look at; default: all but alpha, or the model's.
     nodata : float, optional
@@ -207,7 +210,7 @@ def info(
             inference, disk = _inference(opened, model, about, odd)
         described, training = None, None
         if labels is not None:
-            chosen = LabelSource.of(labels, layer, where, house_value)
+            chosen = LabelSource.of(labels, layer, where, house_value, instances=instances)
             described, training = _training(opened, chosen, odd)
     return SceneInfo(
         path=opened.path,

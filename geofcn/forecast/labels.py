@@ -12,7 +12,9 @@ import shapely
 from geofcn.core.geodesy import Ground, ground_resolution
 from geofcn.core.pixels import houses_and_known
 from geofcn.core.windows import Window, sample_windows
+from geofcn.io.contact_labels import instances_of
 from geofcn.io.labels import LabelledScene
+from geofcn.io.masks import InstanceMask
 from geofcn.io.scene import Scene
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.training.label_shift import LabelShift, find_shift
@@ -29,8 +31,8 @@ class LabelsInfo:
     ----------
     path : str
         The file.
-    kind : {"polygons", "raster"}
-        What it holds.
+    kind : {"polygons", "raster", "instances"}
+        What it holds; instances: a raster that numbers its houses.
     crs : str or None
         Of polygons.
     polygons : int or None
@@ -38,7 +40,8 @@ class LabelsInfo:
     shapes_without_area : int or None
         Points, lines and the like, which count for nothing.
     houses_about : int
-        On the scene, from the share of house pixels and the size of a house in a sample.
+        On the scene: polygons are counted; those of a raster follow from the share of house pixels
+        and the size of a house in a sample.
     median_house_m2 : float or None
         Area of a house on the ground.
     house_share : float or None
@@ -89,7 +92,7 @@ def describe_labels(source: LabelledScene) -> LabelsInfo:
     share = sample.houses / sample.pixels
     found = LabelsInfo(
         path=path,
-        kind="raster",
+        kind="instances" if isinstance(source.labels, InstanceMask) else "raster",
         crs=None,
         polygons=None,
         shapes_without_area=None,
@@ -124,6 +127,7 @@ def _with_polygons(found: LabelsInfo, labels: VectorLabels, scene: Scene) -> Lab
         kind="polygons",
         crs=None if labels.crs is None else labels.crs.to_string(),
         polygons=labels.count,
+        houses_about=labels.touching,
         shapes_without_area=labels.left_out,
         median_house_m2=float(np.median([*areas.values()])) if areas else None,
     )
@@ -137,13 +141,13 @@ def _sample(source: LabelledScene) -> _Sample:
     pixels = known = houses = 0
     sizes: list[float] = []
     boxes: list[tuple[int, int, int, int]] = []
-    scene = source.scene
+    scene, numbered = source.scene, instances_of(source.labels)
     for window in _windows(scene):
         is_house, is_known = houses_and_known(source.labels.read(window))
         pixels += window.pixels
         known += int(np.count_nonzero(is_known))
         houses += int(np.count_nonzero(is_house))
-        sizes += _whole_houses(is_house)
+        sizes += _whole_houses(is_house if numbered is None else numbered.instances(window))
         rows, cols = np.nonzero(is_house)
         if len(rows):
             top, left = window.row + rows.min(), window.col + cols.min()
@@ -152,13 +156,12 @@ def _sample(source: LabelledScene) -> _Sample:
     return _Sample(pixels, known, houses, sizes, _around(boxes))
 
 
-def _whole_houses(is_house: np.ndarray) -> list[float]:
-    """Pixels of each house that does not touch the edge of the array."""
-    rows, cols = is_house.shape
-    mask = is_house.astype(np.uint8)
-    polygons = [
-        shapely.geometry.shape(shape) for shape, _ in rasterio.features.shapes(mask, mask == 1)
-    ]
+def _whole_houses(houses: np.ndarray) -> list[float]:
+    """Pixels of each house that does not touch the edge of the array, of bools or of numbers."""
+    rows, cols = houses.shape
+    _, numbers = np.unique(houses, return_inverse=True)  # small ones: GDAL knows no uint32 here
+    shapes = rasterio.features.shapes(numbers.reshape(rows, cols).astype(np.int32), houses != 0)
+    polygons = [shapely.geometry.shape(shape) for shape, _ in shapes]
     inside = shapely.box(0.5, 0.5, cols - 0.5, rows - 0.5)
     return [polygon.area for polygon in polygons if inside.covers(polygon)]
 

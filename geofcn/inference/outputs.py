@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from geofcn.core.pixels import HOUSE, with_contacts
+from geofcn.core.pixels import HOUSE, mark_contacts
 from geofcn.core.windows import Window
 from geofcn.errors import UsageError
 from geofcn.inference.area import HousesOfArea
@@ -205,7 +205,7 @@ class OutputWriter:
         """
         for window, arrays in bands:
             contacts, extent = arrays.get("contacts"), self.job.extent
-            pixels: Arrays = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
+            pixels: Arrays = {**arrays, "mask": mark_contacts(arrays["mask"], contacts)}
             part = window
             if self.job.area is not None:
                 part, pixels = self.job.area.cut(window, pixels)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import classify, with_contacts
+from geofcn.core.pixels import classify, mark_contacts
 from geofcn.core.windows import Window, count_blocks, windows_spread
 from geofcn.inference.job import Job
 from geofcn.io.opening import open_raster
@@ -116,4 +116,4 @@ def _classes(prediction: Prediction, model: Model, threshold: float) -> np.ndarr
     mask, contacts = classify(prediction.probability, prediction.valid, threshold), None
     if model.metadata.contacts is not None and prediction.contact is not None:
         contacts = model.metadata.contacts.found(prediction.contact)
-    return with_contacts(mask, contacts)
+    return mark_contacts(mask, contacts)

@@ -29,7 +29,7 @@ def read_bands(
     raster : Scene
         Gives the size and the blocks.
     read : callable
-        Reads a window of it: (rows, columns) uint8.
+        Reads a window of it: (rows, columns), always of one type.
     rows : int
         Of a row band; the last one may be lower.
 
@@ -42,7 +42,7 @@ def read_bands(
     -----
     A row of blocks that is too large for GDAL's cache would be decoded anew for every row band in
     it. It is read some columns at a time, and waits in a file without a name in the temporary
-    folder (TMPDIR): a byte for each pixel.
+    folder (TMPDIR): a pixel takes what it takes in memory.
     """
     block_rows = raster.block_shape[0]
     pixel = len(raster.file_bands) * np.dtype(raster.file_bands[0].dtype).itemsize
@@ -64,13 +64,13 @@ def _from_disk(
             for top in origins(row.height, rows):
                 piece = pixels[top : top + rows]
                 try:
-                    file.seek(top * row.width + len(piece) * part.col)
+                    file.seek((top * row.width + len(piece) * part.col) * piece.itemsize)
                     file.write(piece.tobytes())
                 except OSError as error:
                     raise _no_room(error) from error
         file.seek(0)
         for band in cut(row, rows, row.width):
-            stored = np.frombuffer(file.read(band.pixels), np.uint8)
+            stored = np.frombuffer(file.read(band.pixels * pixels.itemsize), pixels.dtype)
             pieces = np.split(stored, [band.height * part.col for part in parts[1:]])
             yield np.hstack([piece.reshape(band.height, -1) for piece in pieces])
 

@@ -24,7 +24,7 @@ class InstanceLabels(Protocol):
     """Labels that know the house of each pixel."""
 
     def instances(self, window: Window) -> np.ndarray:
-        """Numbers of the houses in a window: (rows, columns) int32, 0 where there is none."""
+        """Numbers of the houses in a window: (rows, columns) int, 0 where there is none."""
         ...
 
 
@@ -76,7 +76,7 @@ class ContactLabels:
 
 def instances_of(labels: Labels) -> InstanceLabels | None:
     """What knows the houses of labels apart; None where nothing does."""
-    if isinstance(labels, MaskedLabels):
+    if isinstance(labels, MaskedLabels | ContactLabels):
         return instances_of(labels.labels)
     return labels if isinstance(labels, InstanceLabels) else None
 
@@ -87,22 +87,45 @@ def share_with_neighbours(labels: Labels, scene: Scene, distance: float) -> floa
     Parameters
     ----------
     labels : Labels
-        On the scene's grid; 0 where they are no polygons.
+        On the scene's grid; 0 where they do not tell their houses apart.
     scene : Scene
         The scene.
     distance : float
         How near, in pixels.
     """
-    if isinstance(labels, MaskedLabels):
-        return share_with_neighbours(labels.labels, scene, distance)
-    if not isinstance(labels, VectorLabels):
+    known = instances_of(labels)
+    if known is None:
         return 0.0
     houses: dict[int, bool] = {}
     for window in sample_windows(scene.height, scene.width, SIDE, SAMPLED):
-        polygons, numbers = labels.in_pixels(window)
-        first, second = shapely.STRtree(polygons).query(polygons, "dwithin", distance)
-        accompanied = np.zeros(len(polygons), bool)
-        accompanied[first[first != second]] = True
+        if isinstance(known, VectorLabels):
+            numbers, accompanied = _polygons_with_neighbours(known, window, distance)
+        else:
+            numbers, accompanied = _instances_with_neighbours(known, window, distance)
         for number, near in zip(numbers.tolist(), accompanied.tolist(), strict=True):
             houses[number] = houses.get(number, False) or near
     return sum(houses.values()) / max(1, len(houses))
+
+
+def _polygons_with_neighbours(
+    labels: VectorLabels, window: Window, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the polygons near a window, (n,), and whether another one is near, bool."""
+    polygons, numbers = labels.in_pixels(window)
+    first, second = shapely.STRtree(polygons).query(polygons, "dwithin", distance)
+    accompanied = np.zeros(len(polygons), bool)
+    accompanied[first[first != second]] = True
+    return numbers, accompanied
+
+
+def _instances_with_neighbours(
+    labels: InstanceLabels, window: Window, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the houses in a window, (n,), and whether another one there is near, bool.
+
+    From pixel to pixel, a gap that is `distance` wide is one more.
+    """
+    instances = labels.instances(window)
+    near = touching(instances, int(distance) + 1)
+    numbers = np.unique(instances[instances != 0])
+    return numbers, np.isin(numbers, instances[near])

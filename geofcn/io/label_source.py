@@ -1,7 +1,7 @@
 """How labels are named: a file, and in it a layer, a choice of features, or values of houses.
 
-The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V`. Labels
-that lie beside the houses of their scene are moved by `FILE|shift=X,Y`.
+The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V` or
+`FILE|instances`. Labels that lie beside the houses of their scene are moved by `FILE|shift=X,Y`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from geofcn.errors import UsageError
 from geofcn.io.files import StrPath
 
 LAYER, SUBSET, HOUSE, SHIFT = "layername", "subset", "house", "shift"
+INSTANCES = "instances"
 # What QGIS adds, and what is seen from the file itself.
 NEEDLESS = ("geometrytype", "uniqueGeometryType")
 
@@ -37,6 +38,8 @@ class LabelSource:
     shift : tuple of (float, float)
         By how many metres on the ground they are moved along x and y of the scene's CRS; empty: not
         at all.
+    instances : bool
+        Each value of a raster besides 0 is a house of its own.
 
     Examples
     --------
@@ -52,6 +55,7 @@ class LabelSource:
     where: str | None = None
     house_values: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
+    instances: bool = False
 
     @classmethod
     def of(
@@ -61,13 +65,15 @@ class LabelSource:
         where: str | None = None,
         house_values: Sequence[float] = (),
         shift: Sequence[float] | None = None,
+        instances: bool = False,
     ) -> LabelSource:
         """The source of a name in the form of QGIS, or of one with what is given besides.
 
         Raises
         ------
         UsageError
-            Where what follows a `|` has no meaning, or is given besides.
+            Where what follows a `|` has no meaning, or is given besides; where values of houses are
+            named though each value is a house.
         """
         source = _parse(os.fspath(name))
         moved = _two(source.path, _floats(shift)) if shift else ()
@@ -79,12 +85,18 @@ class LabelSource:
                     f"{os.fspath(name)}: what counts of it is said after the | and by an option as "
                     "well; leave one of them out."
                 )
+        if (instances or source.instances) and (house_values or source.house_values):
+            raise UsageError(
+                f"{os.fspath(name)}: as instances all of its values are houses, so none is named; "
+                "leave one of the two out."
+            )
         return cls(
             source.path,
             given.layer or source.layer,
             given.where or source.where,
             given.house_values or source.house_values,
             given.shift or source.shift,
+            instances or source.instances,
         )
 
     def __str__(self) -> str:
@@ -93,7 +105,8 @@ class LabelSource:
             for part in (self.house_values, self.shift)
         )
         parts = (LAYER, self.layer), (HOUSE, values), (SHIFT, shift), (SUBSET, self.where)
-        return self.path + "".join(f"|{key}={text}" for key, text in parts if text is not None)
+        name = self.path + (f"|{INSTANCES}" if self.instances else "")
+        return name + "".join(f"|{key}={text}" for key, text in parts if text is not None)
 
 
 def _parse(name: str) -> LabelSource:
@@ -111,10 +124,12 @@ def _parse(name: str) -> LabelSource:
             source = replace(source, house_values=_numbers(name, key, text))
         elif key == SHIFT:
             source = replace(source, shift=_two(name, _numbers(name, key, text)))
+        elif option == INSTANCES:
+            source = replace(source, instances=True)
         elif key not in NEEDLESS:
             raise UsageError(
                 f"{name}: {option!r} has no meaning; after the file may stand |{LAYER}=NAME, "
-                f"|{HOUSE}=VALUE,VALUE, |{SHIFT}=X,Y and, last, |{SUBSET}=SQL."
+                f"|{HOUSE}=VALUE,VALUE, |{INSTANCES}, |{SHIFT}=X,Y and, last, |{SUBSET}=SQL."
             )
     return source
 

@@ -1,7 +1,8 @@
 """Masks and raster labels: one rule says which of a raster's values are houses.
 
 Classes are (rows, columns) uint8: 0 background, 1 house, 255 where nothing is known; and in masks
-that `geofcn infer` wrote of a net that tells, 2 for a house where it meets another.
+that `geofcn infer` wrote of a net that tells, 2 for a house where it meets another. A raster of
+instances has a number for each house instead.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT, with_contacts
+from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT, mark_contacts
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, band_height, row_bands, sample_windows
 from geofcn.errors import LabelsError, SceneError, UsageError
@@ -34,6 +36,23 @@ SCALE_TAG = "GEOFCN_SCALE"
 SAY_WHICH = "say which values are houses by --house-value"
 
 log = logging.getLogger(__name__)
+
+
+class HousePixels(NamedTuple):
+    """Where houses are in a part of a mask, and what it tells of them.
+
+    Attributes
+    ----------
+    houses : (rows, columns) array of bool
+    contacts : (rows, columns) array of bool, optional
+        Where they meet others; None of a mask that does not tell.
+    numbers : (rows, columns) array of int, optional
+        The number of each pixel's house, 0 of none; None of a mask without instances.
+    """
+
+    houses: np.ndarray
+    contacts: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -86,20 +105,17 @@ class Mask:
         return self._classes(*self.raster.read(window))
 
     def read_marked(self, window: Window) -> np.ndarray:
-        """The same with HOUSE_CONTACT for houses where they meet others, if the mask tells."""
+        """The same with HOUSE_CONTACT for houses where they meet others; what `split` takes."""
         image, valid = self.raster.read(window)
         classes = self._classes(image, valid)
-        return with_contacts(classes, image[0] == HOUSE_CONTACT) if self.contacts else classes
+        return mark_contacts(classes, image[0] == HOUSE_CONTACT) if self.contacts else classes
 
-    def split(self, marked: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Where houses are in what `read_marked` gave, and where they meet others: bool.
-
-        None of a mask that does not tell where they do.
-        """
+    def split(self, marked: np.ndarray) -> HousePixels:
+        """What `read_marked` gave, told apart."""
         if not self.contacts:
-            return marked == HOUSE, None
+            return HousePixels(marked == HOUSE)
         contacts = marked == HOUSE_CONTACT
-        return contacts | (marked == HOUSE), contacts
+        return HousePixels(contacts | (marked == HOUSE), contacts)
 
     def _classes(self, image: np.ndarray, valid: np.ndarray) -> np.ndarray:
         _refuse_unlike_bands(self.raster, image)
@@ -115,7 +131,45 @@ class Mask:
         return classes
 
 
-def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
+class InstanceMask(Mask):
+    """A raster in which each value besides 0 is the number of a house; made by `open_mask`."""
+
+    @property
+    def identity(self) -> str:
+        """See Mask."""
+        return super().identity and f"{super().identity} instances"
+
+    def instances(self, window: Window) -> np.ndarray:
+        """Numbers of the houses in a window: (rows, columns) int, 0 where there is none."""
+        image, valid = self.raster.read(window)
+        self._refuse_no_numbers(image, valid)
+        return np.where(valid, image[0], image.dtype.type(0))
+
+    def read_marked(self, window: Window) -> np.ndarray:
+        """See `instances`, and `split`."""
+        return self.instances(window)
+
+    def split(self, marked: np.ndarray) -> HousePixels:
+        """See Mask."""
+        return HousePixels(marked != 0, numbers=marked)
+
+    def _classes(self, image: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        self._refuse_no_numbers(image, valid)
+        classes = (image[0] != 0).view(np.uint8)
+        classes[~valid] = BLANK
+        return classes
+
+    def _refuse_no_numbers(self, image: np.ndarray, valid: np.ndarray) -> None:
+        _refuse_unlike_bands(self.raster, image)
+        lowest = image[0].min(where=valid, initial=0)
+        if lowest < 0:
+            raise LabelsError(
+                f"{self.path}: it holds {lowest}, and numbers of houses are above 0; if that means "
+                f"unknown, declare it (`gdal_edit.py -a_nodata {lowest}`)."
+            )
+
+
+def open_mask(path: StrPath, house_values: Sequence[float] = (), instances: bool = False) -> Mask:
     """Open a raster of classes: a mask, or labels.
 
     The value that is a house is the only one besides 0, which is background; nodata is unknown. A
@@ -125,10 +179,13 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
     Parameters
     ----------
     path : path
-        A raster of one band (or of several that are the same), also as `FILE|house=V,V`.
+        A raster of one band (or of several that are the same), also as `FILE|house=V,V` or
+        `FILE|instances`.
     house_values : sequence of float, optional
         The values of houses; all others but nodata are background. One of them may be the declared
         nodata, which counts then.
+    instances : bool
+        Each value besides 0 and nodata is the number of a house; an InstanceMask is returned.
 
     Raises
     ------
@@ -137,7 +194,7 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
     LabelsError
         Where its values are no classes, or it cannot be told which of them are houses.
     """
-    source = LabelSource.of(path, house_values=house_values)
+    source = LabelSource.of(path, house_values=house_values, instances=instances)
     raster = open_raster(source.path)
     if source.shift:
         raise UsageError(f"{raster.path}: labels are moved as far as they lie on another raster.")
@@ -148,6 +205,8 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
             f"{raster.path}: its values are scaled, as probabilities are; give the mask itself."
         )
     tells = CONTACT_TAG in read_tags(raster)
+    if source.instances:
+        return _numbered(raster, tells)
     if source.house_values:
         return _chosen(raster, source.house_values, tells and HOUSE_CONTACT in source.house_values)
     if tells:
@@ -173,6 +232,25 @@ def _chosen(raster: Scene, houses: tuple[float, ...], contacts: bool) -> Mask:
     if raster.declared in houses:
         raster = replace(raster, masked=False)
     return Mask(raster, houses, chosen=True, contacts=contacts)
+
+
+def _numbered(raster: Scene, tells_contacts: bool) -> InstanceMask:
+    """A raster of instances, unless its values cannot be numbers of houses."""
+    if tells_contacts:
+        raise LabelsError(
+            f"{raster.path}: it is a mask of geofcn, which has no numbers of houses but says where "
+            "they meet; take it without instances."
+        )
+    if np.dtype(raster.dtype).kind not in "iu":
+        raise LabelsError(
+            f"{raster.path}: its values are {raster.dtype}, numbers of houses are whole; convert "
+            "them with `gdal_translate -ot UInt32`."
+        )
+    if raster.compression == "JPEG":
+        raise LabelsError(
+            f"{raster.path}: JPEG changes numbers of houses; save them as PNG, or TIFF without it."
+        )
+    return InstanceMask(_with_background(raster), ())
 
 
 def net_pixel(mask: Mask) -> float:
@@ -243,7 +321,10 @@ def _several(raster: Scene, houses: Iterable[float]) -> LabelsError:
             f"{found}, all near 0 or 255, as JPEG leaves them; save the mask without loss, as PNG "
             "or TIFF."
         )
-    return LabelsError(f"{found}; {SAY_WHICH}, or give a mask of 0 and one other value.")
+    return LabelsError(
+        f"{found}; {SAY_WHICH}, or by --instances that each of them is a house of its own, or give "
+        "a mask of 0 and one other value."
+    )
 
 
 def _refuse_unlike_bands(raster: Scene, image: np.ndarray) -> None:

@@ -371,6 +371,10 @@ def open_vectors(source: LabelSource) -> VectorLayer:
         raise LabelsError(
             f"{path}: values of houses belong to rasters; choose features by --where."
         )
+    if source.instances:
+        raise LabelsError(
+            f"{path}: instances belong to rasters, each polygon is a house anyway; leave them out."
+        )
     if source.shift:
         raise UsageError(
             f"{path}: labels are moved as far as they lie on a raster; compare them with the mask."

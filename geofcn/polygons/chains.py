@@ -14,6 +14,7 @@ import numpy as np
 from geofcn.core.ragged import from_rings
 from geofcn.polygons.groups import edge_keys, house_of_corners
 from geofcn.tracing.permutations import offsets, spans
+from geofcn.tracing.segments import CORNER, ROW_SHIFT
 from geofcn.tracing.walls import WalledPolygons
 
 # Edges of the least ring.
@@ -71,6 +72,12 @@ class Chains:
         found[self.vertex[chosen[self.of_point]]] = True
         return found
 
+    def sums_of_houses(self, values: np.ndarray) -> np.ndarray:
+        """(h,) sums over the outline of each house of values, (p,), of vertices or edges."""
+        of_chain = np.bincount(self.of_point, values, len(self.first) - 1)
+        house = self.house[self.ring]
+        return np.bincount(house, of_chain[self.chain], len(self.group))
+
     def groups(self) -> np.ndarray:
         """(c,) the group of each chain."""
         group = np.empty(len(self.first) - 1, np.int64)
@@ -121,6 +128,20 @@ def find_chains(houses: WalledPolygons, group: np.ndarray) -> Chains:
     return edges.chains(group)
 
 
+def _corner_keys(coords: np.ndarray) -> np.ndarray:
+    """(n,) an integer for each corner, (n, 2), the same for those in one place."""
+    column, row = coords.T.astype(CORNER)
+    return (row << ROW_SHIFT) | column
+
+
+def _sorted_pairs(major: np.ndarray, minor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The stable order of pairs, (n,), and whether each in that order is the first of its kind."""
+    order = np.lexsort((minor, major))
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (np.diff(major[order]) != 0) | (np.diff(minor[order]) != 0)
+    return order, is_first
+
+
 @dataclass(frozen=True)
 class _Edges:
     """Edges of rings, in the rings' order.
@@ -147,20 +168,17 @@ class _Edges:
         corner[polygons.rings[1:] - 1] = False
         edge = np.flatnonzero(corner)
         owner = group[house_of_corners(polygons)]
-        _, vertex = np.unique(
-            np.column_stack([owner, polygons.coords]), axis=0, return_inverse=True
-        )
-        key = np.column_stack([owner[edge], edge_keys(polygons.coords, edge)])
-        _, once, side = np.unique(key, axis=0, return_index=True, return_inverse=True)
-        side = side.ravel()
-        ends = vertex.ravel()[[edge[once], edge[once] + 1]]
+        order, is_first = _sorted_pairs(owner, _corner_keys(polygons.coords))
+        vertex = np.empty(len(order), np.int64)
+        vertex[order] = np.cumsum(is_first) - 1
+        order, is_first = _sorted_pairs(owner[edge], edge_keys(polygons.coords, edge))
+        once, twice = order[is_first], np.flatnonzero(~is_first)
+        ends = vertex[[edge[once], edge[once] + 1]]
         partner = np.full(len(edge), -1)
-        order = np.argsort(side, kind="stable")
-        twice = np.flatnonzero(np.diff(side[order]) == 0)
-        partner[order[twice]], partner[order[twice + 1]] = order[twice + 1], order[twice]
+        partner[order[twice - 1]], partner[order[twice]] = order[twice], order[twice - 1]
         return cls(
             polygons.coords[edge],
-            vertex.ravel()[edge],
+            vertex[edge],
             np.bincount(ends.ravel()) > 2,
             partner,
             polygons.rings - np.arange(len(polygons.rings)),

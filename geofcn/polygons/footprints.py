@@ -29,7 +29,7 @@ from geofcn.polygons.outline import Outline
 from geofcn.polygons.regularize import regularize
 from geofcn.polygons.shared_walls import regularize_groups
 from geofcn.runtime import cores, give_back_freed_memory
-from geofcn.tracing.instances import walled_bands
+from geofcn.tracing.instances import WalledBand, numbered_band, walled_bands
 from geofcn.tracing.rings import Polygons
 from geofcn.tracing.sweep import Sweep
 from geofcn.tracing.walls import WalledPolygons, WalledSweep
@@ -58,11 +58,19 @@ class RowBand(NamedTuple):
         0-254 for 0-1, 255 blank; with every band of a mask or with none.
     contacts : (rows, columns) array of bool, optional
         Where two houses meet; with every band of a mask or with none.
+    numbers : (rows, columns) array of int, optional
+        The number of each pixel's house, 0 of none; with every band of a mask or with none.
     """
 
     houses: np.ndarray
     probabilities: np.ndarray | None = None
     contacts: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+    @property
+    def tells_houses_apart(self) -> bool:
+        """Whether houses that touch are known."""
+        return self.contacts is not None or self.numbers is not None
 
 
 def refuse_no_crs(scene: Scene, allow: bool) -> None:
@@ -149,9 +157,10 @@ def footprints(
     """Batches of finished footprints of a mask that is given in row bands.
 
     Memory is bounded by the bands and by what is open at their borders, not by the mask. The
-    footprints do not depend on how the mask is cut into bands. Where contacts are known, each
-    house is a footprint, see `geofcn.tracing.instances`; those that touch have their walls in
-    common, with the same vertices, and come together, see `geofcn.polygons.groups`.
+    footprints do not depend on how the mask is cut into bands. Where contacts are known, or houses
+    have numbers, each house is a footprint, see `geofcn.tracing.instances`;
+    those that touch have their walls in common, with the same vertices, and come together, see
+    `geofcn.polygons.groups`.
 
     Parameters
     ----------
@@ -195,29 +204,59 @@ def footprints(
         )
 
 
+def trace_band(band: RowBand) -> Polygons:
+    """The houses of a band as if it were a whole mask, in pixel corners; in no order."""
+    width = band.houses.shape[1]
+    if not band.tells_houses_apart:
+        return Polygons.concatenate(list(sweep_bands([band], width)))
+    return Polygons.concatenate([swept.polygons for swept in _sweep_walled([band], width)])
+
+
 def sweep_bands(bands: Iterable[RowBand], width: int) -> Iterator[Polygons]:
     """The polygons of a mask given in row bands, as they finish, in pixel corners.
 
     Parameters
     ----------
     bands : iterable of RowBand
-        As `write_footprints` takes them.
+        As `write_footprints` takes them; what tells houses apart is not looked at.
     width : int
         Columns of the mask.
     """
     sweep = Sweep(width)
-    for houses, quantised, _ in bands:
-        yield sweep.push(houses, quantised, _valid(quantised))
+    for band in bands:
+        yield sweep.push(band.houses, band.probabilities, _valid(band.probabilities))
     yield sweep.finish()
 
 
-def _sweep_walled_bands(bands: Iterable[RowBand], width: int) -> Iterator[WalledPolygons]:
-    """The houses of a mask that comes with contacts, as they finish, in pixel corners."""
+def _sweep_walled(bands: Iterable[RowBand], width: int) -> Iterator[WalledPolygons]:
+    """The houses of a mask that tells them apart, as they finish, in pixel corners."""
     sweep = WalledSweep(width)
-    known = ((*band[:2], band.contacts) for band in bands if band.contacts is not None)
-    for band in walled_bands(known, width):
+    for band in _walled_bands(bands, width):
         yield sweep.push(band, _valid(band.values))
     yield sweep.finish()
+
+
+def _walled_bands(bands: Iterable[RowBand], width: int) -> Iterator[WalledBand]:
+    first, bands = _peek(bands)
+    if first is not None and first.numbers is not None:
+        return _numbered_bands(bands)
+    known = ((*band[:2], band.contacts) for band in bands if band.contacts is not None)
+    return walled_bands(known, width)
+
+
+def _numbered_bands(bands: Iterable[RowBand]) -> Iterator[WalledBand]:
+    row_above = None
+    for band in bands:
+        if band.numbers is not None:
+            yield numbered_band(band.numbers, row_above, band.probabilities)
+            row_above = band.numbers[-1]
+
+
+def _peek(bands: Iterable[RowBand]) -> tuple[RowBand | None, Iterator[RowBand]]:
+    """The first band, None where there is none, and all of them."""
+    bands = iter(bands)
+    first = next(bands, None)
+    return first, bands if first is None else chain([first], bands)
 
 
 def _valid(quantised: np.ndarray | None) -> np.ndarray | None:
@@ -232,18 +271,16 @@ def _houses(
     bands: Iterable[RowBand], width: int, origin: tuple[int, int]
 ) -> Iterator[Polygons | HouseGroups]:
     """The houses of a mask whose first pixel is at `origin`, many at a time."""
-    bands = iter(bands)
-    first = next(bands, None)
+    first, bands = _peek(bands)
     if first is None:
         return
-    bands = chain([first], bands)
-    if first.contacts is None:
-        yield from _gather(swept.moved(*origin) for swept in sweep_bands(bands, width))
-    else:
+    if first.tells_houses_apart:
         yield from group_houses(
             replace(swept, polygons=swept.polygons.moved(*origin))
-            for swept in _sweep_walled_bands(bands, width)
+            for swept in _sweep_walled(bands, width)
         )
+    else:
+        yield from _gather(swept.moved(*origin) for swept in sweep_bands(bands, width))
 
 
 def mean_probabilities(polygons: Polygons) -> np.ndarray:

@@ -59,9 +59,23 @@ class SquaredChains:
     def at(self, is_moved: np.ndarray) -> Chains:
         """The chains with vertices moved, (v,) bool; those that are needless then are gone."""
         moves = is_moved[self.chains.vertex]
-        points = np.where(moves[:, None], self.moved[self.chains.vertex], self.chains.points)
+        points = self._places(moves)
         around = moves & np.append(moves[1:], True) & np.append(True, moves[:-1])
         return replace(self.chains, points=points).select(~(self.is_between & around))
+
+    def swept(self, is_moved: np.ndarray) -> np.ndarray:
+        """(p,) the area that the edge after each vertex sweeps, at most, when they are moved.
+
+        Its start is moved first, then its end: two triangles. The last vertex of a chain has none.
+        """
+        before, after = self.chains.points, self._places(is_moved[self.chains.vertex])
+        start = np.diff(self.chains.of_point) == 0
+        first = np.abs(_cross(after[:-1] - before[:-1], before[1:] - before[:-1]))
+        second = np.abs(_cross(after[1:] - before[1:], after[:-1] - before[1:]))
+        return np.append(np.where(start, (first + second) / 2, 0.0), 0.0)
+
+    def _places(self, moves: np.ndarray) -> np.ndarray:
+        return np.where(moves[:, None], self.moved[self.chains.vertex], self.chains.points)
 
 
 def square_chains(raw: Chains, stays: np.ndarray, tolerance: float) -> SquaredChains:
@@ -103,6 +117,10 @@ def square_chains(raw: Chains, stays: np.ndarray, tolerance: float) -> SquaredCh
     is_between = np.zeros(len(chain), bool)
     is_between[start[1:][goes_on]] = True
     return SquaredChains(simple, moved, can_move, is_between)
+
+
+def _cross(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
 
 
 def _main_direction(vector: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -35,6 +35,7 @@ def polygonize(
     *,
     probability: StrPath | None = None,
     house_value: Sequence[float] = (),
+    instances: bool = False,
     outline: str | Outline = "simplify",
     simplify: float | None = None,
     min_area: float | None = None,
@@ -61,6 +62,9 @@ def polygonize(
         its model, else the mean probability.
     house_value : sequence of float
         The mask's values for houses; default: its only one besides 0 and nodata.
+    instances : bool
+        Each value of the mask besides 0 and nodata is a house of its own, in as many parts as its
+        pixels are 4-connected; those that touch have their walls in common.
     outline : str or Outline
         How polygons are cleaned: a method with `simplify`, `min_area` and `fill_holes`, or all of
         these in one; see `geofcn.Outline`.
@@ -90,7 +94,7 @@ def polygonize(
     """
     start = time.monotonic()
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
-    classes = open_mask(mask, house_value)
+    classes = open_mask(mask, house_value, instances)
     cleaning = cleaning.at_net_pixel(net_pixel(classes))
     scene = classes.raster
     scores = None if probability is None else _open_probability(probability, scene)
@@ -107,9 +111,9 @@ def polygonize(
                 masks = read_bands(scene, classes.read_marked, rows)
                 probabilities = repeat(None) if scores is None else _quantised(scores, rows)
                 for pixels, quantised in zip(masks, probabilities, strict=False):
-                    houses, contacts = classes.split(pixels)
+                    houses, contacts, numbers = classes.split(pixels)
                     found = found or bool(houses.any())
-                    yield RowBand(houses, quantised, contacts)
+                    yield RowBand(houses, quantised, contacts, numbers)
                     bar.advance(houses.size)
                 for raster in filter(None, (scene, scores)):
                     raster.refuse_changed()

@@ -69,11 +69,11 @@ def regularize(
         which, square = orthogonalize(polygons[few], simple.polygons[few], tolerance)
         valid = shapely.is_valid(square)
         which, square = few[which][valid], square[valid]
-        good = _agreeing(square, polygons[which])
+        good = agreeing(square, polygons[which])
         which = which[good]
         cleaned[which], status[which] = square[good], SQUARED
         simplified[which] = False
-    simplified[simplified] = _agreeing(
+    simplified[simplified] = agreeing(
         simple.polygons[simplified], polygons[simplified], simple.removed[simplified]
     )
     cleaned[simplified], status[simplified] = simple.polygons[simplified], SIMPLIFIED
@@ -85,13 +85,18 @@ def _few_holes(polygons: np.ndarray) -> np.ndarray:
     return shapely.get_num_interior_rings(polygons) <= MAX_HOLES
 
 
-def _agreeing(
+def agreeing(
     cleaned: np.ndarray, raw: np.ndarray, difference: np.ndarray | float = np.inf
 ) -> np.ndarray:
-    """Where clean outlines, all of them valid, agree with the raw ones to MIN_AGREEMENT.
+    """Where clean outlines agree with the raw ones to MIN_AGREEMENT: (n,) bool.
 
-    `difference` is the area that is in one of the two only, at most: where that is little already,
-    GEOS need not intersect them.
+    Parameters
+    ----------
+    cleaned, raw : (n,) array of Polygon
+        Valid.
+    difference : (n,) array or float
+        The area that is in one of the two only, at most: where that is little already, GEOS need
+        not intersect them. In square pixels.
     """
     before, after = shapely.area(raw), shapely.area(cleaned)
     # However they lie, they have the lesser area in common at the most.

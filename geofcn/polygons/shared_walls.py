@@ -13,13 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 
-from geofcn.core.ragged import intersection_over_union
+from geofcn.core.ragged import Rings
 from geofcn.polygons.chains import LEAST_RING, Chains, find_chains
 from geofcn.polygons.convert import to_shapely
 from geofcn.polygons.groups import ALONE, BOUNDLESS, HouseGroups
 from geofcn.polygons.orthogonal_walls import square_chains
-from geofcn.polygons.regularize import MIN_AGREEMENT, RAW, SIMPLIFIED, SQUARED, regularize
-from geofcn.polygons.simplify import MAX_HOLES
+from geofcn.polygons.regularize import RAW, SIMPLIFIED, SQUARED, agreeing, regularize
+from geofcn.polygons.simplify import MAX_HOLES, trapezoids
 
 # Nearer to an edge a vertex might lie on its other side on the map, where digits are rounded.
 MIN_CLEARANCE = 1e-3
@@ -145,7 +145,7 @@ def simplify_chains(chains: Chains, raw: np.ndarray, tolerance: float) -> Simple
     doubtful = np.ones(len(raw), bool)
     while True:
         stays = needed | whole[chains.of_point]
-        bad, doubtful = _find_bad(chains.select(stays), raw, doubtful)
+        bad, doubtful = _find_bad(chains.select(stays), raw, _removed(chains, stays), doubtful)
         more = chains.of_houses(bad) & ~whole
         if not more.any():
             return SimpleChains(stays, whole)
@@ -162,6 +162,12 @@ def _choose(chains: Chains, tolerance: float) -> np.ndarray:
     return stays
 
 
+def _removed(chains: Chains, stays: np.ndarray) -> np.ndarray:
+    """(h,) the area between each house and what is left of its vertices, (p,) bool, at most."""
+    as_rings = Rings(chains.points, chains.first, np.arange(len(chains.first) - 1))
+    return chains.sums_of_houses(trapezoids(as_rings, stays))
+
+
 def _square(
     chains: Chains, simple: SimpleChains, raw: np.ndarray, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -170,12 +176,13 @@ def _square(
     Where a house would be bad, as in `simplify_chains`, its vertices are not moved.
     """
     squared = square_chains(chains, simple.stays, tolerance)
-    count = len(squared.movable)
+    count, removed = len(squared.movable), _removed(chains, simple.stays)
     is_moved = squared.movable & ~chains.vertices_of(simple.whole, count)
     doubtful = np.ones(len(raw), bool)
     while True:
         moved = squared.at(is_moved)
-        bad, doubtful = _find_bad(moved, raw, doubtful)
+        difference = removed + squared.chains.sums_of_houses(squared.swept(is_moved))
+        bad, doubtful = _find_bad(moved, raw, difference, doubtful)
         fixed = is_moved & chains.vertices_of(chains.of_houses(bad), count)
         if not fixed.any():
             break
@@ -188,7 +195,7 @@ def _square(
 
 
 def _find_bad(
-    chains: Chains, raw: np.ndarray, doubtful: np.ndarray
+    chains: Chains, raw: np.ndarray, difference: np.ndarray, doubtful: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The houses that are not valid, overlap others of their group, or disagree.
 
@@ -200,6 +207,8 @@ def _find_bad(
         Cleaned.
     raw : (h,) array of Polygon
         The houses as they were.
+    difference : (h,) array
+        The area that is in only one of the two, before and after, at most.
     doubtful : (h,) bool
         Where to look: whole groups.
 
@@ -225,6 +234,5 @@ def _find_bad(
             faults = shapely.coverage_invalid_edges(polygons[members], gap_width=MIN_CLEARANCE)
             bad[members] = ~shapely.is_empty(faults)
     sound = np.flatnonzero(doubtful & ~bad)
-    agreement = intersection_over_union(polygons[sound], raw[sound])
-    bad[sound[agreement < MIN_AGREEMENT]] = True
+    bad[sound[~agreeing(polygons[sound], raw[sound], difference[sound])]] = True
     return bad, np.isin(chains.group, chains.group[bad])

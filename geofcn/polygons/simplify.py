@@ -104,7 +104,7 @@ def _choose(
     areas = np.empty(len(rings.points))
     for own, points, part in rings.parts():
         stays[points], vanishing[own] = _douglas_peucker(part, tolerance)
-        areas[points] = _trapezoids(part, stays[points])
+        areas[points] = trapezoids(part, stays[points])
     owner = np.repeat(rings.polygon, np.diff(rings.first))
     return stays, vanishing, np.bincount(owner, areas, count)
 
@@ -157,9 +157,18 @@ def _simplified(rings: Rings, stays: np.ndarray) -> Rings:
     return Rings(rings.points[chosen], np.append(0, np.cumsum(length)), rings.polygon)
 
 
-def _trapezoids(rings: Rings, stays: np.ndarray) -> np.ndarray:
+def trapezoids(rings: Rings, stays: np.ndarray) -> np.ndarray:
     """(p,) the area between the edge after each vertex and the chord that took its place.
 
+    Parameters
+    ----------
+    rings : Rings
+        Closed; or lines of which both ends stay.
+    stays : (p,) array of bool
+        The vertices that stay.
+
+    Notes
+    -----
     Each stretch between two vertices that stay became a chord. Between the two lies at most the
     sum of the trapezoids under the stretch's edges: just that, unless the stretch turns back.
     """

@@ -11,6 +11,8 @@ Whether two neighbours belong together depends on what is at most REACH rows off
 two seeds may be joined farther off. Then there is a WALL between two pixels of one house, which
 `geofcn.tracing.walls` takes away. Bands are cut anew, in a way that depends on the width alone, so
 all of this does not depend on the bands that come.
+
+A raster may number its houses instead; then there is a wall wherever two numbers meet.
 """
 
 from __future__ import annotations
@@ -76,6 +78,37 @@ def walled_bands(bands: Iterable[Band], width: int) -> Iterator[WalledBand]:
         before, current = current, following
     if current is not None:
         yield _walled(before, current, None)
+
+
+def numbered_band(
+    numbers: np.ndarray, row_above: np.ndarray | None, values: np.ndarray | None = None
+) -> WalledBand:
+    """A row band of houses that are numbered, with walls between any two numbers.
+
+    Parameters
+    ----------
+    numbers : (rows, width) array of int
+        The house of each pixel, 0 where there is none.
+    row_above : (width,) array of int, optional
+        The last row of the band before; None of the first one.
+    values : (rows, width) array, optional
+        Handed through.
+
+    Examples
+    --------
+    >>> numbered_band(np.array([[7, 7, 9, 0]]), np.array([8, 0, 9, 9])).above.astype(int)
+    array([[1, 0, 0, 0]])
+    """
+    beside, above = np.zeros((2, *numbers.shape), bool)
+    beside[:, 1:] = _are_two_houses(numbers[:, 1:], numbers[:, :-1])
+    above[1:] = _are_two_houses(numbers[1:], numbers[:-1])
+    if row_above is not None:
+        above[0] = _are_two_houses(numbers[0], row_above)
+    return WalledBand(numbers != 0, values, beside, above)
+
+
+def _are_two_houses(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.asarray((first != second) & (first != 0) & (second != 0))
 
 
 def recut(bands: Iterable[Band], rows: int) -> Iterator[Band]:

@@ -75,7 +75,8 @@ def with_contacts(
         if not any(instances_of(source.labels) for source in sources):
             raise LabelsError(
                 f"{sources[0].labels.path}: as a raster of one value for all houses it does not "
-                "tell where they meet; give the houses as polygons, or leave out --contacts yes."
+                "tell where they meet; give the houses as polygons, or a raster with a number for "
+                "each and --instances, or leave out --contacts yes."
             )
         return _learning(recipe, given)
     share = max(map(_share_touching, sources))

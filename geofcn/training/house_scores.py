@@ -13,13 +13,13 @@ from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import HOUSE, classify, houses_and_known, quantise
 from geofcn.core.ragged import intersection_over_union
 from geofcn.core.windows import Window, blocks
+from geofcn.io.contact_labels import instances_of
 from geofcn.io.labels import LabelledScene
 from geofcn.models.model import Model
-from geofcn.models.predictor import Predictor
+from geofcn.models.predictor import Prediction, Predictor
 from geofcn.polygons.convert import to_shapely
-from geofcn.polygons.footprints import RowBand, mean_probabilities, sweep_bands
+from geofcn.polygons.footprints import RowBand, mean_probabilities, trace_band
 from geofcn.polygons.outline import DEFAULT_OUTLINE
-from geofcn.tracing.rings import Polygons
 from geofcn.training.validation import VALIDATION_WINDOW, Damping, count_houses
 
 
@@ -54,15 +54,15 @@ def calibrate_scores(
         pixel = ground_resolution(source.scene.grid)
         least = DEFAULT_OUTLINE.least_area(pixel is not None) / (pixel or 1) ** 2
         for window in blocks(extent, predictor.model.side(VALIDATION_WINDOW)):
-            truth, known = houses_and_known(source.labels.read(window))
+            labels = source.labels.read(window)
+            _, known = houses_and_known(labels)
             if not known.any():
                 continue
             prediction = predictor.window(source.scene, window)
             counted = known & prediction.valid
-            pixels += int(np.count_nonzero(truth & counted))
-            houses = classify(prediction.probability, counted, model.metadata.threshold)
-            quantised = quantise(prediction.probability)
-            found.append(judge(houses == HOUSE, quantised, truth & counted, least))
+            truth = _true_houses(source, window, labels, counted)
+            pixels += int(np.count_nonzero(truth.houses))
+            found.append(judge(_predicted_houses(model, prediction, counted), truth, least))
     if damping is not None and not damping.is_enough(count_houses(pixels, model)):
         return model.metadata.score_calibration
     if not found:
@@ -71,17 +71,33 @@ def calibrate_scores(
     return fit_scores(probability, right)
 
 
-def judge(
-    houses: np.ndarray, quantised: np.ndarray, truth: np.ndarray, least: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _predicted_houses(model: Model, prediction: Prediction, counted: np.ndarray) -> RowBand:
+    """What `geofcn infer` makes polygons of, where a window counts."""
+    houses = classify(prediction.probability, counted, model.metadata.threshold) == HOUSE
+    contacts = None
+    if model.metadata.contacts is not None and prediction.contact is not None:
+        contacts = model.metadata.contacts.found(prediction.contact)
+    return RowBand(houses, quantise(prediction.probability), contacts)
+
+
+def _true_houses(
+    source: LabelledScene, window: Window, labels: np.ndarray, counted: np.ndarray
+) -> RowBand:
+    """The labelled houses where a window counts, each by itself if the labels tell them apart."""
+    houses, _ = houses_and_known(labels)
+    known = instances_of(source.labels)
+    numbers = None if known is None else np.where(counted, known.instances(window), 0)
+    return RowBand(houses & counted, numbers=numbers)
+
+
+def judge(predicted: RowBand, truth: RowBand, least: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean probabilities of the predicted houses of a window, and whether each is right.
 
     Parameters
     ----------
-    houses, truth : (rows, columns) array of bool
-        Where houses are predicted and labelled; houses that touch are one.
-    quantised : (rows, columns) array of uint8
-        Probabilities, see `geofcn.core.pixels.quantise`.
+    predicted, truth : RowBand
+        The window as predicted, with probabilities, and as labelled; houses that touch are one
+        where nothing tells them apart.
     least : float
         Predicted houses of fewer pixels do not count.
 
@@ -92,15 +108,11 @@ def judge(
     right : (n,) array of bool
         Whether the intersection over union with a labelled house is defaults.IOU or more.
     """
-    predicted = _traced(RowBand(houses, quantised))
-    footprints, true = to_shapely(predicted), to_shapely(_traced(RowBand(truth)))
+    traced = trace_band(predicted)
+    footprints, true = to_shapely(traced), to_shapely(trace_band(truth))
     right = np.zeros(len(footprints), bool)
     first, second = shapely.STRtree(true).query(footprints)
     iou = intersection_over_union(footprints[first], true[second])
     right[first[iou >= defaults.IOU]] = True
-    large = predicted.pixels >= least
-    return mean_probabilities(predicted)[large], right[large]
-
-
-def _traced(band: RowBand) -> Polygons:
-    return Polygons.concatenate(list(sweep_bands([band], band.houses.shape[1])))
+    large = traced.pixels >= least
+    return mean_probabilities(traced)[large], right[large]

@@ -87,6 +87,7 @@ def train(
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
+    instances: bool = False,
     shift_labels: Sequence[float] | None = None,
     patience: int | None = None,
     seed: int | None = None,
@@ -110,7 +111,8 @@ def train(
     labels : path or GeoDataFrame
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
         and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,
-        ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3``.
+        ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3`` or
+        ``houses.tif|instances``.
     output : path
         The run's folder.
     and_ : sequence of (path, path)
@@ -137,7 +139,7 @@ def train(
         Weights of background and house in the loss; auto: from the share of houses.
     contacts : {"auto", "yes", "no"}, optional
         Whether the net learns where houses meet, so that those that touch are told apart; auto:
-        where the labels, as polygons, have enough of them.
+        where the labels, as polygons or instances, have enough of them.
     augment : {"none", "moves", "all"}, optional
         none: tiles as they are; moves: from places near by; all: turned, mirrored, in other size,
         light and colours as well.
@@ -152,6 +154,8 @@ def train(
         Layer of `labels`, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of `labels` that are houses, all others being background.
+    instances : bool
+        Each value of a raster of `labels` besides 0 and nodata is a house of its own.
     shift_labels : (float, float), optional
         By how many metres on the ground `labels` are moved along x and y of the scene's CRS.
     patience : int, optional
@@ -205,7 +209,7 @@ def train(
     if log_tensorboard:
         refuse_missing_tensorboard()
     target = pick_device(device)
-    main = LabelSource.of(labels, layer, where, house_value, shift_labels)
+    main = LabelSource.of(labels, layer, where, house_value, shift_labels, instances)
     pairs = [(scene, main), *and_, *([validate] if validate else [])]
     opened = open_labelled_scenes(pairs, nodata, area, bands)
     opened = seen_alike(opened, parent)

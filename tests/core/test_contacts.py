@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -40,8 +41,11 @@ def test_a_house_alone_has_no_contact_and_a_gap_counts_by_its_width():
     assert not touching(gap, 1).any()
 
 
-def test_numbers_beyond_16_bits_are_told_apart():
-    assert touching(np.array([[2**30, 2**30 + 1]]), 1).all()
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint32, np.int64])
+def test_the_highest_numbers_of_a_type_are_told_apart(dtype):
+    highest = np.iinfo(dtype).max
+    assert touching(np.array([[highest, highest - 1]], dtype), 1).all()
+    assert not touching(np.array([[highest, highest, 0, 0]], dtype), 1).any()
 
 
 def test_contacts_are_found_from_the_threshold_on():

@@ -234,6 +234,41 @@ def test_touching_houses_of_a_raster_are_one_before_they_are_scored(write_raster
     assert (turned.merged, turned.split) == (0, 1)
 
 
+@pytest.mark.parametrize("rows", [256, 3])
+def test_instances_that_touch_are_houses_on_either_side(
+    write_raster, write_vectors, monkeypatch, rows
+):
+    """Three houses in a row; the third has the number of the first, which it does not touch."""
+    monkeypatch.setitem(evaluate.__globals__, "BAND_ROWS", rows)
+    numbers = np.zeros((20, 30), np.uint16)
+    numbers[2:10, 2:8], numbers[2:10, 8:14], numbers[2:10, 14:20] = 7, 900, 7
+    raster = write_raster("numbers.tif", numbers, transform=METRES)
+    polygons = write_vectors("p.gpkg", [house(c, 2, 6, 8) for c in (2, 8, 14)])
+    for prediction, labels in (
+        (f"{raster}|instances", f"{raster}|instances"),
+        (f"{raster}|instances", polygons),
+        (polygons, f"{raster}|instances"),
+    ):
+        scores = evaluate(prediction, labels)
+        assert (scores.objects.tp, scores.objects.fp, scores.objects.fn) == (3, 0, 0)
+        assert scores.objects.mean_iou == scores.pixels.iou == 1
+    assert evaluate(polygons, raster, instances=True) == evaluate(polygons, f"{raster}|instances")
+    one = write_raster("one.tif", np.uint8(numbers > 0), transform=METRES)
+    assert evaluate(one, f"{raster}|instances").objects.merged == 1
+
+
+def test_of_instances_only_what_is_not_blank_counts(write_raster):
+    numbers = np.uint8([[1, 1, 2, 2, 2, 2], [1, 1, 2, 2, 2, 2], [0, 0, 0, 0, 0, 0]])
+    half = numbers.copy()
+    half[:, 4:] = 255
+    both = (
+        write_raster("a.tif", numbers, transform=METRES),
+        write_raster("b.tif", half, transform=METRES, nodata=255),
+    )
+    scores = evaluate(f"{both[0]}|instances", f"{both[1]}|instances")
+    assert (scores.objects.tp, scores.objects.mean_iou) == (2, 1)
+
+
 # --- nothing to score ----------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from torch import nn
 import geofcn
 from geofcn import executors
 from geofcn.core.calibration import Calibration, expected_share
+from geofcn.core.contacts import Contacts
 from geofcn.core.pixels import Normalisation, quantise
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import count_blocks, round_up
@@ -587,6 +588,28 @@ def test_a_cluster_gives_the_bytes_of_threads(make_case, run, cluster, dtype):
 def test_workers_of_this_machine_give_the_bytes_of_threads(make_case, run):
     scene, path = make_case(PLAIN)
     assert run(scene, path, workers=2, tile=16) == run(scene, path)
+
+
+def test_houses_that_touch_are_the_same_by_workers_and_after_a_fault(
+    make_case, make_model, tmp_path, cluster, monkeypatch
+):
+    scene, _ = make_case(PLAIN)
+    path = tmp_path / "contacts.safetensors"
+    save_model(make_model("fcnn", seed=3, contacts=Contacts(2, 0.52)), path)
+
+    def houses(name: str, **options) -> tuple[list[bytes], bytes]:
+        mask, polygons = tmp_path / f"{name}.tif", tmp_path / f"{name}.gpkg"
+        infer(scene, mask, model=path, polygons=polygons, threshold=0.5, min_area=0, **options)
+        found = geopandas.read_file(polygons, layer="houses").geometry
+        return found.to_wkb().tolist(), mask.read_bytes()
+
+    expected = houses("threads")
+    assert len(expected[0]) > 10 and 0.01 < (pixels(expected[1]) == 2).mean() < 0.9
+    assert houses("workers", scheduler=cluster.scheduler_address, tile=16) == expected
+    with monkeypatch.context() as fault, pytest.raises(Interrupted):
+        fault.setattr(Predictor, "window", failing_at(3))
+        houses("again", tile=16)
+    assert houses("again", tile=16) == expected
 
 
 def test_a_worker_killed_in_the_middle_changes_no_byte(make_case, run, cluster, monkeypatch):

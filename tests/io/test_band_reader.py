@@ -20,8 +20,8 @@ from geofcn.io.scene import FileBand, Scene
 class Raster:
     """Pixels that tell which of their windows were read."""
 
-    def __init__(self, height: int, width: int, block_rows: int):
-        self.pixels = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    def __init__(self, height: int, width: int, block_rows: int, dtype=np.uint8):
+        self.pixels = np.random.default_rng(0).integers(0, 2**16, (height, width)).astype(dtype)
         self.scene = Scene(
             "wide.tif",
             Grid(height, width, None, Affine.identity()),
@@ -65,9 +65,9 @@ def test_where_it_does_row_bands_are_read_as_they_are():
     assert [window.shape for window in raster.read_windows] == [(4, 12), (4, 12), (2, 12)]
 
 
-@given(*[st.integers(1, 20)] * 4)
-def test_row_bands_are_the_raster(height, width, block_rows, rows):
-    raster = Raster(height, width, block_rows)
+@given(*[st.integers(1, 20)] * 4, st.sampled_from([np.uint8, np.uint32]))
+def test_row_bands_are_the_raster(height, width, block_rows, rows, dtype):
+    raster = Raster(height, width, block_rows, dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(band_reader, "CACHED_BYTES", 0)
         patch.setattr(band_reader, "COLUMNS", 3)

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from geofcn.core.pixels import BLANK, CONTACT, CONTACT_UNKNOWN, HOUSE
 from geofcn.core.windows import Window, blocks
 from geofcn.io.contact_labels import ContactLabels, instances_of, share_with_neighbours
 from geofcn.io.labels import open_labelled_scene
+from geofcn.io.masks import open_mask
 
 X, Y = 500_000, 5_000_000
 
@@ -73,6 +76,42 @@ def test_labels_without_instances_do_not_know(village):
     assert instances_of(source.labels) is None
     assert (labels.read(source.scene.window) & CONTACT_UNKNOWN > 0).all()
     assert share_with_neighbours(source.labels, source.scene, 3) == 0
+
+
+BOXES = st.tuples(st.integers(0, 13), st.integers(0, 9), st.integers(1, 6), st.integers(1, 5))
+
+
+@settings(max_examples=8)
+@given(st.lists(BOXES, min_size=1, max_size=6), st.integers(1, 3), st.integers(2, 9))
+def test_a_raster_of_instances_says_what_its_polygons_do(
+    labelled, write_raster, boxes, reach, side
+):
+    polygons = labelled([box(left, top, left + w, top + h) for left, top, w, h in boxes], reach)
+    numbers = polygons.labels.instances(polygons.scene.window)
+    raster = write_raster("i.tif", numbers.astype(np.uint16))
+    source = open_labelled_scene(polygons.scene.path, f"{raster}|instances")
+    labels = ContactLabels(source.labels, source.scene, reach)
+    whole = polygons.read(polygons.scene.window)
+    for window in blocks(source.scene.window, side):
+        assert (labels.read(window) == whole[window.slices]).all()
+    assert labels.identity != f"{open_mask(raster, (1,)).identity} contacts {reach}"
+
+
+def test_a_number_in_two_places_does_not_meet_itself(labelled, write_raster):
+    numbers = np.zeros((12, 16), np.uint8)
+    numbers[2:8, 2:6] = numbers[2:8, 7:11] = 4
+    scene = labelled([box(0, 0, 1, 1)]).scene
+    source = open_labelled_scene(scene.path, f"{write_raster('i.tif', numbers)}|instances")
+    assert not contacts(ContactLabels(source.labels, source.scene, 2)).any()
+
+
+@pytest.mark.parametrize(("gap", "share"), [(0, 1.0), (2, 1.0), (3, 0.0)])
+def test_instances_have_neighbours_as_near_as_polygons(labelled, write_raster, gap, share):
+    polygons = labelled([box(0, 0, 4, 5), box(4 + gap, 0, 9 + gap, 5)])
+    numbers = polygons.labels.instances(polygons.scene.window).astype(np.uint8)
+    source = open_labelled_scene(polygons.scene.path, f"{write_raster('i.tif', numbers)}|instances")
+    for labels in (polygons.labels, source.labels):
+        assert share_with_neighbours(labels, source.scene, 2.5) == share
 
 
 @pytest.mark.parametrize("side", [100, 257])

@@ -16,6 +16,7 @@ from geofcn.io.label_source import LabelSource
         ("a.gpkg|subset=a || b = 'x|y'", LabelSource("a.gpkg", None, "a || b = 'x|y'")),
         ("a.gpkg|layername=l|geometrytype=Polygon|subset=n", LabelSource("a.gpkg", "l", "n")),
         ("a.tif|house=1,2.5", LabelSource("a.tif", None, None, (1.0, 2.5))),
+        ("a.tif|instances", LabelSource("a.tif", instances=True)),
         ("a.tif|shift=1.5,-2|subset=n", LabelSource("a.tif", None, "n", (), (1.5, -2.0))),
     ],
 )  # fmt: skip
@@ -27,6 +28,7 @@ def test_what_is_given_besides_is_added_to_the_name():
     source = LabelSource.of("a.gpkg|subset=n > 1", layer="m")
     assert source == LabelSource("a.gpkg", "m", "n > 1")
     assert LabelSource.of("a.tif", house_values=[2]).house_values == (2.0,)
+    assert LabelSource.of("a.tif", instances=True) == LabelSource.of("a.tif|instances")
 
 
 def test_a_file_with_a_bar_in_its_name_is_that_file(tmp_path):
@@ -38,7 +40,7 @@ def test_a_file_with_a_bar_in_its_name_is_that_file(tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["a.gpkg|layer=b", "a.gpkg|layerid=0", "a.tif|house=one", "a.tif|", "a.tif|shift=1",
-     "a.tif|shift=1,2,3", "a.tif|shift=1,inf", "a.tif|shift=1,x"],
+      "a.tif|shift=1,2,3", "a.tif|shift=1,inf", "a.tif|shift=1,x", "a.tif|instances=2"],
 )  # fmt: skip
 def test_what_has_no_meaning_is_refused(name):
     with pytest.raises(UsageError, match=r"has no meaning|is no number|give two numbers") as caught:
@@ -53,9 +55,11 @@ words = st.text(st.characters(exclude_characters="|/\\", codec="ascii", categori
     layer=st.none() | words,
     where=st.none() | st.text(st.sampled_from("a|=1' "), min_size=1),
     values=st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+    instances=st.booleans(),
 )
-def test_a_source_is_told_by_its_text(layer, where, values):
-    source = LabelSource("no-such-file", layer, where, tuple(values))
+def test_a_source_is_told_by_its_text(layer, where, values, instances):
+    chosen = () if instances else tuple(values)
+    source = LabelSource("no-such-file", layer, where, chosen, (), instances)
     assert LabelSource.of(str(source)) == source
 
 
@@ -69,3 +73,16 @@ def test_what_is_said_twice_must_be_the_same(options):
         LabelSource.of(name, **options)
     same = {"layer": "roofs", "where": "height > 2", "house_values": [1]}
     assert LabelSource.of(name, **same) == LabelSource.of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.tif|instances|house=2", {}),
+        ("a.tif|instances", {"house_values": [2]}),
+        ("a.tif|house=2", {"instances": True}),
+    ],
+)
+def test_where_each_value_is_a_house_none_is_named(name, options):
+    with pytest.raises(UsageError, match=r"^a\.tif.*: as instances all of its values are houses"):
+        LabelSource.of(name, **options)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
+from geofcn.core.contacts import touching
 from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
 from geofcn.errors import GeofcnError, LabelsError
@@ -21,10 +22,10 @@ def read(path, *values) -> np.ndarray:
     return mask.read(mask.raster.window)
 
 
-def refused(path, message):
+def refused(name, message, path=None):
     with pytest.raises(GeofcnError, match=message) as caught:
-        open_mask(path)
-    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+        open_mask(name)
+    assert str(caught.value).startswith(f"{path or name}: ") and "\n" not in str(caught.value)
 
 
 # --- what is taken ---
@@ -66,7 +67,7 @@ def test_a_mask_may_say_where_houses_meet(write_raster):
     classes[row, col] = 2
     mask = open_mask(tagged(write_raster("m.tif", classes, nodata=255)))
     assert (mask.read(mask.raster.window) == PATTERN).all()
-    houses, contacts = mask.split(mask.read_marked(mask.raster.window))
+    houses, contacts, _ = mask.split(mask.read_marked(mask.raster.window))
     assert (houses == (PATTERN == 1)).all()
     assert (contacts == (classes == 2)).all()
 
@@ -82,7 +83,7 @@ def test_chosen_values_are_the_houses_of_a_mask_with_contacts_too(write_raster):
 
 def test_a_mask_of_one_value_knows_no_contacts(write_raster):
     mask = open_mask(write_raster("m.tif", PATTERN))
-    houses, contacts = mask.split(mask.read_marked(mask.raster.window))
+    houses, contacts, _ = mask.split(mask.read_marked(mask.raster.window))
     assert (houses == (PATTERN == 1)).all() and contacts is None
 
 
@@ -135,6 +136,57 @@ def test_a_third_value_outside_of_the_sample_is_an_error_where_it_is_read(
         mask.read(mask.raster.window)
 
 
+# --- instances ---
+
+NUMBERS = np.array([[0, 7, 7, 300], [0, 7, 0, 300], [9, 0, 0, 65535]], np.uint16)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.uint32, np.int64])
+def test_each_value_of_a_raster_of_instances_is_a_house(write_raster, dtype):
+    mask = open_mask(write_raster("i.tif", NUMBERS.astype(dtype), nodata=65535), instances=True)
+    window = Window(0, 1, 3, 3)
+    known = np.where(NUMBERS == 65535, BLANK, NUMBERS > 0)
+    assert (mask.read(mask.raster.window) == known).all()
+    assert (mask.instances(window) == np.where(NUMBERS == 65535, 0, NUMBERS)[:, 1:]).all()
+    houses, contacts, numbers = mask.split(mask.read_marked(mask.raster.window))
+    assert contacts is None and (numbers > 0)[houses].all()
+    assert mask.identity != open_mask(f"{mask.path}|house=7").identity
+
+
+def test_numbers_beyond_31_bits_stay_apart(write_raster):
+    numbers = np.array([[2**32 - 1, 2**31 + 5, 0]], np.uint32)
+    mask = open_mask(f"{write_raster('i.tif', numbers)}|instances")
+    assert mask.instances(mask.raster.window).tolist() == numbers.tolist()
+    assert touching(mask.instances(mask.raster.window), 1).tolist() == [[True, True, False]]
+
+
+def test_instances_declared_0_nodata_have_background(write_raster, caplog):
+    mask = open_mask(f"{write_raster('i.tif', NUMBERS, nodata=0)}|instances")
+    assert (mask.read(mask.raster.window) == (NUMBERS > 0)).all()
+    assert "0 is taken as background" in caplog.text
+
+
+def test_what_numbers_no_houses_is_refused(write_raster):
+    tags = tagged(write_raster("contacts.tif", np.uint8([[0, 1, 2]])))
+    refused(f"{tags}|instances", "says where they meet", tags)
+    floats = write_raster("floats.tif", NUMBERS.astype(np.float32))
+    refused(f"{floats}|instances", "float32, numbers of houses are whole", floats)
+    jpeg = write_raster("jpeg.tif", np.zeros((64, 64), np.uint8), compress="jpeg")
+    refused(f"{jpeg}|instances", "JPEG changes numbers", jpeg)
+
+
+def test_a_negative_number_is_refused_where_it_is_read(write_raster):
+    numbers = NUMBERS.astype(np.int32)
+    numbers[2, 3] = -1
+    mask = open_mask(f"{write_raster('i.tif', numbers)}|instances")
+    assert (mask.instances(Window(0, 0, 2, 4)) == numbers[:2]).all()
+    for read in (mask.read, mask.instances):
+        with pytest.raises(LabelsError, match=r"i\.tif: it holds -1, .*-a_nodata -1"):
+            read(mask.raster.window)
+    unknown = open_mask(f"{write_raster('u.tif', numbers, nodata=-1)}|instances")
+    assert unknown.read(unknown.raster.window)[2, 3] == BLANK
+
+
 # --- what cannot be told ---
 
 
@@ -142,6 +194,7 @@ def test_classes_are_refused_by_what_to_do(write_raster):
     many = np.array([[1, 2, 3, 4, 5, 6]], np.uint8)
     refused(write_raster("n.tif", many), r"\(1, 2, 3, 4, 5\); say which")
     refused(write_raster("m.tif", PATTERN + 1), r"several values besides 0 \(1, 2\); .*--house-val")
+    refused(write_raster("i.tif", PATTERN + 1), "or by --instances that each of them is a house")
 
 
 def test_probabilities_are_refused(write_raster):

@@ -318,6 +318,26 @@ def test_houses_that_touch_do_not_depend_on_the_row_bands(seed, rows, method):
         np.testing.assert_array_equal(values, expected[name], name)
 
 
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_houses_with_numbers_are_rasterios_shapes_of_them(seed, rows):
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 5, random.integers(2, 6, 2))
+    numbers = np.kron(coarse, np.ones((4, 4), int)).astype(np.int32)
+    noise = random.random(numbers.shape) < 0.1
+    numbers[noise] = random.integers(0, 5, noise.sum())
+    parts = [numbers[top : top + rows] for top in range(0, len(numbers), rows)]
+    bands = [RowBand(part > 0, None, None, part) for part in parts]
+    batches = list(footprints(bands, numbers.shape[1], Affine.identity(), None, RAW))
+    found = np.concatenate([np.zeros(0, object), *(batch.geometry for batch in batches)])
+    expected = [shape(of_one) for of_one, _ in shapes(numbers, numbers > 0, connectivity=4)]
+
+    def plain(polygons):
+        return sorted(shapely.to_wkb(shapely.normalize(shapely.simplify(polygons, 0))).tolist())
+
+    assert plain(found) == plain(expected)
+
+
 def with_and_without_contacts(mask, steps, outline):
     """The footprints of a mask that has no contacts, where that is known and where it is not."""
     bands = RowBand(mask, steps, np.zeros_like(mask)), RowBand(mask, steps)

@@ -208,5 +208,5 @@ def test_outlines_that_agree_are_told_with_and_without_an_overlay():
     expected = intersection_over_union(shifted, raw) >= regularize_module.MIN_AGREEMENT
     assert expected.tolist() == [True, True, False]
     for difference in (np.inf, np.array([0.0, 20.0, 40.0])):
-        agreeing = regularize_module._agreeing(shifted, raw, difference)
+        agreeing = regularize_module.agreeing(shifted, raw, difference)
         np.testing.assert_array_equal(agreeing, expected)

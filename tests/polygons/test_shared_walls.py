@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from touching_houses import components, expected_walls
 
+from geofcn.polygons import shared_walls
 from geofcn.polygons.chains import find_chains
 from geofcn.polygons.convert import to_shapely
 from geofcn.polygons.groups import HouseGroups, concatenate, group_houses, take
-from geofcn.polygons.shared_walls import regularize_groups
+from geofcn.polygons.orthogonal_walls import square_chains
+from geofcn.polygons.shared_walls import regularize_groups, simplify_chains
 from geofcn.tracing.instances import WalledBand
 from geofcn.tracing.walls import WalledSweep
 
@@ -139,6 +141,38 @@ def test_houses_beside_some_that_would_vanish_are_looked_at_as_well(label, metho
     houses, group = touching(both)
     cleaned, _ = regularize_groups(HouseGroups(houses, group), method, 4)
     assert_coverage(cleaned, group)
+
+
+@settings(max_examples=30)
+@given(towns(), st.sampled_from([1.5, 4]), st.integers(0, 2**32 - 1))
+def test_houses_differ_by_no_more_than_what_is_removed_and_swept(label, tolerance, seed):
+    """GEOS is asked for the area in common where this does not settle it only."""
+    houses, group = touching(label)
+    if not len(group):
+        return
+    chains, raw = find_chains(houses, group), to_shapely(houses.polygons)
+    stays = simplify_chains(chains, raw, tolerance).stays
+    removed = shared_walls._removed(chains, stays)
+    simple = chains.select(stays).polygons()
+    assert (differing(raw, simple) <= removed + 1e-6).all()
+    squared = square_chains(chains, stays, tolerance)
+    is_moved = squared.movable & (np.random.default_rng(seed).random(len(squared.movable)) < 0.8)
+    moved = squared.at(is_moved)
+    swept = squared.chains.sums_of_houses(squared.swept(is_moved))
+    rings = np.bincount(moved.house[moved.ring_sizes() < 3], minlength=len(raw)) > 0
+    if not rings.any():
+        polygons = moved.polygons()
+        sound = shapely.is_valid(polygons)
+        assert (differing(raw, polygons) <= removed + swept + 1e-6)[sound].all()
+
+
+def differing(first, second) -> np.ndarray:
+    """Areas that are in one of two polygons only; of invalid ones too much or too little."""
+    valid = shapely.is_valid(first) & shapely.is_valid(second)
+    common = np.zeros(len(first), object)
+    common[valid] = shapely.symmetric_difference(first[valid], second[valid])
+    common[~valid] = shapely.Polygon()
+    return shapely.area(common)
 
 
 @settings(max_examples=20)

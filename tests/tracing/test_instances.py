@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from touching_houses import expected_walls, labelled, masks
 
 from geofcn.tracing import instances as module
-from geofcn.tracing.instances import REACH, walled_bands
+from geofcn.tracing.instances import REACH, numbered_band, walled_bands
 
 SIDES = ("beside", "above")
 
@@ -94,3 +95,18 @@ def test_values_are_handed_through_with_their_rows():
     bands = ((houses[i : i + 7], values[i : i + 7], contacts[i : i + 7]) for i in range(0, 40, 7))
     found = list(walled_bands(bands, 3))
     np.testing.assert_array_equal(np.concatenate([band.values for band in found]), values)
+
+
+@given(
+    hnp.arrays(np.uint32, hnp.array_shapes(min_dims=2, max_dims=2), elements=st.integers(0, 3)),
+    st.integers(1, 4),
+)
+def test_between_two_numbers_there_is_a_wall_whatever_the_bands(numbers, rows):
+    above, found = None, []
+    for top in range(0, len(numbers), rows):
+        found.append(numbered_band(numbers[top : top + rows], above))
+        above = numbers[min(top + rows, len(numbers)) - 1]
+    for name, expected in zip(SIDES, expected_walls(numbers), strict=True):
+        walls = np.concatenate([getattr(band, name) for band in found])
+        np.testing.assert_array_equal(walls, expected)
+    assert (np.concatenate([band.houses for band in found]) == (numbers > 0)).all()
