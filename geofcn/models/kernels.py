@@ -173,7 +173,9 @@ def write_max_pool2(x: Tensor, out: Tensor) -> None:
 
 def new_image(like: Tensor, *shape: int) -> Tensor:
     """(batch, channels, rows, columns) of any values, channels innermost in memory."""
-    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )
 
 
 def enlarge_bilinear(x: Tensor, factor: int) -> Tensor:

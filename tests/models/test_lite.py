@@ -114,6 +114,13 @@ def test_a_part_of_the_logits_is_that_of_all(wanted):
     torch.testing.assert_close(part, whole[:, :, *wanted.slices])
 
 
+def test_strips_stay_on_the_device_of_the_image(monkeypatch):
+    monkeypatch.setattr(lite, "STRIP", 1)
+    with torch.inference_mode():
+        logits = Lite(3, divisor=8).eval().to("meta")(torch.empty(1, 3, 128, 64, device="meta"))
+    assert logits.device.type == "meta" and logits.shape == (1, 2, 128, 64)
+
+
 def test_of_a_part_little_more_is_computed_on_the_way_up(monkeypatch):
     net, sizes = Lite(3, divisor=8).eval(), []
     for up in net.up:
