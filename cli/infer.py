@@ -18,12 +18,12 @@ class CreationOption(click.ParamType):
 
     name = "NAME=VALUE"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
-        """What was typed as a value, or a usage error."""
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """What was typed, with an upper-case name, or a usage error."""
         option, equals, setting = value.partition("=")
         if not (option and equals):
             self.fail(f"{value!r} is not NAME=VALUE, as in COMPRESS=ZSTD.")
-        return option.upper(), setting
+        return f"{option.upper()}={setting}"
 
 
 class Threshold(click.ParamType):
@@ -53,7 +53,7 @@ def _refuse_idle(polygons: str | None) -> None:
 
 @click.command()
 @click.argument("scene", type=options.PATH)
-@click.argument("mask", type=options.PATH)
+@click.argument("mask", type=options.PATH, required=False)
 @click.option(
     "--model",
     type=options.PATH,
@@ -81,6 +81,7 @@ def _refuse_idle(polygons: str | None) -> None:
     metavar="FILE",
     help="Write the footprints too (.gpkg, .geojson, .fgb, .parquet, .shp).",
 )
+@options.area
 @click.option(
     "--threshold",
     type=Threshold(),
@@ -135,13 +136,16 @@ def _refuse_idle(polygons: str | None) -> None:
 @options.overwrite
 @options.lasting_verb
 def infer(
-    progress: Progress, scene: str, mask: str, co: tuple[tuple[str, str], ...], **given: Any
+    progress: Progress, scene: str, mask: str | None, co: tuple[str, ...], **given: Any
 ) -> None:
     """Find the houses of SCENE with a trained model; write them to MASK.
 
-    MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank. The answer is that of
-    one pass over the whole scene, whatever its size. A killed job goes on when it is started again.
+    MASK is a GeoTIFF on the scene's grid: 0 background, 1 house, 255 blank; it can be left out
+    where --polygons or --probability is given. The answer is that of one pass over the whole scene,
+    whatever its size. A killed job goes on when it is started again.
     """
     _refuse_idle(given["polygons"])
-    result = geofcn.infer(scene, mask, co=dict(co), progress=progress, **given)
+    result = geofcn.infer(
+        scene, mask, co=dict(option.split("=", 1) for option in co), progress=progress, **given
+    )
     options.report(result, asked=result.verification)

@@ -21,6 +21,7 @@ from geofcn_cli import options
     metavar="FILE",
     help="Say also what this model is, and what inference with it takes: time, memory, disk.",
 )
+@options.area
 @options.layer
 @options.where
 @options.house_value

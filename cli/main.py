@@ -8,24 +8,27 @@ import click
 
 from geofcn import __version__
 
-VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate")
+VERBS = ("sample", "info", "train", "infer", "polygonize", "review", "evaluate", "export")
+COMMANDS = (*VERBS, "completion")
 
 
 class Verbs(click.Group):
     """A group whose commands live in modules of their own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all verbs, in the order of their use."""
-        return list(VERBS)
+        """Names of all verbs, in the order of their use, and what is none."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb, from its module."""
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
         return getattr(import_module(f"geofcn_cli.{cmd_name}"), cmd_name)
 
 
+# By its name rasterio lists it among those of `rio`.
 @click.command(
+    "geofcn",
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -8,14 +8,12 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
-from click.core import ParameterSource
 
 from geofcn.defaults import DEVICES
 from geofcn.errors import GeofcnError, UsageError
@@ -27,19 +25,17 @@ from geofcn.polygons.outline import (
     SQUARE_TOLERANCE,
     TOLERANCE,
 )
-from geofcn.progress import Progress, ProgressBar, silent
+from geofcn.progress import Progress, bar, silent
 from geofcn.text import printable
+from geofcn_cli import config
 from geofcn_cli.stderr import without_noise
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 PATH = click.Path(path_type=str)
 # BrokenPipeError: whoever reads what is printed has read enough.
 LEFT_TO_CLICK = (click.ClickException, click.exceptions.Exit, BrokenPipeError)
 
 
-class Bands(click.ParamType):
+class Bands(config.CommaSeparated):
     """Numbers with commas."""
 
     name = "N,N,..."
@@ -50,6 +46,20 @@ class Bands(click.ParamType):
         if not all(number.strip().isdecimal() for number in numbers):
             self.fail(f"{value!r} is no list of band numbers, as in 1,2,3.")
         return tuple(map(int, numbers))
+
+
+class Shift(config.CommaSeparated):
+    """Two numbers with a comma."""
+
+    name = "X,Y"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """What was typed as a value, or a usage error."""
+        try:
+            x, y = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not two numbers of metres, as in 1.5,-0.8.")
+        return x, y
 
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what exists.")
@@ -123,6 +133,20 @@ where = click.option(
     metavar="SQL",
     help="Features of LABELS that count, as a condition; as in FILE|subset=SQL.",
 )
+_area = click.option(
+    "--area",
+    type=PATH,
+    metavar="FILE",
+    help="Look for houses within these polygons alone; as in FILE|layername=NAME|subset=SQL.",
+)
+_bounds = click.option(
+    "--bounds",
+    type=float,
+    nargs=4,
+    metavar="W S E N",
+    help="The same for a rectangle, in the CRS of SCENE or of --bounds-crs.",
+)
+_bounds_crs = click.option("--bounds-crs", metavar="EPSG:CODE", help="CRS of --bounds.")
 house_value = click.option(
     "--house-value",
     type=float,
@@ -132,11 +156,25 @@ house_value = click.option(
     "as in FILE|house=V,V.  [default: the only one besides 0 and nodata]",
 )
 
+shift_labels = click.option(
+    "--shift-labels",
+    type=Shift(),
+    metavar="X,Y",
+    help="Move LABELS by so many metres on the ground along x and y of the scene's CRS, as `geofcn "
+    "info` may tell; as in FILE|shift=X,Y.",
+)
+
+
+def area(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command --area, --bounds and --bounds-crs."""
+    for option in (_bounds_crs, _bounds, _area):
+        function = option(function)
+    return function
+
 
 def is_given(name: str) -> bool:
-    """Whether the command line, and not a default, says what the parameter `name` is."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is ParameterSource.COMMANDLINE
+    """Whether the user, and not a default, says what the parameter `name` is."""
+    return click.get_current_context().get_parameter_source(name) in config.GIVEN
 
 
 class Stopped(KeyboardInterrupt):
@@ -172,7 +210,8 @@ def _end(stopped: KeyboardInterrupt, how: str) -> NoReturn:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     files.discard_unfinished()
-    click.echo(f"Stopped; {how}.", err=True)
+    notes = [*getattr(stopped, "__notes__", ()), how]
+    click.echo(f"Stopped; {'; '.join(notes)}.", err=True)
     sys.stderr.flush()
     os._exit(128 + number)
 
@@ -180,16 +219,18 @@ def _end(stopped: KeyboardInterrupt, how: str) -> NoReturn:
 def verb(
     function: Callable[..., None], stopped: str = "what was not finished is removed"
 ) -> Callable[..., None]:
-    """Give a command -v, -q and --debug, a progress bar, and errors of one sentence.
+    """Give a command -v, -q, --debug, --config, a progress bar, and errors of one sentence.
 
     The wrapped function gets `progress` as its first argument. `stopped` is said after Ctrl-C.
     """
 
-    def run(*args: Any, verbose: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    def run(
+        *args: Any, verbose: bool, quiet: bool, debug: bool, save_config: str | None, **options: Any
+    ) -> None:
         _set_up_messages(verbose or debug, quiet)
         progress: Progress = silent if quiet or not sys.stderr.isatty() else bar
         try:
-            with _signals_raise():
+            with _signals_raise(), config.saved(save_config):
                 function(progress, *args, **options)
         except Exception as error:
             if debug or isinstance(error, LEFT_TO_CLICK):
@@ -198,6 +239,21 @@ def verb(
         except KeyboardInterrupt as error:
             _end(error, stopped)
 
+    @click.option(
+        "--config",
+        type=PATH,
+        is_eager=True,
+        expose_value=False,
+        callback=config.use,
+        metavar="FILE",
+        help="Take options and arguments that are not given here from this TOML file.",
+    )
+    @click.option(
+        "--save-config",
+        type=PATH,
+        metavar="FILE",
+        help="Write what is given, once it is done, as such a file (.toml).",
+    )
     @click.option("-v", "--verbose", is_flag=True, help="Say more.")
     @click.option("-q", "--quiet", is_flag=True, help="Print nothing but answers and errors.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -262,29 +318,5 @@ def _set_up_messages(verbose: bool, quiet: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     if not verbose:
         warnings.simplefilter("ignore")
-
-
-class _TqdmBar:
-    """A tqdm bar as a geofcn.progress.ProgressBar; figures are shown beside the rate."""
-
-    def __init__(self, inner: tqdm):
-        self._inner = inner
-        self._shown = 0.0
-
-    def advance(self, amount: int, **figures: float) -> None:
-        now = time.monotonic()
-        if figures and now - self._shown > 0.5:
-            self._shown = now
-            text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            self._inner.set_postfix_str(text, refresh=False)
-        self._inner.update(amount)
-
-
-@contextmanager
-def bar(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
-    """A progress bar on stderr with rate and time left; see geofcn.progress.Progress."""
-    from tqdm import tqdm
-
-    scaled = unit == "px"
-    with tqdm(total=total, desc=what, unit=unit, unit_scale=scaled, dynamic_ncols=True) as inner:
-        yield _TqdmBar(inner)
+        # Where `rio` has set up a log: what GDAL finds wrong is told by an error, or it is not.
+        logging.getLogger("rasterio").setLevel(logging.CRITICAL)

@@ -24,9 +24,10 @@ from geofcn.recipes import (
     Recipe,
 )
 from geofcn_cli import options
+from geofcn_cli.config import CommaSeparated
 
 
-class ClassWeights(click.ParamType):
+class ClassWeights(CommaSeparated):
     """BACKGROUND,HOUSE as two positive numbers, or auto."""
 
     name = "B,H|auto"
@@ -69,7 +70,7 @@ class RecipeName(click.Choice):
 
 def _refuse_others() -> None:
     """Raise UsageError where something else that decides a training is given beside --resume."""
-    harmless = {"unfinished", "epochs", "verbose", "quiet", "debug"}
+    harmless = {"unfinished", "epochs", "verbose", "quiet", "debug", "save_config"}
     if any(map(options.is_given, click.get_current_context().params.keys() - harmless)):
         raise click.UsageError(
             "--resume goes on as the training was started; drop the rest, but for --epochs."
@@ -235,6 +236,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @options.layer
 @options.where
 @options.house_value
+@options.shift_labels
 @click.option(
     "--patience",
     type=click.IntRange(min=0),

@@ -4,7 +4,7 @@ Each verb of the command line is a function of the same name, which takes the sa
 a small result that prints itself::
 
     geofcn.sample, geofcn.info, geofcn.train, geofcn.resume, geofcn.infer, geofcn.polygonize,
-    geofcn.review, geofcn.evaluate, and geofcn.load_model
+    geofcn.review, geofcn.evaluate, geofcn.export, and geofcn.load_model
 
 They are imported on first use, so that ``import geofcn`` stays cheap.
 """
@@ -17,6 +17,7 @@ from geofcn.errors import GeofcnError
 if TYPE_CHECKING:
     from geofcn.active_learning.review import review
     from geofcn.evaluation.evaluate import evaluate
+    from geofcn.exporting.export import export
     from geofcn.forecast.info import info
     from geofcn.inference.infer import infer
     from geofcn.models.model_file import load_model
@@ -32,6 +33,7 @@ __all__ = [
     "Outline",
     "__version__",
     "evaluate",
+    "export",
     "infer",
     "info",
     "load_model",
@@ -45,6 +47,7 @@ __all__ = [
 _MODULES = {
     "Outline": "geofcn.polygons.outline",
     "evaluate": "geofcn.evaluation.evaluate",
+    "export": "geofcn.exporting.export",
     "infer": "geofcn.inference.infer",
     "info": "geofcn.forecast.info",
     "load_model": "geofcn.models.model_file",

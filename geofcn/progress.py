@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class ProgressBar(Protocol):
@@ -46,7 +49,7 @@ class _SilentBar:
 
 @contextmanager
 def silent(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
-    """Progress that nobody sees, the verbs' default.
+    """Progress that nobody sees.
 
     Examples
     --------
@@ -54,3 +57,52 @@ def silent(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
     ...     bar.advance(10)
     """
     yield _SilentBar()
+
+
+class _TqdmBar:
+    """A tqdm bar as a ProgressBar; figures are shown beside the rate."""
+
+    def __init__(self, inner: Any):
+        self._inner = inner
+        self._shown = 0.0
+
+    def advance(self, amount: int, **figures: float) -> None:
+        now = time.monotonic()
+        if figures and now - self._shown > 0.5:
+            self._shown = now
+            text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            self._inner.set_postfix_str(text, refresh=False)
+        self._inner.update(amount)
+
+
+@contextmanager
+def bar(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
+    """A progress bar with rate and time left: on stderr, or in the notebook."""
+    scaled = unit == "px"
+    with _tqdm()(total=total, desc=what, unit=unit, unit_scale=scaled, dynamic_ncols=True) as inner:
+        yield _TqdmBar(inner)
+
+
+def _tqdm() -> Any:
+    """Class of tqdm for here: with widgets in a notebook, where they are installed."""
+    if not is_notebook():
+        from tqdm import tqdm
+
+        return tqdm
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without widgets it is a line of text, and says so
+        from tqdm import auto
+
+    return auto.tqdm
+
+
+def automatic(what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
+    """A bar in a notebook, nothing elsewhere; the verbs' default."""
+    return (bar if is_notebook() else silent)(what, total, unit)
+
+
+def is_notebook() -> bool:
+    """Whether this is Python in a Jupyter notebook, or in what looks like one."""
+    # Not imported: where nobody has, this is none.
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"

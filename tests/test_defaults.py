@@ -12,7 +12,9 @@ from geofcn_cli.main import VERBS, main
 
 # Words that one side alone has: messages and the terminal belong to the command line, what a caller
 # passes on to Python.
-COMMAND_ONLY = {"verbose", "quiet", "debug", "as_json", "unfinished"}
+COMMAND_ONLY = {
+    "verbose", "quiet", "debug", "as_json", "unfinished", "config", "save_config",
+}  # fmt: skip
 PYTHON_ONLY = {"progress", "fields", "compute_window"}
 
 

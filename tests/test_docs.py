@@ -40,12 +40,12 @@ def test_help_names_every_default(name):
 # Options that do nothing unless they are given.
 OPTIONAL = {
     "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler",
-    "matches", "area", "co", "unfinished", "from_", "layer", "where",
-    "map_", "report",
+    "matches", "area", "bounds", "bounds_crs", "co", "unfinished", "from_", "layer", "where",
+    "map_", "report", "stac", "config", "save_config", "shift_labels",
 }  # fmt: skip
 
 
 def test_every_verb_takes_the_common_options():
     for name, command in COMMANDS.items():
         options = {opt for parameter in command.params for opt in parameter.opts}
-        assert {"--verbose", "-v", "--quiet", "-q", "--debug"} <= options, name
+        assert {"--verbose", "-v", "--quiet", "-q", "--debug", "--config"} <= options, name

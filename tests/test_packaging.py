@@ -13,6 +13,7 @@ import rasterio
 
 import geofcn
 import geofcn_cli
+from geofcn_cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,7 +38,7 @@ def test_the_wheel_holds_every_module_of_all_packages(built):
     names = zipfile.ZipFile(built[1]).namelist()
     modules = {name for name in names if name.endswith((".py", "py.typed"))}
     sources = tracked("geofcn/*.py", "geofcn/*.typed")
-    assert len({Path(source).parent for source in sources}) == 12, "eleven packages in the first"
+    assert len({Path(source).parent for source in sources}) == 13, "twelve packages in the first"
     commands = {f"geofcn_{path}" for path in tracked("cli/*.py", "cli/*.typed")}
     assert modules == sources | commands
 
@@ -63,6 +64,15 @@ def test_the_command_is_installed():
     (script,) = entry_points(group="console_scripts", name="geofcn")
     assert script.value == "geofcn_cli.main:main"
     assert Path(geofcn_cli.__file__).name == "__init__.py"
+
+
+def test_rasterio_lists_the_command_among_its_own(tmp_path):
+    (plugin,) = entry_points(group="rasterio.rio_plugins", name="geofcn")
+    assert plugin.load() is main and main.name == "geofcn"
+    run = "from rasterio.rio.main import main_group; main_group()"
+    command = [sys.executable, "-c", run, "geofcn", "sample", tmp_path / "s", "--size", "128"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "s" / "scene.tif").exists()
 
 
 def test_the_version_is_that_of_the_package():
@@ -91,7 +101,7 @@ def test_help_needs_no_heavy_import():
 
 
 @pytest.mark.parametrize(
-    "verb", ["sample", "info", "train", "infer", "polygonize", "review", "evaluate"]
+    "verb", ["sample", "info", "train", "infer", "polygonize", "review", "evaluate", "export"]
 )
 def test_help_of_a_verb_needs_no_heavy_import(verb):
     assert imported_by([verb, "--help"]).isdisjoint(HEAVY)
@@ -105,8 +115,8 @@ def test_info_of_a_scene_needs_neither_torch_nor_dask(trained):
 
 def test_the_package_names_what_it_exports():
     assert set(geofcn.__all__) == {
-        "GeofcnError", "Outline", "__version__", "evaluate", "infer", "info", "load_model",
-        "polygonize", "resume", "review", "sample", "train",
+        "GeofcnError", "Outline", "__version__", "evaluate", "export", "infer", "info",
+        "load_model", "polygonize", "resume", "review", "sample", "train",
     }  # fmt: skip
     assert dir(geofcn) == sorted(geofcn.__all__)
     for name in geofcn.__all__:

@@ -19,6 +19,7 @@ from geofcn.core.grid import Grid
 from geofcn.core.windows import Window
 from geofcn.errors import SceneError, UsageError, whole_number
 from geofcn.io.files import StrPath, check_target, write_whole
+from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import Labels, open_labels
 from geofcn.io.locks import locked
@@ -27,7 +28,7 @@ from geofcn.io.probability import open_probability
 from geofcn.io.scene import Scene
 from geofcn.io.vector_writer import FeatureBatch, check_vector_target, write_polygons
 from geofcn.polygons.footprints import refuse_no_crs
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 
 COLUMNS = {
     "id": "int64",
@@ -39,6 +40,7 @@ COLUMNS = {
 }
 
 
+@takes_frames("probability", "map_")
 def review(
     probability: StrPath,
     boxes: StrPath,
@@ -49,7 +51,7 @@ def review(
     report: tuple[StrPath, StrPath] | None = None,
     allow_no_crs: bool = False,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> ReviewResult:
     """Write the boxes of a scene in which a label would teach its model most.
 
@@ -69,7 +71,7 @@ def review(
         Boxes, at the most.
     size : float
         Side of a box, in metres on the ground; without a CRS in units of the transform.
-    map_ : path, optional
+    map_ : path or GeoDataFrame, optional
         A map of houses, not of today: a raster or polygons, in the forms of `geofcn.train`'s
         labels.
     report : (path, path), optional

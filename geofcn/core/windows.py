@@ -104,6 +104,17 @@ class Window:
         bottom, right = math.ceil(self.bottom * factor), math.ceil(self.right * factor)
         return Window(row, col, bottom - row, right - col)
 
+    def aligned(self, step: int) -> Window:
+        """The least window with all of its pixels that starts and ends on multiples of `step`.
+
+        Examples
+        --------
+        >>> print(Window(5, 8, 2, 5).aligned(4))
+        rows 4-7, columns 8-15
+        """
+        row, col = self.row // step * step, self.col // step * step
+        return Window(row, col, round_up(self.bottom, step) - row, round_up(self.right, step) - col)
+
     def relative_to(self, other: Window) -> Window:
         """The same pixels, counted from `other`'s upper left corner.
 
@@ -260,6 +271,18 @@ def sample_windows(height: int, width: int, size: int, count: int) -> Iterator[W
     for row in _spread(down, rows):
         for col in _spread(across, cols):
             yield Window(row * size, col * size, size, size).clip(height, width)
+
+
+def windows_spread(extent: Window, size: int, count: int) -> Iterator[Window]:
+    """The `sample_windows` of an extent, in their places on the raster.
+
+    Examples
+    --------
+    >>> print(*windows_spread(Window(64, 0, 32, 96), 32, 1))
+    rows 64-95, columns 32-63
+    """
+    for window in sample_windows(*extent.shape, size, count):
+        yield Window(extent.row + window.row, extent.col + window.col, *window.shape)
 
 
 def _spread(length: int, count: int) -> list[int]:

@@ -34,6 +34,7 @@ from geofcn.evaluation.result import Evaluation, PixelScores
 from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.executors import ThreadExecutor
 from geofcn.io.files import StrPath
+from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import (
     LabelledScene,
@@ -49,7 +50,7 @@ from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import is_raster_path
 from geofcn.io.vector_writer import check_vector_target, write_polygons
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 
 # Rows that are read and swept at once, at the most, and row bands that are read ahead.
 BAND_ROWS = 256
@@ -58,6 +59,7 @@ AHEAD = 4
 log = logging.getLogger(__name__)
 
 
+@takes_frames("prediction", "labels", "area")
 def evaluate(
     prediction: StrPath,
     labels: StrPath,
@@ -70,7 +72,7 @@ def evaluate(
     house_value: Sequence[float] = (),
     matches: StrPath | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> Evaluation:
     """Score a prediction against labels, over the pixels and houses that neither leaves blank.
 
@@ -79,11 +81,11 @@ def evaluate(
 
     Parameters
     ----------
-    prediction : path
+    prediction : path or GeoDataFrame
         A mask raster (see `geofcn.io.masks.open_mask`), or polygons, of which each part is a house,
         those with the highest `score` choosing their match first. Layer, features and values are
         chosen as in ``houses.gpkg|layername=houses|subset=score > 0.5`` and ``mask.tif|house=1``.
-    labels : path
+    labels : path or GeoDataFrame
         A raster or polygons; cut to the prediction's extent where that is a raster, as predicted
         polygons are to the extent of a raster of labels. In the same forms. A file without
         polygons, on either side, is that of a place without houses, which is said in the log.
@@ -92,8 +94,8 @@ def evaluate(
     min_area : float
         Smaller polygons of either side are left out, in square metres on the ground: what they
         overlap neither holds nor splits them.
-    area : path, optional
-        A vector file of polygons, outside of which nothing counts: no pixel whose centre lies
+    area : path or GeoDataFrame, optional
+        Polygons, outside of which nothing counts: no pixel whose centre lies
         outside, and no house of either side whose representative point does; one that does not is
         scored as a whole.
     layer, where : str, optional

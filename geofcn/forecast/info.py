@@ -19,9 +19,11 @@ from geofcn.forecast.oddities import (
     oddities_of_disk,
     oddities_of_labels,
     oddities_of_model,
+    oddities_of_place,
     oddities_of_scene,
 )
 from geofcn.io.files import StrPath, is_missing, no_such_file
+from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene
@@ -118,8 +120,7 @@ class SceneInfo:
         facts = asdict(self)
         facts |= facts.pop("inference") or {}
         for part in ("disk", "labels", "training"):
-            found = facts.pop(part) or {}
-            facts |= {f"{part}_{name}": value for name, value in found.items()}
+            facts |= _flat(part, facts.pop(part) or {})
         return facts | {"odd": facts.pop("odd")}
 
     def __str__(self) -> str:
@@ -137,11 +138,15 @@ class SceneInfo:
         return [(name.replace("_", " "), _text(value)) for name, value in facts.items()]
 
 
+@takes_frames("scene", "labels", "area")
 def info(
     scene: StrPath,
     labels: StrPath | None = None,
     *,
     model: StrPath | None = None,
+    area: StrPath | None = None,
+    bounds: Sequence[float] | None = None,
+    bounds_crs: str | None = None,
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
@@ -154,10 +159,12 @@ def info(
     ----------
     scene : path
         A raster: a file, a URL or a GDAL path.
-    labels : path, optional
+    labels : path or GeoDataFrame, optional
         Its labels, as `geofcn.train` takes them: the training is forecast.
     model : path, optional
         A model of `geofcn.train`: the inference is forecast.
+    area, bounds, bounds_crs
+        What of the scene the inference is about, see `geofcn.infer`; default: all.
     layer, where : str, optional
         Layer of the labels, and a condition in SQL that their features must meet.
     house_value : sequence of float
@@ -177,12 +184,19 @@ def info(
     SceneError, LabelsError, ModelError
         Where one of them cannot be read. That they do not go together is among what is odd.
     """
+    about = area, bounds, bounds_crs
+    if model is None and about != (None, None, None):
+        raise UsageError(
+            "area and bounds are what an inference is forecast for; give a model, too."
+        )
     with _noticed() as odd:
         opened = open_scene(scene, nodata, bands)
         # Before the estimate, whose bound of memory counts what this leaves in GDAL's cache.
         blank_share = _blank_share(opened)
         odd += oddities_of_scene(opened, blank_share)
-        inference, disk = (None, None) if model is None else _inference(opened, model, odd)
+        inference, disk = None, None
+        if model is not None:
+            inference, disk = _inference(opened, model, about, odd)
         described, training = None, None
         if labels is not None:
             chosen = LabelSource.of(labels, layer, where, house_value)
@@ -214,16 +228,20 @@ def info(
 
 
 def _inference(
-    scene: Scene, path: StrPath, odd: list[str]
+    scene: Scene,
+    path: StrPath,
+    about: tuple[StrPath | None, Sequence[float] | None, str | None],
+    odd: list[str],
 ) -> tuple[InferenceEstimate | None, DiskEstimate | None]:
     """What inference takes; None where the model does not take the scene, which is odd."""
     # A look at a scene does without torch, which is slow to import.
+    from geofcn.inference.area import open_area
     from geofcn.inference.estimate import estimate_inference
     from geofcn.models.model_file import load_model
 
-    model = load_model(path)
+    model, area = load_model(path), open_area(scene, *about)
     try:
-        inference = estimate_inference(scene, model)
+        inference = estimate_inference(scene, model, area)
     except ModelError as error:
         odd.append(str(error))
         return None, None
@@ -249,7 +267,7 @@ def _training(
     try:
         source = LabelledScene(scene, open_labels(chosen, scene))
         labels = describe_labels(source)
-        odd += oddities_of_labels(labels)
+        odd += [*oddities_of_labels(labels), *oddities_of_place(labels.shift)]
         from geofcn.forecast.training import estimate_training  # needs torch
 
         return labels, estimate_training(source)
@@ -284,6 +302,14 @@ def _noticed() -> Iterator[list[str]]:
     finally:
         log.handlers, log.propagate = before[:2]
         log.setLevel(before[2])
+
+
+def _flat(name: str, value: object) -> dict[str, object]:
+    """Facts within facts, each under the names that lead to it."""
+    if not isinstance(value, dict):
+        return {name: value}
+    parts = (_flat(f"{name}_{inner}", fact) for inner, fact in value.items())
+    return {key: fact for part in parts for key, fact in part.items()}
 
 
 def _text(value: object) -> str:

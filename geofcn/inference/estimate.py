@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from geofcn.core.pixels import classify, quantise
-from geofcn.core.windows import Window, band_height, count_blocks, sample_windows
+from geofcn.core.windows import (
+    Window,
+    band_height,
+    blocks,
+    ceil_div,
+    count_blocks,
+    sample_windows,
+)
+from geofcn.inference.area import Area
 from geofcn.inference.schedule import AHEAD_PIXELS, Layout
 from geofcn.io.gdal import CACHE_BYTES
 from geofcn.io.scene import Scene
@@ -45,8 +53,9 @@ class InferenceEstimate:
     stride, halo : int
         Total stride of the net, and what it sees around a window, in pixels of the scene.
     compute_window, compute_windows, compute_windows_blank : int
-        Side of the windows it computes, in pixels of the scene, how many there are, and about how
-        many of them are blank as a whole.
+        Side of the windows it computes, in pixels of the scene, how many there are (in an area:
+        with those around it that its polygons need), and about how many of them are blank as a
+        whole.
     read_gb, mask_gb, probability_gb : float
         Bytes to read, and of the mask and the uint8 probabilities with their overviews, in units of
         1e9.
@@ -85,7 +94,7 @@ class _Probe:
     memory_of_a_pass: int
 
 
-def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
+def estimate_inference(scene: Scene, model: Model, area: Area | None = None) -> InferenceEstimate:
     """What inference of a scene will take on this machine.
 
     Parameters
@@ -94,6 +103,8 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
         With its bands as they are; they are matched to the model's.
     model : Model
         The model whose passes are timed.
+    area : Area, optional
+        What of the scene is asked for; default: all.
 
     Raises
     ------
@@ -104,14 +115,18 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     model = model.at_resolution_of(scene)
     device = pick_device("auto").type
     window = compute_window_side(model, device)
-    count = count_blocks(scene.height, scene.width, window)
-    probe = _probe(scene, model, device, window)
-    pixels = scene.window.pixels
+    if area is not None:
+        area = area.reaching(scene)
+    whole = scene.window
+    count, sampled = _compute_windows(whole, window, area)
+    probe = _probe(scene, model, device, sampled)
+    pixels = (whole if area is None else area.extent).pixels
     # Bytes of what waits: blocks, in two groups of tasks and to be kept, and a row band that is
     # written and swept; each as mask and uint8 probability, and copies of them.
-    layout = Layout.of(scene.window, window)
-    block = layout.height * min(layout.width, scene.width)
-    band = scene.width * min(band_height(scene.width), layout.height)
+    layout = Layout.of(whole if area is None else area.computed(whole, window), window)
+    width = layout.extent.width
+    block = layout.height * min(layout.width, width)
+    band = width * min(band_height(width), layout.height)
     waiting = 6 * 2 * (max(AHEAD_PIXELS, block) + band)
     threads = cores()
     memory = probe.memory_before + threads * probe.memory_of_a_pass + waiting
@@ -126,7 +141,7 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
         compute_window=window,
         compute_windows=count,
         compute_windows_blank=round(probe.blank_share * count),
-        read_gb=_bytes_to_read(scene) / 1e9,
+        read_gb=_bytes_to_read(scene) * count / count_blocks(*whole.shape, window) / 1e9,
         mask_gb=4 / 3 * pixels * probe.mask_bytes_per_pixel / 1e9,
         probability_gb=4 / 3 * pixels * probe.probability_bytes_per_pixel / 1e9,
         seconds_expected=probe.seconds_per_window * count / threads,
@@ -134,14 +149,17 @@ def estimate_inference(scene: Scene, model: Model) -> InferenceEstimate:
     )
 
 
-def _probe(scene: Scene, model: Model, device: str, window: int) -> _Probe:
-    """Compute some windows spread over the scene."""
-    sampled = [
-        Window(near.row // window * window, near.col // window * window, window, window).clip(
-            scene.height, scene.width
-        )
-        for near in sample_windows(scene.height, scene.width, window, PROBED_WINDOWS)
-    ]
+def _compute_windows(whole: Window, side: int, area: Area | None) -> tuple[int, list[Window]]:
+    """How many compute windows there are, and PROBED_WINDOWS or fewer of them, spread evenly."""
+    if area is None:
+        sampled = list(sample_windows(*whole.shape, side, PROBED_WINDOWS))
+        return count_blocks(*whole.shape, side), sampled
+    wanted = [part for part in blocks(area.computed(whole, side), side) if area.is_wanted(part)]
+    return len(wanted), wanted[:: ceil_div(len(wanted), PROBED_WINDOWS)]
+
+
+def _probe(scene: Scene, model: Model, device: str, sampled: list[Window]) -> _Probe:
+    """Compute some compute windows."""
     memory_before = peak_memory()
     predictor = Predictor(model, device=device)
     blank, pixels, written, seconds = 0, 0, np.zeros(2), 0.0

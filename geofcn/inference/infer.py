@@ -25,19 +25,21 @@ from pathlib import Path
 from geofcn import defaults
 from geofcn.core.calibration import Calibration
 from geofcn.core.windows import round_up
-from geofcn.errors import UsageError, whole_number
+from geofcn.errors import OutputError, UsageError, whole_number
 from geofcn.executors import Executor, leave_if_imported_by_a_worker, open_executor
 from geofcn.inference.admission import admit, conditions
+from geofcn.inference.area import Area, open_area
 from geofcn.inference.bands import Bands, read_bands
 from geofcn.inference.job import Job, joined, run_task, warm_up
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.result import InferenceResult
 from geofcn.inference.schedule import task_width, tasks_ahead, tasks_of
-from geofcn.inference.shards import Shards, pack, unpack
+from geofcn.inference.shards import Shards, pack, unfinished, unpack
 from geofcn.inference.threshold import SceneThreshold, classified, find_threshold
 from geofcn.inference.verify import verify_mask
 from geofcn.io.cog_writer import refuse_unknown_options
 from geofcn.io.files import StrPath, absolute
+from geofcn.io.frames import takes_frames
 from geofcn.io.locks import locked
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene, undeclared_collar
@@ -46,19 +48,23 @@ from geofcn.models.model import Model
 from geofcn.models.model_file import load_model
 from geofcn.models.predictor import compute_window_side
 from geofcn.polygons.outline import Outline, make_outline
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 
 log = logging.getLogger(__name__)
 
 
+@takes_frames("scene", "area")
 def infer(
     scene: StrPath,
-    mask: StrPath,
+    mask: StrPath | None = None,
     *,
     model: StrPath = defaults.MODEL,
     probability: StrPath | None = None,
     probability_dtype: str = "uint8",
     polygons: StrPath | None = None,
+    area: StrPath | None = None,
+    bounds: Sequence[float] | None = None,
+    bounds_crs: str | None = None,
     threshold: float | str | None = None,
     tile: int = defaults.TILE,
     device: str = "auto",
@@ -75,7 +81,7 @@ def infer(
     allow_no_crs: bool = False,
     overwrite: bool = False,
     compute_window: int | None = None,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> InferenceResult:
     """Predict a whole scene; the result is that of one pass over it, whatever its size.
 
@@ -85,8 +91,9 @@ def infer(
     ----------
     scene : path
         Raster to predict: a file, a URL or a GDAL path.
-    mask : path
-        GeoTIFF to write, on the scene's grid: uint8, 0 background, 1 house, 255 blank.
+    mask : path, optional
+        GeoTIFF to write, on the scene's grid: uint8, 0 background, 1 house, 255 blank. It may be
+        left out where probabilities or polygons are wanted.
     model : path
         A model of `geofcn.train`.
     probability : path, optional
@@ -95,6 +102,14 @@ def infer(
         uint8: 0-254 for 0-1, 255 blank; float32: NaN blank.
     polygons : path, optional
         Vector file to write, see `geofcn.polygonize`.
+    area : path, optional
+        A vector file of polygons, in which alone houses are looked for: a pixel is in it when its
+        centre is, a house when the first of its pixels is. Rasters cover its extent, blank beside
+        it; polygons of houses go on beyond it, for at least 100 m.
+    bounds : (west, south, east, north), optional
+        The same for a rectangle, in the CRS of the scene or in `bounds_crs`.
+    bounds_crs : str, optional
+        As EPSG:4326.
     threshold : float, "scene" or "model", optional
         A pixel is a house where its probability reaches it. "scene": the one that suits the share
         of houses of this scene, see `geofcn.inference.threshold`; "model": the model's own.
@@ -128,7 +143,7 @@ def infer(
     allow_no_crs : bool
         Write polygons of a scene without CRS, in the units of its transform.
     overwrite : bool
-        Replace outputs that exist.
+        Replace outputs that exist, and finished blocks of a job with other options.
     compute_window : int, optional
         Side of the windows that the net computes, in pixels of the scene, rounded up to the net's
         stride. Default: by the net. It decides the rounding of the last digits, and memory.
@@ -151,12 +166,15 @@ def infer(
     cleaning = make_outline(outline, simplify, min_area, fill_holes)
     dtype = None if probability is None else probability_dtype
     job = _make_job(scene, model, threshold, dtype, polygons is not None, bands, nodata, device)
+    job = _within(job, open_area(job.scene, area, bounds, bounds_crs))
     cleaning = cleaning.at_net_pixel(job.model.ratio.number)
     if compute_window is not None:
         side = whole_number("compute_window", compute_window, 1)
         job = replace(job, window=round_up(side, job.model.geometry.stride))
     tile, verify = whole_number("tile", tile, 1), whole_number("verify", verify, 0)
     refuse_unknown_options(co or {})
+    if verify and mask is None:
+        raise UsageError("verify: it compares the mask; name a MASK, too.")
     with locked(mask, probability, polygons):
         outputs = Outputs.check(
             job,
@@ -168,29 +186,28 @@ def infer(
             allow_no_crs=allow_no_crs,
         )
         _warn(job.scene)
-        shards = _open_shards(outputs.work_folder, job)
+        shards = _open_shards(outputs.work_folder, job, overwrite)
         found: SceneThreshold | None = None
         predicted = _predicted_bands(job, tile, shards, workers, scheduler, progress)
-        if job.calibration is not None:
-            with predicted as in_order:
-                found = find_threshold(in_order, job.calibration, job.threshold)
-            job = found.settle(job)
-            predicted = _classified_bands(job, shards, progress)
-        with outputs.open(job, co or {}) as writer, predicted as in_order:
-            count = writer.write(in_order, shards, cleaning)
+        with _telling_what_is_kept(shards, len(job.layout)):
+            if job.calibration is not None:
+                with predicted as in_order:
+                    found = find_threshold(_in_area(in_order, job), job.calibration, job.threshold)
+                job = found.settle(job)
+                predicted = _classified_bands(job, shards, progress)
+            with outputs.open(job, co or {}) as writer, predicted as in_order:
+                count = writer.write(in_order, shards, cleaning)
         shards.remove()
         seconds = time.monotonic() - start
         verification = None
-        if verify:
+        if verify and outputs.mask is not None:
             with one_torch_thread():
-                verification = verify_mask(
-                    outputs.mask, job.scene, job.predictor, job.threshold, verify, progress
-                )
+                verification = verify_mask(outputs.mask, job, verify, progress)
     return InferenceResult(
         outputs.mask,
         outputs.probability,
         outputs.polygons,
-        job.scene.window.pixels,
+        job.extent.pixels,
         count,
         seconds,
         verification,
@@ -247,8 +264,26 @@ def _settled(
     return threshold, None
 
 
-def _open_shards(folder: Path, job: Job) -> Shards:
-    """The shards of a job, with a warning where those of another one had to go."""
+def _within(job: Job, area: Area | None) -> Job:
+    """The same job in an area alone: computed around it, too, where its polygons are wanted."""
+    if area is None or not job.scored:
+        return replace(job, area=area)
+    return replace(job, area=area.reaching(job.scene))
+
+
+def _open_shards(folder: Path, job: Job, overwrite: bool) -> Shards:
+    """The shards of a job, with a warning where those of another one had to go.
+
+    Raises OutputError where these could be gone on with, unless they may be overwritten.
+    """
+    other, finished = unfinished(folder)
+    options = job.options_unlike(other)
+    if finished and options and not overwrite:
+        raise OutputError(
+            f"{folder}: {finished} finished block(s) of an unfinished job with another "
+            f"{' and '.join(options)} are kept there; repeat its command to go on with it, or give "
+            "--overwrite to delete them."
+        )
     shards = Shards(folder, job.fingerprint())
     if shards.restarted:
         whose = "another job (or on another type of processor)"
@@ -271,6 +306,22 @@ def _warn(scene: Scene) -> None:
             collar,
             collar,
         )
+
+
+@contextmanager
+def _telling_what_is_kept(shards: Shards, count: int) -> Iterator[None]:
+    """Note on Ctrl-C how many of so many blocks are finished."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{len(shards)} of {count} blocks are kept")
+        raise
+
+
+def _in_area(bands: Bands, job: Job) -> Bands:
+    """The row bands of what the outputs cover, blank beside the area."""
+    for window, arrays in bands:
+        yield (window, arrays) if job.area is None else job.area.cut(window, arrays)
 
 
 @contextmanager
@@ -307,12 +358,14 @@ def _predict_blocks(
     width = task_width(layout, scene.block_shape[1], least, executor.processes)
     missing = [number for number in range(len(blocks)) if number not in finished]
     tasks = [task for number in missing for task in tasks_of(number, blocks[number], width)]
+    if job.area is not None:
+        tasks = [job.area.thinned(task, job.window) for task in tasks]
     ahead = tasks_ahead(layout, width, executor.processes)
     prepare = partial(admit, conditions(job)) if executor.elsewhere else warm_up
     results = executor.stream(
         run_task, job, tasks, ahead, prepare=prepare, encode=pack, decode=unpack
     )
-    with closing(results), progress("inference", scene.window.pixels, "px") as bar:
+    with closing(results), progress("inference", layout.extent.pixels, "px") as bar:
         computed = groupby(zip(tasks, results, strict=True), key=lambda pair: pair[0].block)
         for number, block in enumerate(blocks):
             if number not in finished:
@@ -326,6 +379,6 @@ def _predict_blocks(
 @contextmanager
 def _classified_bands(job: Job, shards: Shards, progress: Progress) -> Iterator[Bands]:
     """The row bands of a scene whose shards all stand, at the threshold that was found."""
-    with progress("writing", job.scene.window.pixels, "px") as bar:
+    with progress("writing", job.layout.extent.pixels, "px") as bar:
         bands = read_bands(job.layout, shards, range(len(job.layout)))
         yield classified(bands, job.threshold, bar.advance)

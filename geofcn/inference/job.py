@@ -8,9 +8,10 @@ work is cut.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ import torch
 
 from geofcn import __version__
 from geofcn.core.calibration import Calibration
+from geofcn.core.grid import Grid
 from geofcn.core.pixels import HOUSE, HOUSE_CONTACT, classify, quantise
 from geofcn.core.windows import Window, blocks
 from geofcn.defaults import SCENE_THRESHOLD
+from geofcn.inference.area import Area
 from geofcn.inference.schedule import Layout, Task
 from geofcn.inference.shards import Arrays
 from geofcn.io.masks import CONTACT_TAG, MODEL_TAG, SCALE_TAG
@@ -29,6 +32,16 @@ from geofcn.models.device import one_torch_thread, processor
 from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
 from geofcn.models.predictor import Predictor
+
+# What a user says of a fingerprint's parts.
+OPTIONS = {
+    "model": "--model",
+    "threshold": "--threshold",
+    "nodata": "--nodata",
+    "arrays": "choice of --probability and --polygons",
+    "device": "--device",
+    "window": "compute_window",
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,8 @@ class Job:
         By which another threshold is found once all probabilities are known; no task makes a mask.
     share : float, optional
         Share of houses for which the threshold was found.
+    area : Area, optional
+        The pixels that are asked for; default: all.
 
     Notes
     -----
@@ -71,6 +86,7 @@ class Job:
     device: str = "cpu"
     calibration: Calibration | None = None
     share: float | None = None
+    area: Area | None = None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -78,9 +94,21 @@ class Job:
         return Predictor(self.model, device=self.device)
 
     @property
+    def extent(self) -> Window:
+        """The pixels of the scene that outputs cover."""
+        return self.scene.window if self.area is None else self.area.extent
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the outputs: a part of the scene's."""
+        return self.scene.grid.part(self.extent)
+
+    @property
     def layout(self) -> Layout:
         """The blocks that are kept in shards."""
-        return Layout.of(self.scene.window, self.window)
+        whole = self.scene.window
+        computed = whole if self.area is None else self.area.computed(whole, self.window)
+        return Layout.of(computed, self.window)
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides a byte of a shard, as plain JSON types.
@@ -110,7 +138,26 @@ class Job:
             "block": [self.layout.height, self.layout.width],
             "device": self.device,
             "processor": processor(self.device),
+            **({} if self.area is None else {"area": [str(self.extent), self.area.identity]}),
         }
+
+    def options_unlike(self, other: Mapping[str, Any]) -> list[str]:
+        """The options by which another job differs from this one, by its fingerprint.
+
+        None where the same options would not bring it back, either: the scene or the software has
+        changed since, or nobody knows.
+        """
+        own = self.fingerprint()
+        alike = {key for key, value in own.items() if other.get(key) == value}
+        path, state, _ = other.get("scene") or (None, None, None)
+        same_path = path == self.scene.path
+        gone = {"geofcn", "torch"} | ({"processor"} if "device" in alike else set())
+        if gone - alike or (same_path and state != own["scene"][1]):
+            return []
+        options = [] if same_path else ["SCENE"]
+        options += ["--bands"] if same_path and "scene" not in alike else []
+        options += [option for key, option in OPTIONS.items() if key not in alike]
+        return options + (["--area or --bounds"] if own.get("area") != other.get("area") else [])
 
     def tags(self) -> dict[str, str]:
         """Metadata of the outputs: the model, and the options that change a pixel."""
@@ -127,6 +174,8 @@ class Job:
             tags["GEOFCN_BANDS"] = ",".join(map(str, self.scene.bands))
         if self.scene.nodata is not None:
             tags["GEOFCN_NODATA"] = f"{self.scene.nodata:g}"
+        if self.area is not None:
+            tags["GEOFCN_AREA"] = Path(self.area.polygons.path).name
         return tags
 
 
@@ -173,14 +222,15 @@ def run_task(job: Job, task: Task) -> Arrays:
         return joined(
             task.window,
             (
-                (window, _predict_compute_window(job, window))
+                (window, _predict_compute_window(job, window, window in task.blank))
                 for window in blocks(task.window, job.window)
             ),
         )
 
 
-def _predict_compute_window(job: Job, window: Window) -> dict[str, np.ndarray]:
-    prediction = job.predictor.window(job.scene, window)
+def _predict_compute_window(job: Job, window: Window, is_blank: bool) -> dict[str, np.ndarray]:
+    predictor = job.predictor
+    prediction = predictor.blank(window) if is_blank else predictor.window(job.scene, window)
     probability, valid = prediction.probability, prediction.valid
     arrays = {}
     contacts = job.model.metadata.contacts

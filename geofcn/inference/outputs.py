@@ -9,6 +9,8 @@ from pathlib import Path
 
 from geofcn.core.pixels import HOUSE, with_contacts
 from geofcn.core.windows import Window
+from geofcn.errors import UsageError
+from geofcn.inference.area import HousesOfArea
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
 from geofcn.io.cog_writer import mask_writer, probability_writer
@@ -26,13 +28,11 @@ class Outputs:
 
     Attributes
     ----------
-    mask : Path
-        GeoTIFF of the mask.
-    probability, polygons : Path or None
-        GeoTIFF and vector file; None where it is not wanted.
+    mask, probability, polygons : Path or None
+        Two GeoTIFFs and a vector file; None where it is not wanted, but one of them is.
     """
 
-    mask: Path
+    mask: Path | None
     probability: Path | None
     polygons: Path | None
 
@@ -40,7 +40,7 @@ class Outputs:
     def check(
         cls,
         job: Job,
-        mask: StrPath,
+        mask: StrPath | None,
         probability: StrPath | None,
         polygons: StrPath | None,
         *,
@@ -55,7 +55,7 @@ class Outputs:
         Parameters
         ----------
         job : Job
-            Its scene, like `model`, must not be overwritten.
+            Its scene and its area, like `model`, must not be overwritten.
         mask, probability, polygons : path
             What to write; None where it is not wanted.
         model : path
@@ -67,26 +67,33 @@ class Outputs:
 
         Notes
         -----
-        The mask is the last to be published. A job killed just before left the others, and may
-        replace them.
+        The first output is the last to be published. A job killed just before left the others, and
+        may replace them.
 
         Raises
         ------
+        UsageError
+            Where none is wanted.
         OutputError
             Before anything is computed, where a file must not or cannot be written.
         """
-        sources = (job.scene.path, model)
-        outputs = cls(check_raster_target(mask, overwrite, *sources), None, None)
-        own = claimed(outputs.work_folder, job.fingerprint())
-        raster = vector = None
-        if probability is not None:
-            may_replace = overwrite or Path(probability).absolute() in own
-            raster = check_raster_target(probability, may_replace, *sources)
-        if polygons is not None:
-            may_replace = overwrite or Path(polygons).absolute() in own
-            vector = check_vector_target(polygons, may_replace, *sources)
+        sources = [job.scene.path, model]
+        if job.area is not None:
+            sources.append(job.area.polygons.path)
+        named = [None if name is None else Path(name) for name in (mask, probability, polygons)]
+        wanted = cls(*named)
+        if not wanted.paths:
+            raise UsageError(
+                "nothing is to be written; name a MASK, --probability FILE or --polygons FILE."
+            )
+        own = claimed(wanted.work_folder, job.fingerprint())
+        for path in wanted.paths:
+            is_own = path != wanted.paths[0] and path.absolute() in own
+            check = check_vector_target if path == wanted.polygons else check_raster_target
+            check(path, overwrite or is_own, *sources)
+        if wanted.polygons is not None:
             refuse_no_crs(job.scene, allow_no_crs)
-        return cls(outputs.mask, raster, vector)
+        return wanted
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -96,7 +103,8 @@ class Outputs:
     @property
     def work_folder(self) -> Path:
         """The hidden folder in which finished blocks wait for the others."""
-        return self.mask.with_name(f".{self.mask.name}.work")
+        first = self.paths[0]
+        return first.with_name(f".{first.name}.work")
 
     @contextmanager
     def open(self, job: Job, co: Mapping[str, str]) -> Iterator[OutputWriter]:
@@ -110,11 +118,13 @@ class Outputs:
             Creation options of GDAL's COG driver.
         """
         with ExitStack() as stack:
-            grid, tags = job.scene.grid, job.tags()
-            # Entered first, published last.
-            tells = job.model.metadata.contacts is not None
-            mask = mask_writer(self.mask, grid, contacts=tells, tags=tags, options=co)
-            rasters: dict[str, RasterWriter] = {"mask": stack.enter_context(mask)}
+            grid, tags = job.grid, job.tags()
+            rasters: dict[str, RasterWriter] = {}
+            if self.mask is not None:
+                # Entered first, published last.
+                tells = job.model.metadata.contacts is not None
+                mask = mask_writer(self.mask, grid, contacts=tells, tags=tags, options=co)
+                rasters["mask"] = stack.enter_context(mask)
             if self.probability is not None and job.dtype is not None:
                 name = "quantised" if job.dtype == "uint8" else "probability"
                 calibration = job.model.metadata.score_calibration
@@ -153,7 +163,7 @@ class OutputWriter:
         Parameters
         ----------
         bands : iterable of (Window, dict)
-            Every row band with its arrays, from the scene's first row to its last.
+            Every row band with its arrays, from the first row that is computed to the last.
         shards : Shards
             Where they come from; the outputs are claimed in them once all bands are written.
         outline : Outline
@@ -166,13 +176,22 @@ class OutputWriter:
         """
         houses = self._write_rasters(bands, shards)
         if self.outputs.polygons is not None:
-            calibration = self.job.model.metadata.score_calibration
-            return write_footprints(
-                self.outputs.polygons, houses, self.job.scene, outline, calibration
-            )
+            return self._write_polygons(self.outputs.polygons, houses, outline)
         for _ in houses:  # the rasters are written on the way
             pass
         return None
+
+    def _write_polygons(self, path: Path, houses: Iterable[RowBand], outline: Outline) -> int:
+        """Write the polygons of all houses, or of those that begin in the area."""
+        job = self.job
+        about = (job.scene, outline, job.model.metadata.score_calibration)
+        if job.area is None:
+            return write_footprints(path, houses, *about)
+        chosen = HousesOfArea(job.area, job.scene.window, job.window)
+        part = job.layout.extent
+        count = write_footprints(path, houses, *about, part=part, choose=chosen)
+        chosen.say_cut()
+        return count
 
     def _write_rasters(
         self, bands: Iterable[tuple[Window, Arrays]], shards: Shards
@@ -182,11 +201,14 @@ class OutputWriter:
         The rasters are completed while the last polygons are made.
         """
         for window, arrays in bands:
-            contacts = arrays.get("contacts")
-            pixels = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
-            for name, writer in self.rasters.items():
-                writer.write(window, pixels[name])
-                if window.bottom == self.job.scene.height:
+            contacts, extent = arrays.get("contacts"), self.job.extent
+            pixels: Arrays = {**arrays, "mask": with_contacts(arrays["mask"], contacts)}
+            part = window
+            if self.job.area is not None:
+                part, pixels = self.job.area.cut(window, pixels)
+            for name, writer in self.rasters.items() if part.pixels else ():
+                writer.write(part.relative_to(extent), pixels[name])
+                if part.bottom == extent.bottom:
                     writer.complete()
             yield RowBand(arrays["mask"] == HOUSE, arrays.get("quantised"), contacts)
         # All shards stand, of one state of the scene: what gets a name from here on is this job's.

@@ -16,23 +16,23 @@ class InferenceResult:
 
     Attributes
     ----------
-    mask : Path
-        GeoTIFF: 0 background, 1 house, 255 blank.
+    mask : Path or None
+        GeoTIFF: 0 background, 1 house, 255 blank; None where it was not wanted.
     probability, polygons : Path or None
-        None where it was not wanted.
+        Likewise.
     pixels : int
-        Of the scene.
+        That the outputs cover: of the scene, or of the area's extent.
     count : int or None
         Of polygons, where these were wanted.
     seconds : float
-        From the call to the published mask, the verification left out.
+        From the call to the published outputs, the verification left out.
     verification : Verification or None
         What windows computed again show, where they were wanted.
     scene_threshold : SceneThreshold or None
         The threshold with the share of houses it was found for, where it was to be found.
     """
 
-    mask: Path
+    mask: Path | None
     probability: Path | None
     polygons: Path | None
     pixels: int

@@ -29,53 +29,53 @@ class Layout:
 
     Attributes
     ----------
-    scene : Window
-        The whole scene.
+    extent : Window
+        The pixels of the scene that they cover; starts on a multiple of a compute window.
     height, width : int
-        Rows and columns of a block, in pixels; those at the scene's right and bottom are smaller.
+        Rows and columns of a block, in pixels; those at the right and bottom are smaller.
     """
 
-    scene: Window
+    extent: Window
     height: int
     width: int
 
     @classmethod
-    def of(cls, scene: Window, window: int) -> Layout:
-        """The layout of a scene in compute windows of `window` pixels a side.
+    def of(cls, extent: Window, window: int) -> Layout:
+        """The layout of some pixels in compute windows of `window` pixels a side.
 
-        Blocks of one row are about equally wide. Of a narrow scene, a block has as many rows of
+        Blocks of one row are about equally wide. Of a narrow extent, a block has as many rows of
         compute windows as make up for the columns that they lack.
 
         Examples
         --------
         >>> Layout.of(Window(0, 0, 20_000, 30_000), 512)
-        Layout(scene=Window(row=0, col=0, height=20000, width=30000), height=512, width=30208)
+        Layout(extent=Window(row=0, col=0, height=20000, width=30000), height=512, width=30208)
         >>> layout = Layout.of(Window(0, 0, 4096, 1_000_000), 512)
         >>> layout.height, layout.width, layout.across
         (512, 32768, 31)
         >>> Layout.of(Window(0, 0, 4_000_000, 2), 512).height
         131072
         """
-        windows = ceil_div(scene.width, window)
+        windows = ceil_div(extent.width, window)
         across = ceil_div(windows, max(1, BLOCK_PIXELS // window**2))
-        down = max(1, window // scene.width)
-        return cls(scene, down * window, ceil_div(windows, across) * window)
+        down = max(1, window // extent.width)
+        return cls(extent, down * window, ceil_div(windows, across) * window)
 
     def __len__(self) -> int:
-        return ceil_div(self.scene.height, self.height) * self.across
+        return ceil_div(self.extent.height, self.height) * self.across
 
     @property
     def across(self) -> int:
         """Blocks of a row."""
-        return ceil_div(self.scene.width, self.width)
+        return ceil_div(self.extent.width, self.width)
 
     def blocks(self) -> Iterator[Window]:
         """All blocks, in the order of their numbers."""
-        return cut(self.scene, self.height, self.width)
+        return cut(self.extent, self.height, self.width)
 
     def rows(self) -> Iterator[Window]:
         """All rows of blocks, top to bottom."""
-        return cut(self.scene, self.height, self.scene.width)
+        return cut(self.extent, self.height, self.extent.width)
 
     def bands(self, row: Window) -> Iterator[Window]:
         """A row of blocks cut into full-width row bands of which a few can be held."""
@@ -92,10 +92,13 @@ class Task:
         Number of the block, from 0.
     window : Window
         The pixels that it computes; what a task is named by.
+    blank : frozenset of Window
+        Compute windows of it that nobody asks for: they are neither read nor computed.
     """
 
     block: int
     window: Window
+    blank: frozenset[Window] = frozenset()
 
     def __str__(self) -> str:
         return str(self.window)
@@ -124,7 +127,7 @@ def task_width(layout: Layout, block_width: int, least: int, processes: int = 0)
     >>> task_width(layout, 5000, 1024)
     5120
     """
-    if block_width == layout.scene.width:
+    if block_width >= layout.extent.width:
         return round_up(layout.width, least)
     return round_up(ceil_div(layout.width, processes), least) if processes else least
 
@@ -144,7 +147,7 @@ def tasks_ahead(layout: Layout, width: int, processes: int = 0) -> int:
         Processes of this machine that compute.
     """
     tasks_of_a_block = len(origins(layout.width, width))
-    pixels = layout.height * min(width, layout.width, layout.scene.width)
+    pixels = layout.height * min(width, layout.width, layout.extent.width)
     return max(tasks_of_a_block, AHEAD_PIXELS // pixels, cores(), 2 * processes)
 
 

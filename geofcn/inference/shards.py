@@ -31,6 +31,7 @@ from geofcn.io.files import publish_bytes
 CODEC = "zstd"
 FINGERPRINT = "job.json"
 CLAIMS = "outputs.json"
+SHARD = ".shard"
 # Bytes of the CRC-32 that a pack begins with, and of the length that a shard begins with.
 CHECKSUM = LENGTH = 4
 # Pixels of a strip at the least; its rows are a multiple of those of the thinnest row bands.
@@ -168,6 +169,9 @@ class Shards:
         except OSError as error:
             raise self._failed(error) from error
 
+    def __len__(self) -> int:
+        return _count(self.folder)
+
     def __contains__(self, number: int) -> bool:
         return self._path(number).exists()
 
@@ -235,7 +239,7 @@ class Shards:
         return hashlib.sha256(f"{self._job}\n{number}".encode()).digest()
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.shard"
+        return self.folder / f"{number:06d}{SHARD}"
 
     def _failed(self, error: OSError) -> OutputError:
         reason = error.strerror or error
@@ -243,6 +247,28 @@ class Shards:
             f"{self.folder}: unfinished work cannot be kept there ({reason}); make room and run "
             "the same command again."
         )
+
+
+def unfinished(folder: Path) -> tuple[dict[str, Any], int]:
+    """What some folder holds: the fingerprint of its job, and the number of finished shards.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `Shards`; nothing is changed in it.
+
+    Returns
+    -------
+    fingerprint : dict
+        Empty where none can be read.
+    count : int
+        Of the shards.
+    """
+    with suppress(ValueError):
+        fingerprint = json.loads(_text_in(folder) or "{}")
+        if isinstance(fingerprint, dict):
+            return fingerprint, _count(folder)
+    return {}, _count(folder)
 
 
 def claimed(folder: Path, fingerprint: Mapping[str, Any]) -> frozenset[Path]:
@@ -260,6 +286,10 @@ def claimed(folder: Path, fingerprint: Mapping[str, Any]) -> frozenset[Path]:
     with suppress(OSError, ValueError, TypeError):  # no claim, or a damaged one
         return frozenset(map(Path, json.loads((folder / CLAIMS).read_bytes())))
     return frozenset()
+
+
+def _count(folder: Path) -> int:
+    return sum(1 for _ in folder.glob(f"*{SHARD}"))
 
 
 def _text(fingerprint: Mapping[str, Any]) -> str:

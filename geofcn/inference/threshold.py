@@ -67,7 +67,7 @@ def find_threshold(
     Parameters
     ----------
     bands : iterable of (Window, dict)
-        Every row band with its arrays, `quantised` among them.
+        Every row band with its arrays, `quantised` among them; one of no pixels has none.
     calibration : Calibration
         Of the model.
     models : float
@@ -78,7 +78,9 @@ def find_threshold(
     A histogram is a sum of whole numbers: how the scene is cut does not change it.
     """
     histogram = np.zeros(BLANK, np.int64)
-    for _, arrays in bands:
+    for window, arrays in bands:
+        if not window.pixels:
+            continue
         steps = arrays["quantised"].ravel()
         for start in origins(len(steps), COUNTED):
             some = steps[start : start + COUNTED]

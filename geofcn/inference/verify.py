@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from geofcn.core.pixels import classify, with_contacts
-from geofcn.core.windows import sample_windows
+from geofcn.core.windows import Window, count_blocks, windows_spread
+from geofcn.inference.job import Job
 from geofcn.io.opening import open_raster
-from geofcn.io.scene import Scene
 from geofcn.models.model import Model
 from geofcn.models.predictor import Prediction, Predictor
 from geofcn.progress import Progress
@@ -51,9 +52,7 @@ class Verification:
         )
 
 
-def verify_mask(
-    mask: Path, scene: Scene, predictor: Predictor, threshold: float, count: int, progress: Progress
-) -> Verification:
+def verify_mask(mask: Path, job: Job, count: int, progress: Progress) -> Verification:
     """Compute windows spread over a scene again, with the plain net and far more context.
 
     Compared are the mask that was written, and the probabilities of the tiled way.
@@ -62,36 +61,54 @@ def verify_mask(
     ----------
     mask : Path
         The mask.
-    scene : Scene
-        What it was computed from.
-    predictor : Predictor
+    job : Job
         What computed it.
-    threshold : float
-        A pixel is a house where its probability reaches it.
     count : int
         About how many windows of VERIFIED pixels a side to compute, CONTEXT pixels around them,
         see Model.side.
     progress : callable
         See `geofcn.progress.Progress`.
     """
-    written = open_raster(mask)
+    written, scene, predictor = open_raster(mask), job.scene, job.predictor
     plain = Predictor(predictor.model, merge=False)
     side, margin = predictor.model.side(VERIFIED), predictor.model.side(CONTEXT)
-    windows = list(sample_windows(*scene.window.shape, side, count))
-    differing, largest = 0, 0.0
+    windows = list(_sample(job, side, count))
+    pixels, differing, largest = 0, 0, 0.0
     with progress("verifying", len(windows), "windows") as bar:
         for window in windows:
             context = window.grow(margin).clip(*scene.window.shape)
-            inner = window.relative_to(context).slices
             wide = plain.window(scene, context)
             tiled = predictor.window(scene, window)
-            expected = _classes(wide, predictor.model, threshold)[inner]
-            classes = written.read(window)[0][0]
-            differing += int(np.count_nonzero(classes != expected))
-            difference = np.abs(wide.probability[inner] - tiled.probability)
-            largest = max(largest, float(difference.max()))
+            part = window.intersect(job.extent)
+            there, here = (part.relative_to(whole).slices for whole in (context, window))
+            inside = np.ones(part.shape, bool) if job.area is None else job.area.inside(part)
+            expected = _classes(wide, predictor.model, job.threshold)[there]
+            classes = written.read(part.relative_to(job.extent))[0][0]
+            pixels += int(np.count_nonzero(inside))
+            differing += int(np.count_nonzero((classes != expected) & inside))
+            difference = np.abs(wide.probability[there] - tiled.probability[here])
+            largest = max(largest, float(difference.max(initial=0, where=inside)))
             bar.advance(1)
-    return Verification(sum(window.pixels for window in windows), differing, largest)
+    return Verification(pixels, differing, largest)
+
+
+def _sample(job: Job, side: int, count: int) -> Iterator[Window]:
+    """About `count` windows of a scene, spread evenly; with an area about as many that touch it.
+
+    Each starts on a multiple of the net's stride.
+    """
+    if job.area is None:
+        yield from windows_spread(job.scene.window, side, count)
+        return
+    around = job.extent.aligned(side).clip(*job.scene.window.shape)
+    every, asked = count_blocks(*around.shape, side), count
+    while True:
+        windows = windows_spread(around, side, asked)
+        touching = [window for window in windows if job.area.inside(window).any()]
+        if len(touching) >= count or asked >= every:
+            break
+        asked *= 2
+    yield from touching
 
 
 def _classes(prediction: Prediction, model: Model, threshold: float) -> np.ndarray:

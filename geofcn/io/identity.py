@@ -31,6 +31,8 @@ PARTS = {
     ".mif": (".mid",),
     ".gml": (".xsd", ".gfs"),
 }
+# SHA-256 of files that are made for the time of a call: what they hold is what they are.
+contents: dict[Path, str] = {}
 ARCHIVES = re.compile(r"^(/vsi(zip|tar|gzip|7z|rar)/)+")
 
 
@@ -68,6 +70,9 @@ def files_behind(names: Iterable[str]) -> Files:
         path = local_file(name)
         if path is None:
             files[name] = ()
+            continue
+        if path in contents:
+            files[contents[path]] = (len(contents[path]),)
             continue
         if str(path) in files:
             continue

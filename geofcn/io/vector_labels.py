@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,13 +15,14 @@ from rasterio.transform import Affine
 
 from geofcn.core.grid import Grid
 from geofcn.core.pixels import HOUSE
-from geofcn.core.windows import Window
+from geofcn.core.windows import Window, ceil_div
 from geofcn.errors import LabelsError
 from geofcn.io.identity import digest, files_behind
 from geofcn.io.label_source import LabelSource
 from geofcn.io.polygon_index import PolygonIndex
 from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
+from geofcn.io.shift import in_units
 from geofcn.io.vector_reader import (
     PolygonBatch,
     Tally,
@@ -31,6 +32,8 @@ from geofcn.io.vector_reader import (
 )
 
 VERTEX_STEPS = 1024
+# Cells along a side in which it is looked whether a polygon comes into a window.
+LOOKED_AT = 512
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class VectorLabels:
     @property
     def identity(self) -> str:
         """What changes when one of the files does, or other features count; empty: nobody knows."""
-        chosen = "".join(f" {part!r}" for part in (self.source.layer, self.source.where) if part)
+        parts = self.source.layer, self.source.where, self.source.shift
+        chosen = "".join(f" {part!r}" for part in parts if part)
         return self.state and self.state + chosen
 
     def refuse_changed(self) -> None:
@@ -89,6 +93,11 @@ class VectorLabels:
         return len(self._read.index)
 
     @property
+    def box(self) -> tuple[float, float, float, float]:
+        """First column, first row, last column and last row of those, in pixels of the scene."""
+        return self._read.box
+
+    @property
     def left_out(self) -> int:
         """Features of the file that are no polygons."""
         return self._read.tally.left_out.total()
@@ -96,7 +105,7 @@ class VectorLabels:
     def read(self, window: Window) -> np.ndarray:
         """Classes of a window that lies on the scene: (rows, columns) uint8."""
         polygons, _ = self.in_pixels(window)
-        return _burned(
+        return burned(
             polygons, np.full(len(polygons), HOUSE), np.zeros(window.shape, np.uint8), window
         )
 
@@ -106,12 +115,12 @@ class VectorLabels:
         A polygon's number is its place in the file, from 1. Where several overlap, the last counts.
         """
         polygons, numbers = self.in_pixels(window)
-        return _burned(polygons, numbers + 1, np.zeros(window.shape, np.int32), window)
+        return burned(polygons, numbers + 1, np.zeros(window.shape, np.int32), window)
 
     def in_pixels(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """The polygons near a window in pixels (column, row) of the scene, and their numbers."""
         found = self.near(window)
-        return _in_pixels(self.grid, found.polygons), found.numbers
+        return in_pixels(self.grid, found.polygons), found.numbers
 
     def near(self, window: Window, margin: int = 0) -> NumberedPolygons:
         """The polygons whose box comes within `margin` pixels of a window, in the scene's CRS."""
@@ -119,19 +128,25 @@ class VectorLabels:
 
     @cached_property
     def _read(self) -> _Read:
-        grid, layer, tally = self.grid, open_vectors(self.source), Tally()
+        grid, layer, tally = self.grid, open_vectors(replace(self.source, shift=())), Tally()
+        shift = in_units(self.source, grid)
         index, count = PolygonIndex(grid.height, grid.width, partial(_boxes, grid)), 0
+        first, last = np.full(2, np.inf), np.full(2, -np.inf)
         for batch in _on_ground(layer, grid, tally):
-            left, top, right, bottom = _boxes(grid, batch.polygons).T
+            polygons = _moved(batch.polygons, shift)
+            boxes = _boxes(grid, polygons)
+            left, top, right, bottom = boxes.T
             touching = (left <= grid.width) & (right >= 0) & (top <= grid.height) & (bottom >= 0)
-            numbers = count + np.arange(len(batch.polygons))
+            numbers = count + np.arange(len(polygons))
             count += len(numbers)
-            numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)
+            numbered = NumberedPolygons(polygons, batch.scores, numbers)
             index.add(numbered.select(touching))
+            first = boxes[touching, :2].min(axis=0, initial=np.inf).clip(max=first)
+            last = boxes[touching, 2:].max(axis=0, initial=-np.inf).clip(min=last)
         index.finish()
         if self.state and _state(self.path) != self.state:
             raise LabelsError(f"{self.path}: it has changed while it was read; leave it alone.")
-        return _Read(index, count, layer, tally)
+        return _Read(index, count, (*first.tolist(), *last.tolist()), layer, tally)
 
     def __getstate__(self) -> dict[str, Any]:
         """Other processes read the file themselves."""
@@ -144,6 +159,7 @@ class _Read:
 
     index: PolygonIndex
     count: int
+    box: tuple[float, float, float, float]
     layer: VectorLayer
     tally: Tally
 
@@ -162,12 +178,17 @@ def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[Polygon
     return layer.batches(tally, grid.crs, centre)
 
 
-def _in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
+def _moved(polygons: np.ndarray, shift: tuple[float, float] | None) -> np.ndarray:
+    """Polygons elsewhere, by so many units along x and y."""
+    return polygons if shift is None else shapely.transform(polygons, lambda at: at + shift)
+
+
+def in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:
     """Polygons in pixels (column, row) of a grid, rounded to 1/VERTEX_STEPS of one."""
     return shapely.transform(polygons, partial(_to_pixels, ~grid.transform))
 
 
-def _burned(
+def burned(
     polygons: np.ndarray, values: np.ndarray, pixels: np.ndarray, window: Window
 ) -> np.ndarray:
     """The pixels of a window with each polygon's value where a centre lies in it."""
@@ -177,9 +198,22 @@ def _burned(
     return pixels
 
 
+def come_into(polygons: np.ndarray, window: Window) -> bool:
+    """Whether one of some polygons in pixels (column, row) comes into a window, or next to it.
+
+    A cell of a coarse raster is enough, so a window may be far larger than what can be burned.
+    """
+    if not len(polygons):
+        return False
+    step = ceil_div(max(window.shape), LOOKED_AT)
+    shape = ceil_div(window.height, step), ceil_div(window.width, step)
+    place = Affine.translation(window.col, window.row) * Affine.scale(step)
+    return bool(rasterize(polygons, shape, transform=place, all_touched=True, dtype="uint8").any())
+
+
 def _boxes(grid: Grid, polygons: np.ndarray) -> np.ndarray:
     """First column, first row, last column and last row of polygons, (n, 4)."""
-    return shapely.bounds(_in_pixels(grid, polygons)).reshape(-1, 4)
+    return shapely.bounds(in_pixels(grid, polygons)).reshape(-1, 4)
 
 
 def _to_pixels(map_to_pixels: Affine, points: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from rasterio.crs import CRS
 
 from geofcn.core.cleaning import COLLECTION, EMPTY, MENDED, polygons_of
 from geofcn.core.longitudes import unwrapped
-from geofcn.errors import LabelsError
+from geofcn.errors import LabelsError, UsageError
 from geofcn.io.files import is_missing, is_special, no_ordinary_file, no_such_file
 from geofcn.io.label_source import LabelSource
 
@@ -137,7 +137,7 @@ class VectorLayer:
             Where the file cannot be read, its shapes cannot be brought into `crs`, or all are
             left out.
         """
-        move = _Mover(self, crs, centre)
+        move = Mover(self.path, self.crs, crs, centre)
         for wkb, scores in self._records():
             shapes, unreadable = _decoded(wkb)
             polygons, owner, found = polygons_of(shapes)
@@ -168,12 +168,33 @@ class VectorLayer:
             raise _unreadable(self.path, error) from error
 
 
-class _Mover:
-    """Brings polygons of a layer into a CRS."""
+class Mover:
+    """Brings polygons of one CRS into another.
 
-    def __init__(self, layer: VectorLayer, crs: CRS | pyproj.CRS | None, centre: float | None):
-        self._path, self._from, self._centre = layer.path, layer.crs, centre
-        self._to = layer.crs if crs is None else pyproj.CRS.from_user_input(crs.to_wkt())
+    Parameters
+    ----------
+    path : str
+        Where they come from, for messages.
+    own : CRS or None
+        What they are in.
+    crs, centre
+        See `VectorLayer.batches`.
+
+    Raises
+    ------
+    LabelsError
+        Where the one CRS cannot be brought into the other.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        own: pyproj.CRS | None,
+        crs: CRS | pyproj.CRS | None,
+        centre: float | None,
+    ):
+        self._path, self._from, self._centre = path, own, centre
+        self._to = own if crs is None else pyproj.CRS.from_user_input(crs.to_wkt())
         self._transformer: pyproj.Transformer | None = None
         if self._from is None or self._to is None or self._from.is_exact_same(self._to):
             return
@@ -349,6 +370,10 @@ def open_vectors(source: LabelSource) -> VectorLayer:
     if source.house_values:
         raise LabelsError(
             f"{path}: values of houses belong to rasters; choose features by --where."
+        )
+    if source.shift:
+        raise UsageError(
+            f"{path}: labels are moved as far as they lie on a raster; compare them with the mask."
         )
     try:
         if Path(path).suffix.lower() == GEOPARQUET:

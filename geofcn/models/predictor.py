@@ -122,9 +122,7 @@ class Predictor:
         image, valid = scene.read(read)
         inside = valid[write.relative_to(read).slices]
         if not inside.any():
-            return self._prediction(
-                np.zeros((1 + self.tells_contacts, *write.shape), np.float32), inside
-            )
+            return self.blank(write)
         part = _not_blank(inside, self.part)
         whole = Window(0, 0, round_up(scene.height, stride), round_up(scene.width, stride))
         placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
@@ -146,6 +144,11 @@ class Predictor:
         probabilities = np.zeros((len(computed), *write.shape), np.float32)
         probabilities[:, *part.slices] = computed
         return self._prediction(probabilities, inside)
+
+    def blank(self, write: Window) -> Prediction:
+        """What is said of a window that is blank as a whole."""
+        probabilities = np.zeros((1 + self.tells_contacts, *write.shape), np.float32)
+        return self._prediction(probabilities, np.zeros(write.shape, bool))
 
     def _prediction(self, probabilities: np.ndarray, valid: np.ndarray) -> Prediction:
         contact = probabilities[1] if self.tells_contacts else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from rasterio.crs import CRS
@@ -16,6 +17,7 @@ from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.geodesy import Ground
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS
 from geofcn.core.ragged import POINTS_AT_ONCE, RINGS_AT_ONCE
+from geofcn.core.windows import Window
 from geofcn.errors import OutputError
 from geofcn.executors import stream
 from geofcn.io.files import StrPath
@@ -36,6 +38,14 @@ log = logging.getLogger(__name__)
 
 # Polygons that are made footprints of at once, at the least.
 GATHERED = 512
+
+Choice: TypeAlias = Callable[[Polygons], np.ndarray]
+"""Which of some houses are wanted, (n,) bool."""
+
+
+def all_of(houses: Polygons) -> np.ndarray:
+    """Every house: the choice of who wants all."""
+    return np.ones(len(houses), bool)
 
 
 class RowBand(NamedTuple):
@@ -78,6 +88,9 @@ def write_footprints(
     scene: Scene,
     outline: Outline,
     calibration: ScoreCalibration | None = None,
+    *,
+    part: Window | None = None,
+    choose: Choice = all_of,
 ) -> int:
     """Write the footprints of a mask, given in row bands, to a vector file.
 
@@ -86,13 +99,17 @@ def write_footprints(
     path : path
         File to write, or to replace; see `geofcn.io.vector_writer.write_polygons`.
     bands : iterable of RowBand
-        From the first row of the scene to its last.
+        From the first row of `part` to its last.
     scene : Scene
-        Gives the width, the transform and the CRS.
+        Gives the transform and the CRS.
     outline : Outline
         How polygons are cleaned.
     calibration : ScoreCalibration, optional
         Makes scores of mean probabilities.
+    part : Window, optional
+        The pixels of the scene that the mask covers; default: all.
+    choose : callable, optional
+        See `footprints`.
 
     Returns
     -------
@@ -104,7 +121,17 @@ def write_footprints(
     OutputError
         Where the file cannot be written.
     """
-    batches = footprints(bands, scene.width, scene.transform, scene.crs, outline, calibration)
+    part = scene.window if part is None else part
+    batches = footprints(
+        bands,
+        part.width,
+        scene.transform,
+        scene.crs,
+        outline,
+        calibration,
+        origin=(part.row, part.col),
+        choose=choose,
+    )
     return write_polygons(path, batches, scene.crs, overwrite=True)
 
 
@@ -115,6 +142,9 @@ def footprints(
     crs: CRS | None,
     outline: Outline,
     calibration: ScoreCalibration | None = None,
+    *,
+    origin: tuple[int, int] = (0, 0),
+    choose: Choice = all_of,
 ) -> Iterator[FeatureBatch]:
     """Batches of finished footprints of a mask that is given in row bands.
 
@@ -137,6 +167,10 @@ def footprints(
         How polygons are cleaned.
     calibration : ScoreCalibration, optional
         Makes scores of mean probabilities; default: they are the scores.
+    origin : (int, int)
+        Row and column of the mask's first pixel, as the transform counts them.
+    choose : callable
+        Which houses are written, (n,) bool, by their outlines as the transform counts them.
 
     Yields
     ------
@@ -145,10 +179,10 @@ def footprints(
         area_m2, perimeter_m, score (NaN without probabilities), n_px (of the mask) and status.
     """
     least = outline.least_area(crs is not None)
-    finish = partial(_finish, transform, Ground(crs), outline, least, calibration)
+    finish = partial(_finish, transform, Ground(crs), outline, least, calibration, choose)
     number, left_out = 1, 0
     # GEOS and PROJ take most of the time; while threads use them, the sweep goes on.
-    for batch, small in stream(finish, _houses(bands, width), cores()):
+    for batch, small in stream(finish, _houses(bands, width, origin), cores()):
         left_out += small
         ids = np.arange(number, number + len(batch.geometry))
         number += len(ids)
@@ -194,17 +228,22 @@ def _valid(quantised: np.ndarray | None) -> np.ndarray | None:
     return np.not_equal(quantised, BLANK)
 
 
-def _houses(bands: Iterable[RowBand], width: int) -> Iterator[Polygons | HouseGroups]:
-    """The houses of a mask, many at a time."""
+def _houses(
+    bands: Iterable[RowBand], width: int, origin: tuple[int, int]
+) -> Iterator[Polygons | HouseGroups]:
+    """The houses of a mask whose first pixel is at `origin`, many at a time."""
     bands = iter(bands)
     first = next(bands, None)
     if first is None:
         return
     bands = chain([first], bands)
     if first.contacts is None:
-        yield from _gather(sweep_bands(bands, width))
+        yield from _gather(swept.moved(*origin) for swept in sweep_bands(bands, width))
     else:
-        yield from group_houses(_sweep_walled_bands(bands, width))
+        yield from group_houses(
+            replace(swept, polygons=swept.polygons.moved(*origin))
+            for swept in _sweep_walled_bands(bands, width)
+        )
 
 
 def mean_probabilities(polygons: Polygons) -> np.ndarray:
@@ -243,11 +282,13 @@ def _finish(
     outline: Outline,
     least: float,
     calibration: ScoreCalibration | None,
+    choose: Choice,
     houses: Polygons | HouseGroups,
 ) -> tuple[FeatureBatch, int]:
     """Houses as footprints in CRS coordinates, with all columns but the id.
 
-    And how many are smaller than `least` square metres, and left out.
+    Of those that are chosen; and how many of these are smaller than `least` square metres, and left
+    out.
     """
     may_fill: np.ndarray | slice = slice(None)
     # Under one name: a polygon of a million holes takes hundreds of MB each time it is kept.
@@ -263,7 +304,8 @@ def _finish(
     if outline.fill_holes:
         placed[may_fill] = fill_holes(placed[may_fill], ground, outline.fill_holes)
     areas, perimeters = ground.measure(placed)
-    large = areas >= least
+    chosen = choose(polygons)
+    large = chosen & (areas >= least)
     scores = mean_probabilities(polygons)
     if calibration is not None:
         scores = calibration.score(scores)
@@ -274,4 +316,4 @@ def _finish(
         "n_px": polygons.pixels[large],
         "status": status[large],
     }
-    return FeatureBatch(placed[large], columns), int(np.count_nonzero(~large))
+    return FeatureBatch(placed[large], columns), int(np.count_nonzero(chosen & ~large))

@@ -13,6 +13,7 @@ from geofcn.core.windows import band_height
 from geofcn.errors import SceneError
 from geofcn.io.band_reader import read_bands
 from geofcn.io.files import StrPath
+from geofcn.io.frames import takes_frames
 from geofcn.io.locks import locked
 from geofcn.io.masks import net_pixel, open_mask
 from geofcn.io.probability import open_probability
@@ -22,11 +23,12 @@ from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.polygons.result import PolygonizeResult
 from geofcn.polygons.score_tags import calibration_in
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 
 log = logging.getLogger(__name__)
 
 
+@takes_frames("mask", "probability")
 def polygonize(
     mask: StrPath,
     polygons: StrPath,
@@ -39,7 +41,7 @@ def polygonize(
     fill_holes: float | None = None,
     allow_no_crs: bool = False,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> PolygonizeResult:
     """Write the footprints of a mask's houses to a vector file.
 

@@ -32,7 +32,7 @@ from geofcn.io.vector_writer import (
     parts_of,
     write_polygons,
 )
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 from geofcn.synthetic.scene import SyntheticScene
 from geofcn.text import printable
 
@@ -71,7 +71,7 @@ def sample(
     seed: int = 0,
     dense: bool = False,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
 ) -> SampleResult:
     """Write a synthetic aerial scene and its labels into a folder, made where it is missing.
 

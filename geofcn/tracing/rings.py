@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class Polygons:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    def moved(self, rows: int, columns: int) -> Polygons:
+        """The same polygons so many rows further down, and columns further right."""
+        if not (rows or columns):
+            return self
+        return replace(self, coords=self.coords + np.array([columns, rows], COORDINATE))
 
     def parts(self, corners: int) -> Iterator[Polygons]:
         """All polygons in order, those with about `corners` corners at a time, none divided."""

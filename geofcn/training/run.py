@@ -34,8 +34,11 @@ from geofcn.training.trainer import Trainer
 MODELS = (BEST_F1, "best-accuracy.safetensors", "last.safetensors")
 # The state of a training that is not finished; and that of one that is, by which it is extended.
 CHECKPOINT, FINISHED = "unfinished.safetensors", "finished.safetensors"
+# The options of the training, as `geofcn train --config` takes them.
+OPTIONS = "run.toml"
 RUN_FILES = (
     *MODELS,
+    OPTIONS,
     "history.csv",
     "loss.png",
     "scores.png",
@@ -156,6 +159,16 @@ class Run:
             if begun.get(name) != self.fingerprint.get(name):
                 return f"{name} {begun.get(name)} has become {self.fingerprint.get(name)}"
         return "its files have changed"
+
+    def write_options(self) -> None:
+        """Write what the training was started with, as a file that starts it again.
+
+        Raises
+        ------
+        OutputError
+            Where it cannot be written.
+        """
+        write_whole(self.folder / OPTIONS, options_as_toml(self.request, self.folder))
 
     def save(self, trainer: Trainer, state: TrainingState) -> None:
         """Write a checkpoint: everything the next step depends on; `restore` brings it back."""
@@ -283,6 +296,41 @@ class Run:
                 f"{value:.6g}" if isinstance(value, float) else value for value in astuple(row)
             )
         write_whole(self.folder / "history.csv", text.getvalue().encode())
+
+
+def options_as_toml(request: Mapping[str, Any], folder: Path) -> bytes:
+    """Arguments of a training in the words of the command line, but for what is none, as TOML.
+
+    Parameters
+    ----------
+    request : mapping
+        See Run.
+    folder : Path
+        Of the run.
+
+    Examples
+    --------
+    >>> request = {"scene": "/a.tif", "and_": [["/b.tif", "/b.gpkg"]], "seed": None}
+    >>> print(options_as_toml(request, Path("/run")).decode(), end="")
+    scene = "/a.tif"
+    and = [
+        [
+            "/b.tif",
+            "/b.gpkg",
+        ],
+    ]
+    output = "/run"
+    """
+    import tomli_w
+
+    # As the checkpoint keeps them: of a subclass of a number only its value.
+    plain = json.loads(json.dumps({**request, "output": str(folder.absolute())}))
+    spoken = {
+        name.strip("_").replace("_", "-"): value
+        for name, value in plain.items()
+        if value is not None and value is not False and value != []
+    }
+    return tomli_w.dumps(spoken).encode(errors="surrogateescape")
 
 
 def checkpoint_to_resume(folder: Path, epochs: int | None = None) -> Checkpoint:

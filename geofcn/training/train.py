@@ -17,19 +17,21 @@ from geofcn import __version__, defaults
 from geofcn.core.geodesy import ground_resolution
 from geofcn.errors import GeofcnError, LabelsError, TrainingError, UsageError
 from geofcn.io.files import StrPath, absolute, without_new_folders
+from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
-from geofcn.progress import Progress, silent
+from geofcn.progress import Progress, automatic
 from geofcn.recipes import Recipe
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.contacts import with_contact_labels, with_contacts
 from geofcn.training.house_scores import calibrate_scores
+from geofcn.training.label_shift import point_out_shift
 from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
@@ -57,6 +59,7 @@ SURVEY = "survey.npz"
 log = logging.getLogger(__name__)
 
 
+@takes_frames("scene", "labels", "and_", "validate", "area")
 def train(
     scene: StrPath,
     labels: StrPath,
@@ -84,6 +87,7 @@ def train(
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
+    shift_labels: Sequence[float] | None = None,
     patience: int | None = None,
     seed: int | None = None,
     log_tensorboard: bool = False,
@@ -91,7 +95,7 @@ def train(
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = automatic,
     **fields: Any,
 ) -> TrainingResult:
     """Train a net on a scene and its labels; write models, history and plots into `output`.
@@ -102,8 +106,8 @@ def train(
     Parameters
     ----------
     scene : path
-        Raster to train on.
-    labels : path
+        Raster to train on, or one that rasterio has opened.
+    labels : path or GeoDataFrame
         A raster (0 background, one other value house, nodata unknown), or polygons in any format
         and CRS. All labels may say what counts of them as QGIS does: ``town.gpkg|layername=roofs``,
         ``town.gpkg|subset=kind = 'house'``, and of rasters ``classes.tif|house=2,3``.
@@ -142,12 +146,14 @@ def train(
     validate_fraction : float, optional
         Share of the scenes kept from training, in blocks, to score on; 0: score on the scenes
         themselves.
-    area : path, optional
+    area : path or GeoDataFrame, optional
         Polygons outside of which nothing is learnt or scored, on the scenes that they touch.
     layer, where : str, optional
         Layer of `labels`, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of `labels` that are houses, all others being background.
+    shift_labels : (float, float), optional
+        By how many metres on the ground `labels` are moved along x and y of the scene's CRS.
     patience : int, optional
         Stop after so many epochs without a better validation F1; 0: never.
     seed : int, optional
@@ -178,6 +184,12 @@ def train(
     GeofcnError
         One sentence that says what is wrong: SceneError, LabelsError, ModelError, UsageError,
         OutputError or TrainingError.
+
+    Notes
+    -----
+    A GeoDataFrame is what it holds: a training that was killed goes on when `train` is called again
+    with an equal one, but not by `resume`, nor is it repeated by the run's ``run.toml``, which both
+    look for a file.
     """
     options = {
         "net": net, "scale": scale, "upsample": upsample, "tile": tile, "stride": stride,
@@ -193,7 +205,7 @@ def train(
     if log_tensorboard:
         refuse_missing_tensorboard()
     target = pick_device(device)
-    main = LabelSource.of(labels, layer, where, house_value)
+    main = LabelSource.of(labels, layer, where, house_value, shift_labels)
     pairs = [(scene, main), *and_, *([validate] if validate else [])]
     opened = open_labelled_scenes(pairs, nodata, area, bands)
     opened = seen_alike(opened, parent)
@@ -260,6 +272,8 @@ def _train(
     kept = load_survey(run.folder / SURVEY, key)
     statistics = kept or _survey(tiles, recipe, progress)
     point_out_corners(sources, statistics)
+    if checkpoint is None:
+        point_out_shift(sources[0])
     selection = _select(tiles, plan, statistics, progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
     recipe = with_class_weights(recipe, selection.house_share)
@@ -277,6 +291,7 @@ def _train(
     if checkpoint is None:
         # Only now, when a training can start: an older run outlives a refusal.
         run.empty()
+        run.write_options()
         # From here on the folder tells an unfinished run from a finished one.
         run.save(trainer, state)
     if kept is None:
@@ -315,7 +330,7 @@ def _found_anywhere(labels: LabelSource) -> str:
 
 
 def resume(
-    run: StrPath, *, epochs: int | None = None, progress: Progress = silent
+    run: StrPath, *, epochs: int | None = None, progress: Progress = automatic
 ) -> TrainingResult:
     """Go on with a training, as it was started, to the same weights, bit for bit.
 

@@ -1,5 +1,6 @@
 """geofcn infer"""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +274,65 @@ def test_a_scene_of_a_far_resolution_is_refused(geofcn_command, trained, tmp_pat
         result = geofcn_command(*verb, "--model", model, code=code)
         assert "far.tif: it has 2 m per pixel, the model was trained at 0.2 m" in result.output
     assert [path.name for path in tmp_path.iterdir()] == ["far.tif"]
+
+
+def test_polygons_alone_within_bounds(geofcn_command, trained, outputs, tmp_path):
+    """Bounds west of Greenwich are negative numbers; the houses are those of the whole scene."""
+    import geopandas
+
+    with rasterio.open(trained / "scene.tif") as scene:
+        middle = scene.transform * (200, 200), scene.transform * (330, 330)
+        (west, north), (east, south) = middle
+        meridian = scene.crs.to_epsg() % 100 * 6 - 183
+        crs = f"+proj=tmerc +lon_0={meridian} +k=0.9996 +x_0=-9000000 +datum=WGS84"
+        shift = 500_000 + 9_000_000
+    geofcn_command(
+        "infer", trained / "scene.tif", "--polygons", tmp_path / "some.gpkg", "--model",
+        trained / "run" / "best-f1.safetensors", "--outline", "raw", "--min-area", 0,
+        "--threshold", "model", "--bounds", west - shift, south, east - shift, north,
+        "--bounds-crs", crs,
+    )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["some.gpkg"]
+    geofcn_command(
+        "infer", trained / "scene.tif", tmp_path / "all.tif", "--polygons", tmp_path / "all.gpkg",
+        "--model", trained / "run" / "best-f1.safetensors", "--outline", "raw", "--min-area", 0,
+        "--threshold", "model",
+    )  # fmt: skip
+    some, every = (
+        geopandas.read_file(tmp_path / name, layer="houses") for name in ("some.gpkg", "all.gpkg")
+    )
+    starts = np.array([shape.exterior.coords[0] for shape in every.geometry])
+    begins = (starts[:, 0] >= west - 1e-6) & (starts[:, 0] < east - 1e-6)
+    begins &= (starts[:, 1] <= north + 1e-6) & (starts[:, 1] > south + 1e-6)
+    assert 0 < len(some) < len(every)
+    assert some.drop(columns="id").equals(every[begins].reset_index(drop=True).drop(columns="id"))
+
+
+def test_info_forecasts_an_area(geofcn_command, trained):
+    model = trained / "run" / "best-f1.safetensors"
+    with rasterio.open(trained / "scene.tif") as scene:
+        bounds = tuple(scene.bounds)
+    inside = bounds[0], bounds[3] - 10, bounds[0] + 10, bounds[3]
+    told = [
+        json.loads(
+            geofcn_command("info", trained / "scene.tif", "--model", model, "--json", *more).stdout
+        )
+        for more in ((), ("--bounds", *inside))
+    ]
+    assert 0 < told[1]["mask_gb"] < told[0]["mask_gb"]
+    refused = geofcn_command("info", trained / "scene.tif", "--bounds", *inside, code=2)
+    assert "give a model, too" in refused.stderr
+
+
+def test_what_does_not_go_together_is_a_usage_error(geofcn_command, trained, tmp_path):
+    start = "infer", trained / "scene.tif", "--model", trained / "run" / "best-f1.safetensors"
+    some = "--polygons", tmp_path / "h.gpkg"
+    for more, sentence in (
+        ((), "nothing is to be written; name a MASK, --probability FILE or --polygons FILE."),
+        ((*some, "--verify", 3), "verify: it compares the mask; name a MASK, too."),
+        ((*some, "--bounds", 1, 2, 1, 3), "bounds 1 2 1 3: W must be less than E"),
+        ((*some, "--bounds-crs", "EPSG:4326"), "bounds_crs: it belongs to bounds"),
+        ((*some, "--area", "a.gpkg", "--bounds", 1, 2, 3, 4), "give one of them"),
+    ):
+        assert sentence in geofcn_command(*start, *more, code=2).stderr
+    assert not list(tmp_path.iterdir())

@@ -1,6 +1,7 @@
 """geofcn train"""
 
 import csv
+import tomllib
 
 import pytest
 from matplotlib.image import imread
@@ -20,6 +21,7 @@ FILES = {
     "loss.png",
     "scores.png",
     "overlay.png",
+    "run.toml",
 }
 
 
@@ -34,6 +36,26 @@ def test_a_run_holds_models_history_and_pictures(trained):
     assert imread(run / "overlay.png").shape[:2] == (512 + 36, 512)
     for name in ("loss.png", "scores.png"):
         assert imread(run / name).size
+
+
+def test_a_run_says_how_it_is_repeated_to_the_same_bytes(geofcn_command, village, tmp_path):
+    pairs = [village(96, seed, f"v{seed} \"ä'") for seed in range(2)]
+    options = "--net", "fcnn", "--epochs", 2, "--tile", 32, "--scale", 1, "--class-weights", "1,4"
+    first, second = tmp_path / "a", tmp_path / "b"
+    geofcn_command(
+        "train", *pairs[0], "--and", *pairs[1], *options, "--house-value", 1, "--device", "cpu",
+        "-o", first,
+    )  # fmt: skip
+    geofcn_command("train", "--config", first / "run.toml", "-o", second)
+    for name in ("best-f1.safetensors", "last.safetensors", "history.csv"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    said = [tomllib.loads((run / "run.toml").read_text("utf-8")) for run in (first, second)]
+    assert [options.pop("output") for options in said] == [str(first), str(second)]
+    assert said[0] == said[1]
+    assert said[0]["labels"] == f"{pairs[0][1]}|house=1"
+    assert said[0]["and"] == [[str(path) for path in pairs[1]]]
+    again = geofcn_command("train", "--config", first / "run.toml", code=1)
+    assert f"{first}: it holds a run already" in again.stderr
 
 
 def test_the_model_carries_its_options(trained):

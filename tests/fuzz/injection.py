@@ -55,7 +55,7 @@ def _infer(source: Path, out: Path, *more: object) -> list[object]:
 SHAPE = ("houses.shp", "houses.shx", "houses.dbf", "houses.prj", "houses.cpg")
 RUN = (
     "best-f1.safetensors", "best-accuracy.safetensors", "last.safetensors", "history.csv",
-    "loss.png", "scores.png", "overlay.png", "finished.safetensors",
+    "loss.png", "scores.png", "overlay.png", "finished.safetensors", "run.toml",
 )  # fmt: skip
 JOBS = {
     "infer": Job(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from geofcn.errors import ModelError
+from geofcn.inference.area import open_area
 from geofcn.inference.estimate import OUTPUT_BYTES, estimate_inference
 from geofcn.io.gdal import CACHE_BYTES
 from geofcn.io.opening import open_scene
@@ -55,6 +56,17 @@ def test_the_bound_of_memory_holds_what_the_process_holds_already(scene, make_mo
     estimate = estimate_inference(scene, make_model("fcnn"))
     assert estimate.memory_bound_mb >= (before + CACHE_BYTES + OUTPUT_BYTES) / 2**20
     assert estimate.seconds_expected > 0
+
+
+def test_of_an_area_its_windows_alone_are_counted(scene, make_model):
+    """With a reach of 500 pixels: of 2 x 3 compute windows the first two of each row."""
+    whole = estimate_inference(scene, make_model("fcnn"))
+    left, top = scene.transform * (10, 10)
+    area = open_area(scene, None, (left, top - 40, left + 60, top), None)
+    part = estimate_inference(scene, make_model("fcnn"), area)
+    assert (whole.compute_windows, part.compute_windows) == (6, 4)
+    assert part.read_gb == pytest.approx(whole.read_gb * 4 / 6)
+    assert 0 < part.mask_gb < 4 / 3 * 200 * 300 / 1e9
 
 
 def test_a_model_for_other_bands_is_refused(write_raster, make_model):

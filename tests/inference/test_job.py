@@ -5,14 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import shapely
 
 from geofcn.core.calibration import Calibration
 from geofcn.core.pixels import BLANK, HOUSE, classify, quantise
 from geofcn.core.windows import Window
 from geofcn.inference import job as job_module
+from geofcn.inference.area import Area
 from geofcn.inference.job import Job, joined, run_task, warm_up
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import pack, unpack
+from geofcn.io.bounds import Rectangle
 from geofcn.io.opening import open_scene
 from geofcn.models.model_file import model_digest
 
@@ -55,6 +58,47 @@ def test_whatever_decides_a_byte_is_in_the_fingerprint(job, make_model, change):
     assert replace(job, model=make_model(seed=1)).fingerprint() != job.fingerprint()
     assert replace(job, scene=replace(job.scene, nodata=7)).fingerprint() != job.fingerprint()
     assert json.loads(json.dumps(job.fingerprint())) == job.fingerprint(), "plain JSON"
+
+
+def in_triangle(job: Job) -> Area:
+    triangle = np.array([shapely.Polygon([(0, 0), (20, 0), (0, 20)])])
+    return Area.of(Rectangle("a triangle", job.scene.grid, triangle), job.scene)
+
+
+def test_an_area_is_in_the_fingerprint_and_leaves_that_of_the_whole_as_it_was(job):
+    area = in_triangle(job)
+    parts = [replace(job, area=made) for made in (area, area.reaching(job.scene))]
+    texts = {json.dumps(made.fingerprint()) for made in (job, *parts)}
+    assert len(texts) == 3 and "area" not in job.fingerprint()
+    assert parts[0].tags()["GEOFCN_AREA"] == "a triangle"
+
+
+def test_options_that_differ_are_named(job, make_model):
+    def unlike(other: Job) -> list[str]:
+        return job.options_unlike(json.loads(json.dumps(other.fingerprint())))
+
+    assert unlike(job) == []
+    assert unlike(replace(job, threshold=0.25)) == ["--threshold"]
+    assert unlike(replace(job, model=make_model(seed=1), window=32)) == [
+        "--model",
+        "compute_window",
+    ]
+    assert unlike(replace(job, scored=False)) == ["choice of --probability and --polygons"]
+    assert unlike(replace(job, scene=replace(job.scene, nodata=7))) == ["--nodata"]
+    assert unlike(replace(job, scene=replace(job.scene, bands=(3, 2, 1)))) == ["--bands"]
+    assert unlike(replace(job, scene=replace(job.scene, path="other.tif"))) == ["SCENE"]
+    assert unlike(replace(job, area=in_triangle(job))) == ["--area or --bounds"]
+    assert replace(job, area=in_triangle(job)).options_unlike(job.fingerprint()) == [
+        "--area or --bounds"
+    ]
+
+
+def test_no_option_brings_back_what_has_changed_since(job):
+    other = replace(job, threshold=0.25).fingerprint()
+    assert job.options_unlike(other | {"torch": "1.0"}) == []
+    assert job.options_unlike(other | {"processor": "another"}) == []
+    assert job.options_unlike(other | {"scene": [job.scene.path, "touched", ""]}) == []
+    assert job.options_unlike({}) == []
 
 
 def test_so_is_the_type_of_the_processor(job, monkeypatch):
@@ -125,7 +169,11 @@ def test_a_process_makes_its_predictor_once(job):
 
 
 def test_tags_name_the_model_and_what_changes_a_pixel(job):
-    tags = {"GEOFCN_MODEL_SHA256": model_digest(job.model), "GEOFCN_THRESHOLD": "0.5"}
+    tags = {
+        "GEOFCN_MODEL_SHA256": model_digest(job.model),
+        "GEOFCN_THRESHOLD": "0.5",
+        "GEOFCN_SCALE": "1",
+    }
     assert job.tags() == tags
     declared = replace(job, scene=replace(job.scene, nodata=7))
     assert declared.tags() == tags | {"GEOFCN_NODATA": "7"}

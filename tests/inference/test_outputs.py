@@ -6,10 +6,13 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
+from rasterio.transform import array_bounds
 
 from geofcn.core.calibration import ScoreCalibration
 from geofcn.core.windows import row_bands
-from geofcn.errors import OutputError
+from geofcn.errors import OutputError, UsageError
+from geofcn.inference.area import open_area
 from geofcn.inference.job import Job, run_task
 from geofcn.inference.outputs import Outputs
 from geofcn.inference.schedule import Task
@@ -62,6 +65,22 @@ def test_paths_are_those_that_are_wanted_the_mask_first(check, tmp_path):
     assert check().paths == tuple(tmp_path / n for n in ("mask.tif", "p.tif", "houses.gpkg"))
     assert check(probability=None, polygons=None).paths == (tmp_path / "mask.tif",)
     assert check().work_folder == tmp_path / ".mask.tif.work"
+    alone = check(mask=None, probability=None)
+    assert alone.paths == (tmp_path / "houses.gpkg",)
+    assert alone.work_folder == tmp_path / ".houses.gpkg.work"
+
+
+def test_something_is_to_be_written(check):
+    with pytest.raises(UsageError, match="name a MASK, --probability FILE or --polygons FILE"):
+        check(mask=None, probability=None, polygons=None)
+
+
+def test_the_area_is_never_an_output(check, job, write_vectors):
+    left, bottom, right, top = array_bounds(*job.scene.window.shape, job.scene.transform)
+    file = write_vectors("houses.gpkg", [shapely.box(left, bottom, right, top)])
+    within = replace(job, area=open_area(job.scene, file, None, None))
+    with pytest.raises(OutputError, match="the input itself"):
+        check(job=within, overwrite=True)
 
 
 @pytest.mark.parametrize("name", ["mask.tif", "p.tif", "houses.gpkg"])

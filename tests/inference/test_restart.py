@@ -213,22 +213,29 @@ def _left_unfinished(workplace: Workplace) -> None:
     assert workplace.shards() == 2
 
 
-@pytest.mark.parametrize("change", ["threshold", "model", "scene", "nodata"])
-def test_another_job_starts_afresh_and_says_so(workplace, make_model, write_raster, change):
+def test_finished_blocks_of_other_options_are_kept_until_they_may_be_overwritten(workplace):
     _left_unfinished(workplace)
-    more = {"threshold": ["--threshold", 0.4], "nodata": ["--nodata", 3]}.get(change, [])
-    if change == "model":
-        save_model(make_model("fcnn2", seed=4), workplace.model)
-    if change == "scene":
-        image = np.random.default_rng(2).integers(1, 255, (3, 45, 43), np.uint8)
-        write_raster("scene.tif", image, nodata=0)
-    answer = workplace.infer(*more)
+    refused = workplace.infer("--threshold", 0.4)
+    assert refused.code == 1 and refused.events["window"] == 0
+    assert "2 finished block(s) of an unfinished job with another --threshold" in refused.stderr
+    assert "--overwrite" in refused.stderr and workplace.shards() == 2
+    answer = workplace.infer("--threshold", 0.4, "--overwrite")
+    assert answer.code == 0 and "another job" in answer.stderr
+    assert answer.events["window"] == BANDS * COLUMNS
+
+
+def test_of_a_scene_that_has_changed_since_it_starts_afresh_and_says_so(workplace, write_raster):
+    """The same options would not bring back what the blocks are of."""
+    _left_unfinished(workplace)
+    image = np.random.default_rng(2).integers(1, 255, (3, 45, 43), np.uint8)
+    write_raster("scene.tif", image, nodata=0)
+    answer = workplace.infer("--threshold", 0.4)
     assert answer.code == 0
     assert "another job" in answer.stderr and ".mask.tif.work" in answer.stderr
     assert answer.events["window"] == BANDS * COLUMNS
     restarted = workplace.outputs()
     workplace.clear()
-    workplace.infer(*more)
+    workplace.infer("--threshold", 0.4)
     assert workplace.outputs() == restarted
 
 
@@ -276,9 +283,10 @@ def test_ctrl_c_stops_at_once_and_says_how_to_go_on(workplace, event):
     stopped = workplace.infer(signal=signal.SIGINT, among=["window"], event=event, pause=0.3)
     assert stopped.code == 130
     assert stopped.events["window"] < BANDS * COLUMNS or event == BANDS * COLUMNS, "what is left"
-    assert "same command again" in stopped.stderr
-    assert [path.name for path in workplace.out.iterdir()] == [workplace.work.name]
     shards = workplace.shards()
+    kept = f"Stopped; {shards} of {BANDS} blocks are kept; run the same command again to go on."
+    assert kept in stopped.stderr
+    assert [path.name for path in workplace.out.iterdir()] == [workplace.work.name]
     again = workplace.infer()
     assert again.code == 0
     assert again.events["window"] == (BANDS - shards) * COLUMNS

@@ -28,6 +28,7 @@ from pathlib import Path
 
 import dask.threaded  # noqa: F401
 import torch
+import torch._refs  # what the first pass of a net imports, and takes seconds
 
 import geofcn_cli.infer  # noqa: F401
 from geofcn.inference.infer import infer

@@ -1,0 +1,1 @@
+"""Models in formats of other programs: ONNX, and STAC items that describe them."""
