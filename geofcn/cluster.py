@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import cloudpickle
 import dask
+from dask.utils import parse_timedelta
 
 from geofcn import __version__
 from geofcn.errors import GeofcnError, WorkersError
@@ -32,6 +34,8 @@ Result = TypeVar("Result")
 
 # How long to wait for a scheduler's answer.
 CONNECT_SECONDS = 10
+# How often a scheduler is asked whether it is there.
+ASK_SECONDS = 5
 # How long a cluster may be without workers: they may be starting, or about to be replaced.
 NO_WORKERS_SECONDS = 60
 # dask's settings for own workers. They watch themselves less closely than dask's do: a worker has
@@ -99,10 +103,14 @@ class ClusterExecutor:
             joins that has, where workers die of a task, and where the scheduler or all workers are
             gone.
         """
-        self._refuse_other_versions()
         name = f"geofcn-{uuid.uuid4()}"
-        self.client.register_plugin(_remover(name, self.client.id), name=name)
-        self.client.register_plugin(_kit(function, encode, shared, prepare), name=name)
+        try:
+            self._refuse_other_versions()
+            self.client.register_plugin(_remover(name, self.client.id), name=name)
+            self.client.register_plugin(_kit(function, encode, shared, prepare), name=name)
+        except Exception as error:
+            self._refuse_gone("workers", error)
+            raise
         return self._stream(_errand(name), decode, name, items, ahead)
 
     def _stream(
@@ -126,9 +134,7 @@ class ClusterExecutor:
 
         try:
             for item in items:
-                pending.append(
-                    (item, self.client.submit(errand, cloudpickle.dumps(item), pure=False))
-                )
+                pending.append((item, self._submit(errand, item)))
                 if len(pending) >= ahead:
                     yield next_result()
             while pending:
@@ -144,9 +150,16 @@ class ClusterExecutor:
                 with suppress(OSError):
                     self.client.unregister_scheduler_plugin(name)
 
+    def _submit(self, errand: Callable[[bytes], Any], item: object) -> distributed.Future[Any]:
+        try:
+            return self.client.submit(errand, cloudpickle.dumps(item), pure=False)
+        except Exception as error:
+            self._refuse_gone(item, error)
+            raise
+
     def _result(self, item: object, future: distributed.Future[Any]) -> tuple[str, Any]:
         """What a task returned; where workers or their scheduler are gone, its item is named."""
-        from distributed import CancelledError, KilledWorker
+        from distributed import KilledWorker
 
         try:
             self._wait(item, future)
@@ -159,15 +172,23 @@ class ClusterExecutor:
         except GeofcnError:
             raise
         except Exception as error:
-            # Told in several ways: the connection may end in the middle of any request.
-            if isinstance(error, CancelledError) or self.client.status != "running":
-                raise WorkersError(
-                    f"{item}: the dask scheduler is gone; the work that is done is kept: start "
-                    "another and run the same command."
-                ) from error
+            self._refuse_gone(item, error)
             # One that joined later has another geofcn, and finds nothing of what it is sent.
             self._refuse_other_versions()
             raise
+
+    def _refuse_gone(self, what: object, error: Exception) -> None:
+        """Raise WorkersError where an error says that there is no scheduler any more.
+
+        It is told in several ways: the connection may end in the middle of any request.
+        """
+        from distributed import CancelledError
+
+        if isinstance(error, CancelledError) or self.client.status != "running":
+            raise WorkersError(
+                f"{what}: the dask scheduler is gone or does not answer; the work that is done is "
+                "kept: start another and run the same command."
+            ) from error
 
     def _wait(self, item: object, future: distributed.Future[Any]) -> None:
         """Wait until a task is done; raise WorkersError where there is nobody to do it."""
@@ -288,7 +309,7 @@ def connect(scheduler: str) -> distributed.Client:
 
     _hush()
     try:
-        return Client(scheduler, timeout=CONNECT_SECONDS)
+        client = Client(scheduler, timeout=CONNECT_SECONDS)
     # MemoryError: what another kind of server answers is taken for the length of a message.
     # TypeError, RuntimeError: certificates are missing, or demanded by dask's configuration.
     except (OSError, TimeoutError, ValueError, MemoryError, TypeError, RuntimeError) as error:
@@ -301,6 +322,28 @@ def connect(scheduler: str) -> distributed.Client:
         raise WorkersError(
             f"{scheduler}: no dask scheduler answers there ({error}); {way_out}"
         ) from error
+    Thread(target=_watch, args=(client,), daemon=True).start()
+    return client
+
+
+def _watch(client: distributed.Client) -> None:
+    """Close a client whose scheduler has not answered for long: all that wait for it are told.
+
+    One that is stopped, or whose machine is, leaves its connections open for ever. It gets the time
+    that it gives a worker itself: distributed.scheduler.worker-ttl of dask's configuration.
+    """
+    patience = parse_timedelta(dask.config.get("distributed.scheduler.worker-ttl"))
+    while patience and client.status == "running":
+        try:
+            # As client.nthreads() does, which knows no timeout.
+            scheduler: Any = client.scheduler
+            client.sync(scheduler.ncores, callback_timeout=patience)
+        except TimeoutError:
+            with suppress(TimeoutError):
+                client.close()
+        except Exception:  # the connection has ended, which the client finds out itself
+            return
+        time.sleep(ASK_SECONDS)
 
 
 def start_workers(count: int) -> distributed.Client:

@@ -374,6 +374,22 @@ def test_nothing_of_a_client_that_is_killed_stays_on_the_cluster(real):
             time.sleep(0.1)
 
 
+def test_a_scheduler_that_is_stopped_is_one_sentence_after_a_while(real, monkeypatch):
+    monkeypatch.setattr(cluster_module, "ASK_SECONDS", 0.1)
+    with (
+        dask.config.set({"distributed.scheduler.worker-ttl": "1s"}),
+        open_executor(scheduler=real.address) as executor,
+    ):
+        results = executor.stream(lambda *_: time.sleep(0.05), None, range(1000), 4)
+        next(results)
+        real.processes[0].send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(WorkersError, match=r"does not answer.*kept.*same command"):
+                list(results)
+        finally:
+            real.processes[0].send_signal(signal.SIGCONT)
+
+
 def test_a_scheduler_that_is_killed_is_one_sentence(real):
     with open_executor(scheduler=real.address) as executor:
         results = executor.stream(pow, 2, range(1000), 4)

@@ -5,8 +5,10 @@ Rasters, and arrays of them, are (rows, columns); a window is half-open in both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 # Pixels of a row band at the most, as long as it has so many rows at the least: blocks of GeoTIFFs
 # have multiples of these.
@@ -89,6 +91,18 @@ class Window:
         return Window(
             self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin
         )
+
+    def zoom(self, factor: Fraction | int) -> Window:
+        """The least window that holds the same in a raster with `factor` times as large sides.
+
+        Examples
+        --------
+        >>> print(Window(3, 2, 4, 4).zoom(Fraction(1, 2)))
+        rows 1-3, columns 1-2
+        """
+        row, col = math.floor(self.row * factor), math.floor(self.col * factor)
+        bottom, right = math.ceil(self.bottom * factor), math.ceil(self.right * factor)
+        return Window(row, col, bottom - row, right - col)
 
     def aligned(self, step: int) -> Window:
         """The least window with all of its pixels that starts and ends on multiples of `step`.

@@ -45,6 +45,11 @@ def conv_relu6(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return _fused(conv, x, "hardtanh", 0.0, 6.0)
 
 
+def conv_linear(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """conv(x): by oneDNN also where torch, in one thread, takes another way for small kernels."""
+    return _fused(conv, x, "none") if _fuses(conv, x) else conv(x)
+
+
 def conv_relu_max_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """Maxima of 2 x 2 pixels of relu(conv(x)).
 
@@ -67,7 +72,7 @@ def conv_relu_max_pool2(conv: nn.Conv2d, x: Tensor) -> Tensor:
     if not _fuses(conv, x) or rows % 2 or cols % 2:
         # Max pooling and relu commute; pooling first leaves relu a quarter of the work.
         return F.relu(max_pool2(conv(x)), inplace=True)
-    out = _empty(x, batch, conv.out_channels, rows // 2, cols // 2)
+    out = new_image(x, batch, conv.out_channels, rows // 2, cols // 2)
     reach = conv.dilation[0] * (conv.kernel_size[0] // 2)
     middle = 2 * ceil_div(rows, 4)
     for top, bottom in itertools.pairwise((0, middle, rows) if middle < rows else (0, rows)):
@@ -98,9 +103,10 @@ def _fused(conv: nn.Conv2d, x: Tensor, activation: str, *bounds: float) -> Tenso
         mkldnn::_convolution_pointwise(Tensor X, Tensor W, Tensor? B, int[] padding, int[] stride,
             int[] dilation, int groups, str attr, Scalar?[] scalars, str? algorithm) -> Tensor
 
-    attr names the post-operation: "relu", which has no scalars, or "hardtanh", whose scalars are
-    its bounds; neither has algorithms to choose from. torch may change the operator without
-    notice, and builds without oneDNN lack it: nobody calls this before _fused_exists has tried it.
+    attr names the post-operation: "none" or "relu", which have no scalars, or "hardtanh", whose
+    scalars are its bounds; none has algorithms to choose from. torch may change the operator
+    without notice, and builds without oneDNN lack it: nobody calls this before _fused_exists has
+    tried it.
     """
     geometry = conv.padding, conv.stride, conv.dilation, conv.groups
     return torch.ops.mkldnn._convolution_pointwise(
@@ -137,7 +143,7 @@ def max_pool2(x: Tensor) -> Tensor:
     batch, channels, rows, cols = x.shape
     if torch.is_grad_enabled() or not x.is_cpu or rows % 2 or cols % 2:
         return F.max_pool2d(x, 2)
-    out = _empty(x, batch, channels, rows // 2, cols // 2)
+    out = new_image(x, batch, channels, rows // 2, cols // 2)
     write_max_pool2(x, out)
     return out
 
@@ -158,16 +164,26 @@ def write_max_pool2(x: Tensor, out: Tensor) -> None:
     """
     batch, channels, _, cols = x.shape
     step = max(1, CACHED // (batch * channels * cols))
-    pairs = _empty(x, batch, channels, step, cols)
+    pairs = new_image(x, batch, channels, step, cols)
     for part, target in zip(x.split(2 * step, dim=2), out.split(step, dim=2), strict=True):
         larger = pairs[:, :, : target.shape[2]]
         torch.maximum(part[:, :, ::2], part[:, :, 1::2], out=larger)
         torch.maximum(larger[..., ::2], larger[..., 1::2], out=target)
 
 
-def _empty(like: Tensor, *shape: int) -> Tensor:
+def new_image(like: Tensor, *shape: int) -> Tensor:
     """(batch, channels, rows, columns) of any values, channels innermost in memory."""
-    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )
+
+
+def enlarge_bilinear(x: Tensor, factor: int) -> Tensor:
+    """(batch, channels, rows, columns) to `factor` times as many rows and columns, bilinear.
+
+    Of few channels torch's is five times as fast when these are planes.
+    """
+    return F.interpolate(x.contiguous(), scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def block_mean(x: Tensor, size: int) -> Tensor:

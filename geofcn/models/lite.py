@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from geofcn.core.windows import round_up
-from geofcn.models.kernels import conv_relu6
+from geofcn.core.windows import Window, cut, round_up
+from geofcn.models.kernels import conv_linear, conv_relu6, enlarge_bilinear, new_image
 from geofcn.models.layers import CLASSES, BatchNormAnySize, DoubleConv, he_normal
 
 # Of EfficientNet's batch normalisation.
 EPSILON = 1e-3
 # Numbers between the layers of a strip, see by_strips.
-STRIP = 2**21
+STRIP = 2**22
 # Channels after the first convolution.
 STEM = 32
 # Channels on the way up.
@@ -39,41 +41,102 @@ BLOCKS = (
 )  # fmt: skip
 
 
-def by_strips(
-    compute: Callable[[slice], Tensor], x: Tensor, channels: int, margin: int, enlargement: Fraction
-) -> Tensor:
-    """What layers make of an image, for a strip of its rows at a time where nothing is learnt.
+@dataclass(frozen=True)
+class Reach:
+    """How far layers look, and by how much they enlarge an image.
 
-    What is between the layers is many times as large as what goes in and comes out: of a strip it
-    stays in the processor's cache.
+    Attributes
+    ----------
+    margin : int
+        Rows and columns that they look further; a multiple of their stride.
+    enlargement : Fraction
+        Rows that go out to one that comes in.
+    """
+
+    margin: int
+    enlargement: Fraction
+
+    def source(self, wanted: Window, extent: Window) -> Window:
+        """What they look at for a window of what they make of an image, `extent`.
+
+        Examples
+        --------
+        >>> print(Reach(2, Fraction(1, 2)).source(Window(0, 4, 8, 8), Window(0, 0, 16, 16)))
+        rows 0-15, columns 6-15
+        """
+        return wanted.zoom(1 / self.enlargement).grow(self.margin).intersect(extent)
+
+
+def sources(reaches: Sequence[Reach], extent: Window, wanted: Window) -> list[Window]:
+    """What each of some layers looks at of what goes into it, and `wanted` of what the last makes.
+
+    Parameters
+    ----------
+    reaches : sequence of Reach
+        Of the layers, in their order.
+    extent : Window
+        The whole image that goes into the first.
+    wanted : Window
+        A part of what the last one makes of it.
+    """
+    extents = itertools.accumulate(
+        reaches, lambda image, reach: image.zoom(reach.enlargement), initial=extent
+    )
+    windows = [wanted]
+    for reach, image in reversed(list(zip(reaches, extents, strict=False))):
+        windows.insert(0, reach.source(windows[0], image))
+    return windows
+
+
+# Of the first convolution, of stride 2, and the first block; of enlargement to twice the size.
+FIRST, DOUBLING = Reach(4, Fraction(1, 2)), Reach(1, Fraction(2))
+
+
+def by_strips(
+    compute: Callable[[Window], Tensor], x: Tensor, reach: Reach, channels: int, wanted: Window
+) -> Tensor:
+    """A part of what layers make of an image; by strips of its rows where nothing is learnt.
+
+    What is between the layers is many times as large as what goes in and comes out, and is there
+    for one strip only.
 
     Parameters
     ----------
     compute : callable
-        From a slice of the image's rows to what the layers make of them.
+        From a window of the image to what the layers make of it. What comes of the zeros beyond
+        the window is left out; at the image's edges they are right.
     x : (batch, ..., rows, columns) tensor
         The image.
+    reach : Reach
+        Of the layers.
     channels : int
-        Between the layers, for each of its pixels.
-    margin : int
-        Rows that the layers look further, and whose strides it is a multiple of. A strip is
-        computed with them, and what comes of the zeros beyond is left out; at the image's edges
-        the zeros are right.
-    enlargement : Fraction
-        Rows that go out to one that comes in.
+        Between the layers, for each pixel of the image.
+    wanted : Window
+        The part, in what they make of the whole image.
     """
-    if torch.is_grad_enabled():
-        return compute(slice(0, x.shape[2]))
-    batch, _, rows, cols = x.shape
-    least = 4 * max(margin, enlargement.denominator)
-    step = max(least, STRIP // (batch * channels * cols) // least * least)
-    parts = []
-    for top in range(0, rows, step):
-        bottom = min(top + step, rows)
-        first, last = max(top - margin, 0), min(bottom + margin, rows)
-        inside = slice(*(math.ceil((row - first) * enlargement) for row in (top, bottom)))
-        parts.append(compute(slice(first, last))[:, :, inside])
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+    extent = Window(0, 0, *x.shape[2:])
+    step = wanted.height
+    if not torch.is_grad_enabled():
+        numbers = len(x) * channels * reach.source(wanted, extent).width
+        least = 4 * max(reach.margin, reach.enlargement.denominator)
+        step = math.ceil(max(least, STRIP // numbers) * reach.enlargement)
+    whole: Tensor | None = None
+    for strip in cut(wanted, step, wanted.width):
+        source = reach.source(strip, extent)
+        made = source.zoom(reach.enlargement)
+        part = crop(compute(source), strip.relative_to(made))
+        if strip == wanted:
+            return part
+        if whole is None:
+            whole = new_image(part, *part.shape[:2], *wanted.shape)
+        crop(whole, strip.relative_to(wanted)).copy_(part)
+    assert whole is not None
+    return whole
+
+
+def crop(x: Tensor, window: Window) -> Tensor:
+    """A window of (batch, channels, rows, columns), as a view."""
+    return x if window.shape == x.shape[2:] else x[:, :, *window.slices]
 
 
 class ConvNorm(nn.Sequential):
@@ -92,6 +155,13 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(channels, out, size, stride, size // 2, groups=groups, bias=False),
             BatchNormAnySize(out, eps=EPSILON),
         )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, rows, columns) to (batch, out, rows / stride, columns / stride)."""
+        conv, norm = self
+        if isinstance(norm, nn.Identity) and isinstance(conv, nn.Conv2d):
+            return conv_linear(conv, x)
+        return norm(conv(x))
 
     def activated(self, x: Tensor) -> Tensor:
         """relu6 of what the layers make of (batch, channels, rows, columns)."""
@@ -122,25 +192,19 @@ class MBConv(nn.Module):
         self.expand = ConvNorm(channels, inner) if expansion > 1 else None
         self.depthwise = ConvNorm(inner, inner, size, stride, groups=inner)
         self.project = ConvNorm(inner, out)
+        self.inner = inner
         self.is_residual = stride == 1 and channels == out
+        self.reach = Reach(round_up(size // 2, stride), Fraction(1, stride))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, rows, columns) to (batch, out, rows / stride, columns / stride)."""
-        conv = self.depthwise[0]
-        assert isinstance(conv, nn.Conv2d)
-        stride, margin = conv.stride[0], round_up(conv.kernel_size[0] // 2, conv.stride[0])
-        out = by_strips(
-            lambda rows: self._inner(x[:, :, rows]),
-            x,
-            conv.in_channels,
-            margin,
-            Fraction(1, stride),
-        )
+        inner = x if self.expand is None else self.expand.activated(x)
+        out = self.project(self.depthwise.activated(inner))
         return x + out if self.is_residual else out
 
-    def _inner(self, x: Tensor) -> Tensor:
-        inner = x if self.expand is None else self.expand.activated(x)
-        return self.project(self.depthwise.activated(inner))
+    def within(self, x: Tensor, wanted: Window) -> Tensor:
+        """A window of what `forward` gives."""
+        return by_strips(lambda part: self(crop(x, part)), x, self.reach, self.inner, wanted)
 
 
 class Up(nn.Module):
@@ -154,24 +218,25 @@ class Up(nn.Module):
 
     def __init__(self, below: int, passed: int, out: int):
         super().__init__()
+        # Two convolutions look two rows further, which are one of what comes from below.
+        self.reach = Reach(1, Fraction(2))
         self.enlarge = nn.ConvTranspose2d(below, out, 2, stride=2)
         self.join = DoubleConv(out + passed, out)
 
     def forward(self, below: Tensor, passed: Tensor) -> Tensor:
         """(batch, below, rows, columns) and (batch, passed, 2 rows, 2 columns) to the latter's."""
+        return self.join(torch.cat([passed, self.enlarge(below)], dim=1))
+
+    def within(self, below: Tensor, passed: Tensor, wanted: Window) -> Tensor:
+        """A window of what `forward` gives."""
         channels = 4 * (passed.shape[1] + self.enlarge.out_channels)  # of 2 x 2 pixels
         return by_strips(
-            lambda rows: self._join(
-                below[:, :, rows], passed[:, :, 2 * rows.start : 2 * rows.stop]
-            ),
+            lambda part: self(crop(below, part), crop(passed, part.zoom(2))),
             below,
+            self.reach,
             channels,
-            1,  # two convolutions look two rows further, which are one of `below`
-            Fraction(2),
+            wanted,
         )
-
-    def _join(self, below: Tensor, passed: Tensor) -> Tensor:
-        return self.join(torch.cat([passed, self.enlarge(below)], dim=1))
 
 
 class Lite(nn.Module):
@@ -229,12 +294,43 @@ class Lite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, bands, rows, columns) to (batch, 2, rows, columns) logits."""
-        x = self.stem.activated(x.contiguous(memory_format=torch.channels_last))
-        passed = []
-        for number, block in enumerate(self.blocks):
-            x = block(x)
+        return self.within(x, Window(0, 0, *x.shape[2:]))
+
+    def within(self, x: Tensor, wanted: Window) -> Tensor:
+        """Logits of a window of (batch, bands, rows, columns): forward(x) there.
+
+        Of each layer is computed what the layers after it look at.
+        """
+        blocks, ups = cast(list[MBConv], [*self.blocks]), cast(list[Up], [*self.up])
+        down, up = [block.reach for block in blocks[1:]], [level.reach for level in ups]
+        reaches = [FIRST, *down, *up, DOUBLING]
+        looked_at = sources(reaches, Window(0, 0, *x.shape[2:]), wanted)
+        # What the next layer looks at, in all that a layer would make of what it looks at itself.
+        parts = [
+            after.relative_to(before.zoom(reach.enlargement))
+            for reach, (before, after) in zip(reaches, itertools.pairwise(looked_at), strict=True)
+        ]
+        x = self._first(crop(x, looked_at[0]), blocks[0], parts[0])
+        passed = [(x, looked_at[1])]
+        for number, block in enumerate(blocks[1:], 1):
+            x = block.within(x, parts[number])
             if number in self.passed:
-                passed.append(x)
-        for up in self.up:
-            x = up(x, passed.pop())
-        return F.interpolate(self.last(x), scale_factor=2, mode="bilinear", align_corners=False)
+                passed.append((x, looked_at[number + 1]))
+        for number, level in enumerate(ups, len(blocks)):
+            side, window = passed.pop()
+            side = crop(side, looked_at[number].zoom(2).relative_to(window))
+            x = level.within(x, side, parts[number])
+        return crop(enlarge_bilinear(self.last(x), 2), parts[-1])
+
+    def _first(self, x: Tensor, block: MBConv, wanted: Window) -> Tensor:
+        """A window of what the first convolution and the first block make of the image."""
+        stem = self.stem
+        return by_strips(
+            lambda part: block(
+                stem.activated(crop(x, part).contiguous(memory_format=torch.channels_last))
+            ),
+            x,
+            FIRST,
+            block.inner // 4,
+            wanted,
+        )

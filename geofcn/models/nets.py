@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Protocol, TypeGuard
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geofcn.core.resampling import Ratio, bilinear_sources
+from geofcn.core.windows import Window
 from geofcn.errors import ModelError
-from geofcn.models.kernels import block_mean, conv_relu, conv_relu_max_pool2, max_pool2
+from geofcn.models.kernels import (
+    block_mean,
+    conv_relu,
+    conv_relu_max_pool2,
+    enlarge_bilinear,
+    max_pool2,
+)
 from geofcn.models.layers import CLASSES, DoubleConv, he_normal
 from geofcn.models.lite import Lite
 from geofcn.recipes import SCALES
@@ -171,7 +178,7 @@ def upsample_logits(logits: Tensor, ratio: Ratio) -> Tensor:
     if ratio == Ratio(1):
         return logits
     if ratio.number in SCALES:
-        return F.interpolate(logits, scale_factor=ratio.p, mode="bilinear", align_corners=False)
+        return enlarge_bilinear(logits, ratio.p)
     logits = logits.contiguous()
     # Columns, which are slower to pick, while there are few rows.
     for axis in (3, 2):
@@ -203,6 +210,25 @@ def answer_from_means(net: nn.Module, ratio: Ratio) -> Callable[[Tensor], Tensor
     """
     inner = without_scaling(net)
     return lambda means: upsample_logits(inner(means), ratio)
+
+
+class PartialNet(Protocol):
+    """A net that computes a part of its logits without what the part does not depend on."""
+
+    def within(self, x: Tensor, wanted: Window) -> Tensor:
+        """net(x)[:, :, *wanted.slices]."""
+        ...
+
+
+def logits_within(net: nn.Module, means: Tensor, wanted: Window) -> Tensor:
+    """Logits of a window of the means that a net sees; what else is computed is up to the net."""
+    if _is_partial(net):
+        return net.within(means, wanted)
+    return net(means)[:, :, *wanted.slices]
+
+
+def _is_partial(net: nn.Module) -> TypeGuard[PartialNet]:
+    return hasattr(net, "within")
 
 
 def class_difference(logits: Tensor) -> Tensor:

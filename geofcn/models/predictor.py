@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -16,7 +17,14 @@ from geofcn.io.scene import Scene
 from geofcn.models.device import compute_in_full_precision
 from geofcn.models.merged import Merged, fold_batch_norm, has_linear_tail
 from geofcn.models.model import Model, to_batch
-from geofcn.models.nets import answer_from_means, class_difference, decisions
+from geofcn.models.nets import (
+    answer_from_means,
+    class_difference,
+    decisions,
+    logits_within,
+    upsample_logits,
+    without_scaling,
+)
 from geofcn.runtime import keep_freed_memory
 
 # Side of a compute window: so many pixels of the net's own input, but not of larger means than
@@ -120,8 +128,9 @@ class Predictor:
         placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
         tile = tile_at(placed, halo, whole.height, whole.width)
         on_scene = tile.read.intersect(read).relative_to(read).slices
-        computed = self._probabilities(image[:, *on_scene], valid[on_scene], tile.read, whole)
-        computed = computed[:, *tile.crop.slices]
+        computed = self._probabilities(
+            image[:, *on_scene], valid[on_scene], tile.read, whole, tile.crop
+        )
         if np.isnan(computed).any():
             raise ModelError(
                 f"{scene.path}: the net's answer is no number in {placed}; values of the scene are "
@@ -146,11 +155,12 @@ class Predictor:
         return Prediction(probabilities[0], valid, contact)
 
     def _probabilities(
-        self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window
+        self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window, crop: Window
     ) -> np.ndarray:
-        """Probabilities of `read`, (1 or 2, rows, columns): of a house, and of a contact.
+        """Probabilities of `crop` in `read`, (1 or 2, rows, columns): of a house, and of a contact.
 
-        `image` and `valid` are what the scene has of it, maybe without its last rows and columns.
+        `image` and `valid` are what the scene has of `read`, maybe without its last rows and
+        columns.
         """
         image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
         ratio = self.model.ratio
@@ -158,11 +168,27 @@ class Predictor:
         batch = to_batch(means, self.net)
         with torch.inference_mode():
             if self.merged is None:
-                answer = decisions(answer_from_means(self.net, ratio)(batch))
+                answer = self._decisions(batch, crop)
             else:
                 answer = self.merged(batch)
                 self._redo_edges(answer, batch, self.merged.border, read, whole)
-            return torch.sigmoid_(answer)[0].cpu().numpy()
+                answer = answer[:, :, *crop.slices]
+            return torch.sigmoid(answer)[0].cpu().numpy()
+
+    def _decisions(self, means: torch.Tensor, crop: Window) -> torch.Tensor:
+        """Logits of what is decided for the pixels of `crop`, see nets.decisions; by the plain net.
+
+        They are enlarged after that, when there are fewer of them.
+        """
+        ratio = self.model.ratio
+        # p pixels are q of the net; bilinear enlargement looks one of its pixels further.
+        groups = crop.zoom(Fraction(1, ratio.p)).grow(1)
+        seen = groups.zoom(ratio.q).clip(*means.shape[2:])
+        answer = upsample_logits(
+            decisions(logits_within(without_scaling(self.net), means, seen)), ratio
+        )
+        enlarged = seen.zoom(Fraction(ratio.p, ratio.q))
+        return answer[:, :, *crop.relative_to(enlarged).slices]
 
     def _redo_edges(
         self,

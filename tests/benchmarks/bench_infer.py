@@ -1,6 +1,7 @@
 """How fast inference is, against what the machine can do, measured in the same run.
 
     python tests/benchmarks/bench_infer.py [--size 10000] [--rounds 3] [--repeat SCENE MODEL]
+    python tests/benchmarks/bench_infer.py --windows [--rounds 3]
 
 bound      the fp32 matrix rate of this machine, as pixels a second of the unmerged net's FLOPs
 resident   the forward pass of a 512 px tile that lies in memory, over and over for two seconds
@@ -13,6 +14,10 @@ Outputs are written while the net computes, so that the last shard's time holds 
 nets that write masks are trained for a moment on a synthetic scene, so that these have houses, and
 far more specks than a user's: what polygons cost a user, --repeat tells. All figures in Mpx/s of
 the scene, the median of the rounds; ratios are of figures of one round.
+
+--windows measures the default net alone against unet, both with random weights at the scales that
+they have by default at 0.14 m: one compute window with its halo on every side, in one thread, by
+processor time, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -31,10 +36,16 @@ import rasterio
 import torch
 from materials import elsewhere, synthetic_piece, train_model, write_repeated
 
+from geofcn.core.pixels import Normalisation
+from geofcn.core.windows import Window
 from geofcn.inference.infer import infer
+from geofcn.io.opening import open_scene
+from geofcn.models.device import one_torch_thread
 from geofcn.models.merged import Merged
+from geofcn.models.model import Model, ModelMetadata
 from geofcn.models.model_file import load_model
 from geofcn.models.nets import make_net
+from geofcn.models.predictor import Predictor, compute_window_side
 from geofcn.runtime import keep_freed_memory
 
 # FLOPs a pixel of the scene at scale 1: two for each multiply-add of every layer, unmerged.
@@ -140,6 +151,30 @@ def infer_rates(scene: Path, model: Path, size: int, **options) -> tuple[float, 
     return size**2 / (last_shard - start) / 1e6, size**2 / (end - start) / 1e6
 
 
+def window_rates(folder: Path, rounds: int) -> None:
+    """Print Mpx a core second of a compute window of unet and lite, and the ratio."""
+    image = np.random.default_rng(0).integers(0, 255, (3, 2048, 2048)).astype(np.uint8)
+    write_repeated(folder / "scene.tif", image, 7168, 7168, None)
+    scene, passes = open_scene(folder / "scene.tif"), {}
+    for name, scale in (("unet", 4), ("lite", 2)):
+        metadata = ModelMetadata(name, scale, "nearest", scene.colours, "uint8")
+        mean, deviation = np.full((3, 1, 1), 110, np.float32), np.full(3, 50, np.float32)
+        net = make_net(name, 3, scale).eval().requires_grad_(False)
+        model = Model(net, Normalisation(mean, deviation), metadata)
+        side = compute_window_side(model)
+        window = Window(side // 2, side // 2, side, side)
+        passes[name] = partial(Predictor(model).window, scene, window), window.pixels
+    rows: dict[str, list[float]] = {name: [] for name in passes}
+    with one_torch_thread():
+        for number in range(rounds + 1):
+            for name, (compute, pixels) in passes.items():
+                start = time.process_time()
+                compute()
+                if number:  # the first pass gets ready
+                    rows[name].append(pixels / (time.process_time() - start) / 1e6)
+    report(rows, {"lite": "unet"})
+
+
 def report(rows: dict[str, list[float]], against: dict[str, str]) -> None:
     """Print medians of figures, and their ratios to others, round by round."""
     for name, base in against.items():
@@ -156,12 +191,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--windows", action="store_true", help="lite against unet, nothing else")
     parser.add_argument("--repeat", nargs=2, type=Path, metavar=("SCENE", "MODEL"))
     options = parser.parse_args()
     keep_freed_memory()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {sys.platform}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.windows:
+            window_rates(folder, options.rounds)
+            return
         model = folder / "fcnn2.safetensors"
         train_model(model, net="fcnn2", scale=1, tile=128, epochs=6)
         nets = {"fcnn": random_net("fcnn"), "fcnn2": load_model(model).net.requires_grad_(False)}

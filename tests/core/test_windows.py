@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,6 +68,20 @@ def test_intersection_is_that_of_the_pixels(a, b):
 def test_growing_and_shrinking_is_no_change(window, margin):
     assert window.grow(margin).grow(-margin) == window
     assert window.relative_to(window) == Window(0, 0, *window.shape)
+
+
+@given(
+    window=st.builds(Window, sides, sides, sides, sides),
+    factor=st.builds(Fraction, st.integers(1, 9), st.sampled_from([1, 2, 4, 8])),
+)
+def test_a_zoomed_window_is_the_least_that_holds_all_of_it(window, factor):
+    zoomed = window.zoom(factor)
+    for start, end, low, high in (
+        (window.row, window.bottom, zoomed.row, zoomed.bottom),
+        (window.col, window.right, zoomed.col, zoomed.right),
+    ):
+        assert 0 <= start * factor - low < 1 and 0 <= high - end * factor < 1
+    assert window.zoom(3).zoom(Fraction(1, 3)) == window
 
 
 @given(outer=st.builds(Window, sides, sides, sides, sides), data=st.data())

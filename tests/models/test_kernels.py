@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from geofcn.models import kernels
 from geofcn.models.kernels import (
     block_mean,
+    conv_linear,
     conv_relu,
     conv_relu_max_pool2,
+    enlarge_bilinear,
     max_pool2,
     write_max_pool2,
 )
@@ -29,8 +31,8 @@ def test_fused_activations_give_the_same(name, monkeypatch):
     monkeypatch.setattr(kernels, "_fused", lambda *args: (calls.append(args), fused(*args))[1])
     with torch.inference_mode():
         torch.testing.assert_close(net(x), expected, rtol=1e-5, atol=1e-5)
-    # Of lite: its stem, 10 + 11 of its blocks, and 6 on the way up.
-    assert len(calls) == {"unet": 14, "lite": 28}.get(name, 4) * fuses
+    # Of lite: its stem, 10 + 11 + 11 of its blocks, and 6 on the way up.
+    assert len(calls) == {"unet": 14, "lite": 39}.get(name, 4) * fuses
 
 
 def test_a_torch_that_does_not_fuse_gives_the_same(monkeypatch):
@@ -116,6 +118,22 @@ def test_gradients_flow_where_they_are_asked_for():
     conv_relu_max_pool2(conv, x).sum().backward()
     assert x.grad is not None and x.grad.abs().sum() > 0
     assert conv.weight.grad is not None and conv.weight.grad.abs().sum() > 0
+
+
+def test_conv_linear_is_the_convolution():
+    conv, x = torch.nn.Conv2d(6, 4, 1), torch.randn(2, 6, 5, 7)
+    expected = conv(x)
+    with torch.inference_mode():
+        torch.testing.assert_close(conv_linear(conv, x), expected)
+    conv_linear(conv, x).sum().backward()
+    assert conv.weight.grad.isfinite().all()
+
+
+def test_bilinear_enlargement_is_torchs_whatever_the_memory_format():
+    x = torch.randn(1, 2, 5, 7).contiguous(memory_format=torch.channels_last)
+    expected = F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(enlarge_bilinear(x, 4), expected)
+    assert enlarge_bilinear(x, 4).is_contiguous()
 
 
 def test_maxima_of_four_pixels_by_hand():

@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from geofcn.core.windows import Window
 from geofcn.models import lite
-from geofcn.models.lite import BLOCKS, ConvNorm, Lite, MBConv, Up, by_strips
+from geofcn.models.lite import BLOCKS, ConvNorm, Lite, MBConv, Reach, Up, by_strips, sources
 from geofcn.models.merged import fold_batch_norm
 
 
@@ -78,16 +79,56 @@ def test_strips_give_the_same_however_many_rows_they_have(strip, monkeypatch):
 
 def test_a_strip_is_computed_with_its_margin_and_cut_to_its_rows(monkeypatch):
     monkeypatch.setattr(lite, "STRIP", 1)
-    x, asked = torch.arange(20.0).reshape(1, 1, 20, 1), []
+    x, asked = torch.arange(200.0).reshape(1, 1, 20, 10), []
 
-    def take(rows):
-        asked.append((rows.start, rows.stop))
-        return x[:, :, rows][:, :, ::2]
+    def take(part):
+        asked.append(part)
+        return lite.crop(x, part)[:, :, ::2, ::2]
 
+    wanted = Window(1, 2, 7, 2)
     with torch.inference_mode():
-        out = by_strips(take, x, 1, 2, Fraction(1, 2))
-    assert asked == [(0, 10), (6, 18), (14, 20)]
-    assert out.flatten().tolist() == list(range(0, 20, 2))
+        out = by_strips(take, x, Reach(2, Fraction(1, 2)), 1, wanted)
+    assert asked == [Window(0, 2, 12, 8), Window(8, 2, 10, 8)]
+    assert out[0, 0].tolist() == [[20 * row + 4, 20 * row + 6] for row in range(1, 8)]
+    assert by_strips(take, x, Reach(2, Fraction(1, 2)), 1, wanted).equal(out)
+    assert asked[2:] == [Window(0, 2, 18, 8)], "all at once where something is learnt"
+
+
+def test_layers_look_at_what_the_ones_after_them_do_and_at_their_own_margin():
+    halving, doubling = Reach(2, Fraction(1, 2)), Reach(1, Fraction(2))
+    wanted = Window(8, 0, 4, 4)
+    windows = sources([halving, doubling], Window(0, 0, 32, 16), wanted)
+    assert windows == [Window(4, 0, 12, 8), Window(3, 0, 4, 3), wanted]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [Window(0, 0, 256, 96), Window(211, 0, 45, 20), Window(33, 47, 101, 32), Window(95, 64, 1, 1)],
+)
+def test_a_part_of_the_logits_is_that_of_all(wanted):
+    torch.manual_seed(5)
+    net, x = shaken(Lite(3, divisor=4)).double(), torch.randn(1, 3, 256, 96, dtype=torch.float64)
+    with torch.inference_mode():
+        whole, part = net(x), net.within(x, wanted)
+    assert whole.std() > 0.01
+    torch.testing.assert_close(part, whole[:, :, *wanted.slices])
+
+
+def test_strips_stay_on_the_device_of_the_image(monkeypatch):
+    monkeypatch.setattr(lite, "STRIP", 1)
+    with torch.inference_mode():
+        logits = Lite(3, divisor=8).eval().to("meta")(torch.empty(1, 3, 128, 64, device="meta"))
+    assert logits.device.type == "meta" and logits.shape == (1, 2, 128, 64)
+
+
+def test_of_a_part_little_more_is_computed_on_the_way_up(monkeypatch):
+    net, sizes = Lite(3, divisor=8).eval(), []
+    for up in net.up:
+        up.register_forward_hook(lambda *args: sizes.append(tuple(args[2].shape[2:])))
+    with torch.inference_mode():
+        net.within(torch.randn(1, 3, 512, 512), Window(224, 224, 64, 64))
+    # Rows 111-144 of the logits at half the size, of 54-73 below, of 26-37, of 12-19.
+    assert sizes == [(16, 16), (24, 24), (40, 40)]
 
 
 def test_activations_end_at_six():
