@@ -16,7 +16,7 @@ say geofcn info big/scene.tif --model "$model"
 infer=(geofcn infer big/scene.tif mask.tif --polygons houses.gpkg --model "$model")
 printf '\n$ %s &\n' "${infer[*]}"
 "${infer[@]}" 2> /dev/null &
-until [ "$(find .mask.tif.work -name '*.safetensors' 2> /dev/null | wc -l)" -ge 2 ]; do
+until [ "$(find .mask.tif.work -name '*.shard' 2> /dev/null | wc -l)" -ge 2 ]; do
     sleep 0.2
 done
 say kill -9 $!
