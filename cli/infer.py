@@ -81,6 +81,7 @@ def _refuse_idle(polygons: str | None) -> None:
     metavar="FILE",
     help="Write the footprints too (.gpkg, .geojson, .fgb, .parquet, .shp).",
 )
+@options.report_page
 @click.option(
     "--threshold",
     type=Threshold(),

@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from geofcn import defaults
 from geofcn.core.calibration import Calibration
@@ -48,6 +49,9 @@ from geofcn.models.predictor import compute_window_side
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from geofcn.inference.report import InferenceReport
+
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +63,7 @@ def infer(
     probability: StrPath | None = None,
     probability_dtype: str = "uint8",
     polygons: StrPath | None = None,
+    report: StrPath | None = None,
     threshold: float | str | None = None,
     tile: int = defaults.TILE,
     device: str = "auto",
@@ -95,6 +100,8 @@ def infer(
         uint8: 0-254 for 0-1, 255 blank; float32: NaN blank.
     polygons : path, optional
         Vector file to write, see `geofcn.polygonize`.
+    report : path, optional
+        Page (.html) to write: the scene with what was found, and how.
     threshold : float, "scene" or "model", optional
         A pixel is a house where its probability reaches it. "scene": the one that suits the share
         of houses of this scene, see `geofcn.inference.threshold`; "model": the model's own.
@@ -145,6 +152,7 @@ def infer(
     SceneError, ModelError, OutputError, UsageError, WorkersError
         All of them GeofcnError, in one sentence that says what is wrong.
     """
+    given = dict(locals())
     if workers:
         leave_if_imported_by_a_worker()
     start = time.monotonic()
@@ -157,12 +165,13 @@ def infer(
         job = replace(job, window=round_up(side, job.model.geometry.stride))
     tile, verify = whole_number("tile", tile, 1), whole_number("verify", verify, 0)
     refuse_unknown_options(co or {})
-    with locked(mask, probability, polygons):
+    with locked(mask, probability, polygons, report):
         outputs = Outputs.check(
             job,
             mask,
             probability,
             polygons,
+            report,
             model=model,
             overwrite=overwrite,
             allow_no_crs=allow_no_crs,
@@ -176,8 +185,9 @@ def infer(
                 found = find_threshold(in_order, job.calibration, job.threshold)
             job = found.settle(job)
             predicted = _classified_bands(job, shards, progress)
+        page = _page(outputs, job, given, cleaning, found)
         with outputs.open(job, co or {}) as writer, predicted as in_order:
-            count = writer.write(in_order, shards, cleaning)
+            count = writer.write(in_order, shards, cleaning, page)
         shards.remove()
         seconds = time.monotonic() - start
         verification = None
@@ -195,6 +205,7 @@ def infer(
         seconds,
         verification,
         found,
+        outputs.report,
     )
 
 
@@ -220,6 +231,23 @@ def _make_job(
     device = pick_device(device).type
     window = compute_window_side(resampled, device)
     return Job(fitting, resampled, number, dtype, scored, window, device, calibration)
+
+
+def _page(
+    outputs: Outputs,
+    job: Job,
+    given: Mapping[str, Any],
+    outline: Outline,
+    found: SceneThreshold | None,
+) -> InferenceReport | None:
+    """The report of an inference that was called with these arguments, where one is wanted."""
+    if outputs.report is None:
+        return None
+    from geofcn.inference.report import InferenceReport  # what draws it takes time to import
+    from geofcn.report.call import Call
+
+    cleaning = None if outputs.polygons is None else outline
+    return InferenceReport(outputs.report, job, Call.of(infer, given), cleaning, found)
 
 
 def _settled(

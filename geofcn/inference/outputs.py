@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geofcn.core.pixels import HOUSE, with_contacts
 from geofcn.core.windows import Window
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
 from geofcn.io.cog_writer import mask_writer, probability_writer
-from geofcn.io.files import StrPath
+from geofcn.io.files import StrPath, check_target
 from geofcn.io.raster_writer import RasterWriter, check_raster_target
 from geofcn.io.vector_writer import check_vector_target
 from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.score_tags import score_tags
+
+if TYPE_CHECKING:
+    from geofcn.inference.report import InferenceReport
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,14 @@ class Outputs:
     ----------
     mask : Path
         GeoTIFF of the mask.
-    probability, polygons : Path or None
-        GeoTIFF and vector file; None where it is not wanted.
+    probability, polygons, report : Path or None
+        GeoTIFF, vector file and page; None where it is not wanted.
     """
 
     mask: Path
     probability: Path | None
     polygons: Path | None
+    report: Path | None
 
     @classmethod
     def check(
@@ -43,6 +48,7 @@ class Outputs:
         mask: StrPath,
         probability: StrPath | None,
         polygons: StrPath | None,
+        report: StrPath | None,
         *,
         model: StrPath,
         overwrite: bool,
@@ -56,7 +62,7 @@ class Outputs:
         ----------
         job : Job
             Its scene, like `model`, must not be overwritten.
-        mask, probability, polygons : path
+        mask, probability, polygons, report : path
             What to write; None where it is not wanted.
         model : path
             The model's file.
@@ -76,9 +82,9 @@ class Outputs:
             Before anything is computed, where a file must not or cannot be written.
         """
         sources = (job.scene.path, model)
-        outputs = cls(check_raster_target(mask, overwrite, *sources), None, None)
+        outputs = cls(check_raster_target(mask, overwrite, *sources), None, None, None)
         own = claimed(outputs.work_folder, job.fingerprint())
-        raster = vector = None
+        raster = vector = page = None
         if probability is not None:
             may_replace = overwrite or Path(probability).absolute() in own
             raster = check_raster_target(probability, may_replace, *sources)
@@ -86,12 +92,16 @@ class Outputs:
             may_replace = overwrite or Path(polygons).absolute() in own
             vector = check_vector_target(polygons, may_replace, *sources)
             refuse_no_crs(job.scene, allow_no_crs)
-        return cls(outputs.mask, raster, vector)
+        if report is not None:
+            may_replace = overwrite or Path(report).absolute() in own
+            page = check_target(report, (".html",), may_replace, *sources)
+        return cls(outputs.mask, raster, vector, page)
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """Paths of all files that are wanted, the mask first."""
-        return tuple(path for path in (self.mask, self.probability, self.polygons) if path)
+        paths = self.mask, self.probability, self.polygons, self.report
+        return tuple(path for path in paths if path)
 
     @property
     def work_folder(self) -> Path:
@@ -146,7 +156,11 @@ class OutputWriter:
     rasters: Mapping[str, RasterWriter]
 
     def write(
-        self, bands: Iterable[tuple[Window, Arrays]], shards: Shards, outline: Outline
+        self,
+        bands: Iterable[tuple[Window, Arrays]],
+        shards: Shards,
+        outline: Outline,
+        report: InferenceReport | None = None,
     ) -> int | None:
         """Hand every row band to the rasters' writers, and its houses to the polygons'.
 
@@ -158,21 +172,31 @@ class OutputWriter:
             Where they come from; the outputs are claimed in them once all bands are written.
         outline : Outline
             How the polygons are cleaned.
+        report : InferenceReport, optional
+            The page, which is shown what is written, and is the last to be.
 
         Returns
         -------
         int or None
             The number of polygons, where these are wanted.
         """
-        houses = self._write_rasters(bands, shards)
+        houses = self._write_rasters(bands if report is None else report.watch(bands), shards)
+        count = None
         if self.outputs.polygons is not None:
             calibration = self.job.model.metadata.score_calibration
-            return write_footprints(
-                self.outputs.polygons, houses, self.job.scene, outline, calibration
+            count = write_footprints(
+                self.outputs.polygons,
+                houses,
+                self.job.scene,
+                outline,
+                calibration,
+                None if report is None else report.add,
             )
-        for _ in houses:  # the rasters are written on the way
+        for _ in houses:  # without polygons the rasters are written on the way
             pass
-        return None
+        if report is not None:
+            report.write()
+        return count
 
     def _write_rasters(
         self, bands: Iterable[tuple[Window, Arrays]], shards: Shards

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -78,6 +78,7 @@ def write_footprints(
     scene: Scene,
     outline: Outline,
     calibration: ScoreCalibration | None = None,
+    show: Callable[[FeatureBatch], object] | None = None,
 ) -> int:
     """Write the footprints of a mask, given in row bands, to a vector file.
 
@@ -93,6 +94,8 @@ def write_footprints(
         How polygons are cleaned.
     calibration : ScoreCalibration, optional
         Makes scores of mean probabilities.
+    show : callable, optional
+        Shown every batch that is written.
 
     Returns
     -------
@@ -105,7 +108,17 @@ def write_footprints(
         Where the file cannot be written.
     """
     batches = footprints(bands, scene.width, scene.transform, scene.crs, outline, calibration)
+    if show is not None:
+        batches = _shown(batches, show)
     return write_polygons(path, batches, scene.crs, overwrite=True)
+
+
+def _shown(
+    batches: Iterable[FeatureBatch], show: Callable[[FeatureBatch], object]
+) -> Iterator[FeatureBatch]:
+    for batch in batches:
+        show(batch)
+        yield batch
 
 
 def footprints(
