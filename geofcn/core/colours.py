@@ -9,7 +9,6 @@ FOUND: Colour = (86, 180, 233)
 FALSE_ALARM: Colour = (213, 94, 0)
 MISSED: Colour = (240, 228, 66)
 NOT_LABELLED: Colour = (204, 121, 167)
-UNKNOWN: Colour = (153, 153, 153)
 
 
 def hex_of(colour: Colour) -> str:

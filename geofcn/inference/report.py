@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import shapely
 
-from geofcn.core.colours import FALSE_ALARM, FOUND, MISSED, UNKNOWN, hex_of
+from geofcn.core.colours import FALSE_ALARM, FOUND, MISSED, hex_of
 from geofcn.core.geodesy import ground_resolution
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, ceil_div
@@ -33,17 +33,18 @@ from geofcn.report.picture import (
 )
 from geofcn.report.report import Chart, Report, Table, Thumbnail, percent
 
-# Houses are shown in classes of their score, which begin with these; last those without one.
-SCORES = (0.0, 0.6, 0.8)
+# Houses are shown in classes of their score, from the second on from these up.
+SCORES = (0.6, 0.8)
 KINDS = (
     Kind("score below 0.6", FALSE_ALARM),
     Kind("0.6 to 0.8", MISSED),
     Kind("0.8 and more", FOUND),
-    Kind("no score", UNKNOWN),
 )
 MASK = (Kind("house", FOUND),)
 # Houses that are shown one by one, the side of their pictures in pixels, and bytes of each.
 SHOWN, SIDE, BYTES = 10, 240, 30_000
+# What they show of the scene: so many times the house, and so many pixels at the least.
+CONTEXT, LEAST_SIDE = 2.5, 64
 
 
 @dataclass
@@ -98,8 +99,7 @@ class InferenceReport:
         """Take some polygons."""
         columns = batch.columns
         scores = np.asarray(columns["score"], float)
-        kinds = np.searchsorted(SCORES, scores, side="right") - 1
-        kinds[np.isnan(scores)] = len(SCORES)
+        kinds = np.searchsorted(SCORES, scores, side="right")
         self.houses.add(
             Features(
                 batch.geometry,
@@ -195,8 +195,8 @@ class InferenceReport:
             "scene": f"{scene.width:,} x {scene.height:,} pixels"
             + (f" of {resolution:.3g} m" if resolution else ""),
             "CRS": scene.crs.to_string() if scene.crs else "none",
-            "windows": f"{windows:,} of {job.window} x {job.window} pixels, in {len(layout):,} "
-            "blocks that are kept until all are done",
+            "windows": f"{windows:,} of {job.window} x {job.window} pixels, kept in {len(layout):,} "
+            "block(s) until all were done",
             "halo": f"{geometry.halo} pixels around each window",
             "net pixel": f"{job.model.ratio} x {job.model.ratio} pixels of the scene",
             "threshold": f"{job.threshold:.3g}",
@@ -207,20 +207,21 @@ class InferenceReport:
 
     def _cleaning(self, outline: Outline) -> str:
         least = outline.least_area(self.job.scene.crs is not None)
-        holes = f", holes under {outline.fill_holes:g} m2 filled" if outline.fill_holes else ""
+        holes = f", holes under {outline.fill_holes:g} m² filled" if outline.fill_holes else ""
         within = "" if outline.method == "raw" else f" within {outline.tolerance:g} pixels"
-        return f"{outline.method}{within}; those under {least:g} m2 left out{holes}"
+        return f"{outline.method}{within}; those under {least:g} m² left out{holes}"
 
 
 def _tell(house: Features, i: int) -> str:
-    score = house.shares[i]
-    known = "no score" if np.isnan(score) else f"score {score:.2f}"
-    return f"house {house.ids[i]}: {house.areas[i]:,.0f} m2, {known}, {house.words[i]}"
+    score, area = house.shares[i], house.areas[i]
+    return f"house {house.ids[i]}: {area:,.0f} m², score {score:.2f}, {house.words[i]}"
 
 
 def _around(polygon: shapely.Polygon, scene: Window) -> Window:
-    """A square around a house, as far as it lies on the scene."""
+    """A square around a house; on a scene that is smaller, as much of it as there is."""
     left, top, right, bottom = polygon.bounds
-    side = max(16, round(1.8 * max(right - left, bottom - top)))
-    row, col = round((top + bottom - side) / 2), round((left + right - side) / 2)
-    return Window(row, col, side, side).clip(scene.height, scene.width)
+    side = max(LEAST_SIDE, round(CONTEXT * max(right - left, bottom - top)))
+    height, width = min(side, scene.height), min(side, scene.width)
+    row, col = round((top + bottom - height) / 2), round((left + right - width) / 2)
+    row, col = min(max(row, 0), scene.height - height), min(max(col, 0), scene.width - width)
+    return Window(row, col, height, width)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
+from geofcn.polygons.outline import DEFAULT_OUTLINE
+
 # Words that say how a call is followed, not what it does; and the one that Python alone has.
 LEFT_OUT = ("progress",)
 PYTHON_ONLY = ("compute_window",)
@@ -104,7 +106,9 @@ def _plain(value: Any) -> Any:
 def _is_default(name: str, value: Any, parameters: Mapping[str, Parameter]) -> bool:
     if value is None or value is False or (not isinstance(value, int | float) and not value):
         return True
-    return name in parameters and bool(value == parameters[name].default)
+    default = parameters[name].default if name in parameters else None
+    # What makes an outline is left to it.
+    return bool(value == (getattr(DEFAULT_OUTLINE, name, None) if default is None else default))
 
 
 def _words(name: str, value: Any) -> Iterator[str]:

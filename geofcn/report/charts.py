@@ -9,8 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 # Pixels of a chart, and of its margins: left, top, right, bottom.
-WIDTH, HEIGHT = 560, 300
-LEFT, TOP, RIGHT, BOTTOM = 52, 12, 12, 44
+WIDTH, HEIGHT = 460, 270
+LEFT, TOP, RIGHT, BOTTOM = 56, 12, 18, 48
+# Where the x axis has its numbers.
+TICKS = HEIGHT - BOTTOM + 18
 # Points of a line, at the most.
 POINTS = 500
 
@@ -71,11 +73,11 @@ def line_chart(
 def bar_chart(
     bars: Mapping[str, tuple[str, Sequence[int]]],
     names: Sequence[str],
+    edges: Sequence[str],
     *,
     title: str,
     x_name: str,
     y_name: str,
-    every: int = 1,
 ) -> Markup:
     """Counts in classes, those of several kinds on top of each other.
 
@@ -85,14 +87,15 @@ def bar_chart(
         Name of a kind -> its colour, as CSS takes it, and its counts in each class.
     names : sequence of str
         Of the classes.
+    edges : sequence of str
+        What is written where each class begins, and where the last one ends.
     title, x_name, y_name : str
         As `line_chart` takes them.
-    every : int
-        Of the names that are written.
     """
     y_axis = _Axis(0.0, _highest([counts for _, counts in bars.values()]), HEIGHT - BOTTOM, TOP)
     step = (WIDTH - LEFT - RIGHT) / len(names)
-    marks = _grid(y_axis)
+    ticks = [_text(LEFT + i * step, TICKS, text, "middle") for i, text in enumerate(edges)]
+    marks = [*_grid(y_axis, whole=True), *ticks]
     for i, name in enumerate(names):
         left, below = LEFT + i * step, 0
         for kind, (colour, counts) in bars.items():
@@ -101,8 +104,6 @@ def bar_chart(
             if counts[i]:
                 marks.append(_bar(left + 1, top, step - 2, bottom - top, colour, text))
             below += counts[i]
-        if i % every == 0:
-            marks.append(_text(left + step / 2, HEIGHT - BOTTOM + 16, name, "middle"))
     swatch = Markup('<span class="swatch" style="--k:{}"></span>')
     legend = {kind: swatch.format(colour) for kind, (colour, _) in bars.items()}
     return _drawing(title, [*marks, *_names(x_name, y_name)]) + _legend(legend)
@@ -184,9 +185,11 @@ def _points(x: np.ndarray, y: np.ndarray) -> str:
     return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
 
 
-def _grid(axis: _Axis) -> list[Markup]:
+def _grid(axis: _Axis, whole: bool = False) -> list[Markup]:
     marks = []
     for value in axis.ticks():
+        if whole and value != round(value):
+            continue
         y = float(axis.place(np.array([value]))[0])
         line = Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
         marks += [
@@ -200,7 +203,7 @@ def _x_ticks(axis: _Axis) -> list[Markup]:
     whole = [value for value in axis.ticks() if value == round(value)]
     places = axis.place(np.array(whole, float)).tolist()
     return [
-        _text(x, HEIGHT - BOTTOM + 16, _number(value), "middle")
+        _text(x, TICKS, _number(value), "middle")
         for value, x in zip(whole, places, strict=True)
     ]
 

@@ -196,17 +196,20 @@ class HouseMap:
 
 def area_chart(houses: HouseMap) -> Chart:
     """How many houses have which area."""
-    names = [*(f"{low}-{high}" for low, high in pairwise(AREAS)), f"{AREAS[-1]}+"]
+    names = [*(f"{low} to {high} m²" for low, high in pairwise(AREAS)), f"from {AREAS[-1]} m²"]
     bars = _bars(houses, houses.by_area)
     title = "Areas of the houses"
-    return Chart(title, bar_chart(bars, names, title=title, x_name="m2", y_name="houses"))
+    edges = [*map(str, AREAS), ""]
+    return Chart(title, bar_chart(bars, names, edges, title=title, x_name="m²", y_name="houses"))
 
 
 def share_chart(houses: HouseMap, title: str, name: str, kind: int | None = None) -> Chart:
     """How many houses, of all kinds or of one, have which share of 1: their scores, say."""
-    names = [f"{number / SHARES:.2g}" for number in range(SHARES)]
+    bounds = [f"{number / SHARES:.2g}" for number in range(SHARES + 1)]
+    names = [f"{low} to {high}" for low, high in pairwise(bounds)]
+    edges = [bound if number % 4 == 0 else "" for number, bound in enumerate(bounds)]
     bars = _bars(houses, houses.by_share, kind)
-    drawing = bar_chart(bars, names, title=title, x_name=name, y_name="houses", every=4)
+    drawing = bar_chart(bars, names, edges, title=title, x_name=name, y_name="houses")
     return Chart(title, drawing)
 
 

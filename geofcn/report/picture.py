@@ -192,7 +192,7 @@ class Canvas:
     @classmethod
     def of_bounds(cls, bounds: np.ndarray) -> Canvas:
         """That of a picture without a scene: what lies within (west, south, east, north)."""
-        west, south, east, north = bounds
+        west, south, east, north = bounds if np.isfinite(bounds).all() else np.zeros(4)
         side = max(east - west, north - south) or 1.0
         margin = 0.02 * side
         scale = LONGEST / (side + 2 * margin)
