@@ -147,7 +147,8 @@ def evaluate(
     with locked(matches, report):
         target = None if matches is None else check_vector_target(matches, overwrite, *inputs)
         if report is not None:
-            check_target(report, (".html",), overwrite, *inputs, *filter(None, [scene]))
+            seen = inputs if scene is None else [*inputs, scene]
+            check_target(report, (".html",), overwrite, *seen)
         pixels = None
         if any(map(is_raster_path, paths)):
             pixels, sides, crs = _compare_on_raster(*sources, min_area, within, progress)

@@ -11,6 +11,7 @@ import pyproj
 from geofcn.core.colours import FALSE_ALARM, FOUND, MISSED
 from geofcn.core.geodesy import Ground
 from geofcn.evaluation.matching import Matched, Outcomes
+from geofcn.evaluation.object_scores import GROUPINGS
 from geofcn.evaluation.result import Evaluation
 from geofcn.io.scene import Scene
 from geofcn.report.call import Call
@@ -64,20 +65,18 @@ class EvaluationReport:
 
     def add(self, matched: Matched) -> None:
         """Take some houses: all predictions, and the true houses that were missed."""
-        for side, without in ((matched.prediction, FP), (matched.truth, FN)):
-            missed = ~side.is_matched
-            chosen = side if without == FP else side.select(missed)
-            if len(chosen):
-                kinds = np.where(chosen.is_matched, TP, without)
-                self._houses.add(self._features(chosen, kinds))
+        predicted, missed = matched.prediction, matched.truth.select(~matched.truth.is_matched)
+        kinds = np.where(predicted.is_matched, TP, FP)
+        self._houses.add(self._features("prediction", predicted, kinds))
+        self._houses.add(self._features("truth", missed, np.full(len(missed), FN)))
 
-    def _features(self, outcomes: Outcomes, kinds: np.ndarray) -> Features:
+    def _features(self, side: str, outcomes: Outcomes, kinds: np.ndarray) -> Features:
         count = len(outcomes)
         areas, _ = self._ground.measure(outcomes.houses.polygons)
         ids = np.arange(self._number, self._number + count) + 1
         self._number += count
-        merged = np.where(outcomes.holds > 1, "holds several houses", None)
-        words = np.where(kinds == FN, np.where(outcomes.holds > 1, "split", None), merged)
+        words = np.full(count, None)
+        words[outcomes.holds_several] = GROUPINGS[side]
         # What went wrong is to be looked at first, and of that the largest.
         ranks = np.where(kinds == TP, 0.0, -1.0) - areas / (1.0 + areas)
         return Features(outcomes.houses.polygons, kinds, ranks, ids, areas, outcomes.iou, words)
@@ -134,8 +133,8 @@ def _headline(scores: Evaluation) -> Sequence[tuple[str, str]]:
 def _tables(scores: Evaluation) -> Iterator[Table]:
     for title, rows in scores.tables().items():
         yield Table(f"Scores of {title}", rows)
-    head, *rows = scores.counts()
-    yield Table("Houses by their size", rows, head)
+    head, *counts = scores.counts()
+    yield Table("Houses by their size", counts, head)
 
 
 def _plan(call: Call, iou: float) -> Table:

@@ -114,12 +114,10 @@ class Evaluation:
     def tables(self) -> dict[str, list[tuple[str, str]]]:
         """Names and texts of the scores, for pixels, where there are any, and objects."""
         sides = {"pixels": self.pixels, "objects": self.objects}
-        return {
-            title: _shown(scores) for title, scores in sides.items() if scores is not None
-        }
+        return {title: _shown(scores) for title, scores in sides.items() if scores is not None}
 
     def counts(self) -> list[tuple[str, str, str, str]]:
-        """Counts of all houses and of each size class: rows of a table, the first being its head."""
+        """Counts of all houses and of each size class: a table, its head first."""
         rows = [
             (name, f"{row.tp:,}", f"{row.fp:,}", f"{row.fn:,}")
             for name, row in self._counts().items()

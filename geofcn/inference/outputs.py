@@ -39,7 +39,7 @@ class Outputs:
     mask: Path
     probability: Path | None
     polygons: Path | None
-    report: Path | None
+    report: Path | None = None
 
     @classmethod
     def check(
@@ -48,7 +48,7 @@ class Outputs:
         mask: StrPath,
         probability: StrPath | None,
         polygons: StrPath | None,
-        report: StrPath | None,
+        report: StrPath | None = None,
         *,
         model: StrPath,
         overwrite: bool,
@@ -82,7 +82,7 @@ class Outputs:
             Before anything is computed, where a file must not or cannot be written.
         """
         sources = (job.scene.path, model)
-        outputs = cls(check_raster_target(mask, overwrite, *sources), None, None, None)
+        outputs = cls(check_raster_target(mask, overwrite, *sources), None, None)
         own = claimed(outputs.work_folder, job.fingerprint())
         raster = vector = page = None
         if probability is not None:

@@ -167,8 +167,9 @@ class InferenceReport:
     def _thumbnails(self) -> Iterator[Thumbnail]:
         """The first houses of the map, which are the least certain ones."""
         first = self.houses.first
-        for i in range(0 if first is None else min(SHOWN, len(first))):
-            yield self._thumbnail(first.select(slice(i, i + 1)))
+        if first is not None:
+            for i in range(min(SHOWN, len(first))):
+                yield self._thumbnail(first.select(slice(i, i + 1)))
 
     def _thumbnail(self, house: Features) -> Thumbnail:
         scene = self.job.scene
@@ -178,13 +179,13 @@ class InferenceReport:
         window = _around(in_pixels[0], scene.window)
         shape = reduced_shape(*window.shape, SIDE)
         scales = np.array(shape[::-1]) / (window.width, window.height)
-        placed = shapely.transform(
-            in_pixels, lambda xy: (xy - (window.col, window.row)) * scales
-        )
+        placed = shapely.transform(in_pixels, lambda xy: (xy - (window.col, window.row)) * scales)
         text = _tell(house, 0)
         kind = KINDS[int(house.kinds[0])]
         picture = photograph(scene, shape, window, BYTES)
-        return Thumbnail(framed(picture, shape, path_of(placed[0]), hex_of(kind.colour), text), text)
+        return Thumbnail(
+            framed(picture, shape, path_of(placed[0]), hex_of(kind.colour), text), text
+        )
 
     def _plan(self) -> Table:
         job, scene = self.job, self.job.scene
@@ -195,8 +196,8 @@ class InferenceReport:
             "scene": f"{scene.width:,} x {scene.height:,} pixels"
             + (f" of {resolution:.3g} m" if resolution else ""),
             "CRS": scene.crs.to_string() if scene.crs else "none",
-            "windows": f"{windows:,} of {job.window} x {job.window} pixels, kept in {len(layout):,} "
-            "block(s) until all were done",
+            "windows": f"{windows:,} of {job.window} x {job.window} pixels, kept in {len(layout):,}"
+            " block(s) until all were done",
             "halo": f"{geometry.halo} pixels around each window",
             "net pixel": f"{job.model.ratio} x {job.model.ratio} pixels of the scene",
             "threshold": f"{job.threshold:.3g}",

@@ -23,6 +23,7 @@ def line_chart(
     title: str,
     x_name: str,
     y_name: str,
+    faint: Sequence[str] = (),
     logarithmic: bool = False,
     limits: tuple[float, float] | None = None,
 ) -> Markup:
@@ -36,6 +37,8 @@ def line_chart(
         What it shows, for those who do not see it.
     x_name, y_name : str
         Of the axes.
+    faint : sequence of str
+        Lines that are there besides.
     logarithmic : bool
         Of the y axis.
     limits : (float, float), optional
@@ -49,25 +52,31 @@ def line_chart(
     low, high = limits or (float(ys.min()), float(ys.max()))
     y_axis = _Axis(low, high, HEIGHT - BOTTOM, TOP, logarithmic)
     x_axis = _Axis(float(xs.min()), float(xs.max()), LEFT, WIDTH - RIGHT)
+    styles = {
+        name: f"c{number} faint" if name in faint else f"c{number}"
+        for number, name in enumerate(seen)
+    }
     marks = [
-        Markup('<polyline class="line c{}" points="{}"/>').format(
-            number, _points(x_axis.place(x), y_axis.place(y))
-        )
-        if len(x) > 1
-        else Markup('<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(
-            number, float(x_axis.place(x)[0]), float(y_axis.place(y)[0])
-        )
-        for number, (x, y) in enumerate(seen.values())
+        _line(x_axis.place(x), y_axis.place(y), styles[name])
+        for name, (x, y) in seen.items()
         if len(x)
     ]
     marks = [*_grid(y_axis), *_x_ticks(x_axis), *marks, *_names(x_name, y_name)]
     sample = Markup(
         '<svg viewBox="0 0 24 8" aria-hidden="true">'
-        '<line class="line c{}" x1="1" x2="23" y1="4" y2="4"/></svg>'
+        '<line class="line {}" x1="1" x2="23" y1="4" y2="4"/></svg>'
     )
-    return _drawing(title, marks) + _legend(
-        {name: sample.format(number) for number, name in enumerate(seen)}
-    )
+    legend = {name: sample.format(style) for name, style in styles.items()}
+    return _drawing(title, marks) + _legend(legend)
+
+
+def _line(x: np.ndarray, y: np.ndarray, style: str) -> Markup:
+    """A line, or a dot where it has one point only."""
+    if len(x) == 1:
+        dot = Markup('<circle class="dot {}" cx="{:.1f}" cy="{:.1f}" r="4"/>')
+        return dot.format(style, float(x[0]), float(y[0]))
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    return Markup('<polyline class="line {}" points="{}"/>').format(style, points)
 
 
 def bar_chart(
@@ -181,10 +190,6 @@ def _seen(x: np.ndarray, y: np.ndarray, is_log: bool) -> tuple[np.ndarray, np.nd
     return np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes
 
 
-def _points(x: np.ndarray, y: np.ndarray) -> str:
-    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-
-
 def _grid(axis: _Axis, whole: bool = False) -> list[Markup]:
     marks = []
     for value in axis.ticks():
@@ -203,8 +208,7 @@ def _x_ticks(axis: _Axis) -> list[Markup]:
     whole = [value for value in axis.ticks() if value == round(value)]
     places = axis.place(np.array(whole, float)).tolist()
     return [
-        _text(x, TICKS, _number(value), "middle")
-        for value, x in zip(whole, places, strict=True)
+        _text(x, TICKS, _number(value), "middle") for value, x in zip(whole, places, strict=True)
     ]
 
 

@@ -111,7 +111,7 @@ class HouseMap:
         self._painted = [Image.new("1", size) for _ in self.kinds]
 
     def add(self, houses: Features) -> None:
-        """Take some houses."""
+        """Take some houses, or none."""
         area = np.searchsorted(AREAS, houses.areas, side="right") - 1
         np.add.at(self.by_area, (houses.kinds, area), 1)
         known = ~np.isnan(houses.shares)

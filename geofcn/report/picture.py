@@ -28,7 +28,7 @@ GREY = 128
 # Outlines are drawn in tenths of a picture's pixels, and stray by a quarter of one.
 STEPS, STRAY = 10, 0.25
 # Of a layer that is painted over a photograph.
-OPACITY = 150
+OPACITY = 120
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,13 @@ def photograph_of(image: np.ndarray, valid: np.ndarray, most: int = PHOTOGRAPH) 
     return _data_url("image/jpeg", content.getvalue())
 
 
+def png_of(picture: np.ndarray) -> str:
+    """A picture (rows, columns, 3) of uint8 as a PNG, as a URL with all data."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    return _data_url("image/png", content.getvalue())
+
+
 def layer_of(classes: np.ndarray, kinds: Sequence[Kind]) -> str:
     """Numbers of kinds from 1 (rows, columns) uint8 as a PNG, as a URL; empty where all are 0."""
     if not classes.any():
@@ -242,7 +249,8 @@ def framed(photograph: str, shape: tuple[int, int], path: str, colour: str, name
     return Markup(
         '<svg role="img" aria-label="{name}" viewBox="0 0 {width} {height}">'
         '<image href="{photograph}" width="{width}" height="{height}"/>'
-        '<path class="outline" style="stroke:{colour}" transform="scale({scale})" d="{path}"/></svg>'
+        '<path class="outline" style="stroke:{colour}" transform="scale({scale})" d="{path}"/>'
+        "</svg>"
     ).format(
         name=name, width=width, height=height, photograph=photograph, colour=colour,
         scale=1 / STEPS, path=path,

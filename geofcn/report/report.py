@@ -9,7 +9,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def page(template: str, **content: Any) -> bytes:
         script=Markup(script),
         digest=digest,
         version=__version__,
-        made=datetime.now(timezone.utc),
+        made=datetime.now(UTC),
     )  # fmt: skip
     return text.encode("utf-8", "backslashreplace")
 

@@ -101,6 +101,4 @@ def make_overlay(
 def _reduced(window: Window, step: int) -> Window:
     """The pixels of the picture that lie in a window of the scene."""
     row, col = ceil_div(window.row, step), ceil_div(window.col, step)
-    return Window(
-        row, col, ceil_div(window.bottom, step) - row, ceil_div(window.right, step) - col
-    )
+    return Window(row, col, ceil_div(window.bottom, step) - row, ceil_div(window.right, step) - col)

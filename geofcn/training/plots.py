@@ -170,7 +170,7 @@ def _frame(block: np.ndarray) -> None:
 
 
 def _strip(width: int, rows: int, title: str, handles: Sequence[Patch]) -> np.ndarray:
-    """A white strip (rows, width, 3) with a title, or colours and names, as far as there is room."""
+    """A white strip (rows, width, 3) with a title, or colours and names, cut to the width."""
     dpi = 100
     figure = plt.figure(figsize=(max(width, 420) / dpi, rows / dpi), dpi=dpi)
     figure.text(8 / max(width, 420), 0.5, title, va="center", fontsize=10, parse_math=False)

@@ -1,4 +1,4 @@
-"""Report of a training: pictures of what the best model finds, losses and scores, plan and model."""
+"""Report of a training: what the best model finds, losses and scores, plan and model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from geofcn.training.sources import names_of
 from geofcn.training.state import Epoch
 
 SCORES = "f1", "precision", "recall", "iou", "accuracy"
-KINDS = tuple(Kind(name, colour) for name, colour in OVERLAY.items())
 
 
 def write_report(
@@ -85,8 +84,8 @@ def write_report(
         tables=[
             _scores(best),
             _plan(recipe, sources, selection),
-            Table("The recipe", settled(recipe.to_json())),
             Table("The model", model_card(load_model(result.model))),
+            Table("The recipe", settled(recipe.to_json())),
         ],
         notes=notes,
     ).write(path)
@@ -94,16 +93,17 @@ def write_report(
 
 def _picture(overlay: Overlay) -> Picture:
     height, width = overlay.predicted.shape
-    classes = np.zeros((height, width), np.uint8)
+    classes, kinds = np.zeros((height, width), np.uint8), []
     for name, mask in overlay_masks(overlay).items():
-        classes[mask] = list(OVERLAY).index(name) + 1
+        kinds.append(Kind(name, OVERLAY[name]))
+        classes[mask] = len(kinds)
     return Picture(
         overlay.title,
         height,
         width,
         photograph_of(overlay.image, overlay.valid),
-        KINDS,
-        layer=layer_of(classes, KINDS),
+        kinds,
+        layer=layer_of(classes, kinds),
         blocks=[(w.col, w.row, w.width, w.height) for w in overlay.held_out],
     )
 
@@ -114,7 +114,12 @@ def _charts(epochs: Sequence[Epoch], losses: Sequence[float]) -> Iterator[Chart]
     mean = running_mean(values, len(values) // len(epochs))
     lines = {"mean over an epoch": mean, "each step": (steps, values)}
     loss = line_chart(
-        lines, title="Loss of each step", x_name="step", y_name="cross entropy", logarithmic=True
+        lines,
+        title="Loss of each step",
+        x_name="step",
+        y_name="cross entropy",
+        faint=("each step",),
+        logarithmic=True,
     )
     yield Chart("Loss", loss)
     numbers = np.array([row.epoch for row in epochs])

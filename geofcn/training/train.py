@@ -306,9 +306,7 @@ def _train(
     overlays[0].save(run.folder / "overlay.png")
     result = TrainingResult(run.folder, tuple(state.history), state.keeps_last)
     call = Call.of(train, {**run.request, "output": absolute(run.folder)})
-    write_report(
-        result.report, result, state.losses, recipe, sources, selection, overlays, call
-    )
+    write_report(result.report, result, state.losses, recipe, sources, selection, overlays, call)
     refuse_changed(plan.scenes)
     run.finish()
     return result
