@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from geofcn.core.pixels import (
     BACKGROUND,
     BLANK,
+    CONTACT,
+    CONTACT_UNKNOWN,
     HOUSE,
     Normalisation,
     classify,
@@ -200,9 +202,11 @@ def test_padding_goes_to_the_right_and_to_the_bottom():
 
 
 def test_houses_are_known_and_blank_is_not():
-    labels = np.array([[BACKGROUND, HOUSE], [BLANK, 7]], np.uint8)
+    labels = np.array([[BACKGROUND, HOUSE], [BLANK, CONTACT]], np.uint8)
     houses, known = houses_and_known(labels)
     assert houses.tolist() == [[False, True], [False, False]]
+    whatever_is_known_of_contacts = HOUSE | CONTACT | CONTACT_UNKNOWN
+    assert houses_and_known(np.full((1, 1), whatever_is_known_of_contacts, np.uint8))[0].all()
     assert known.tolist() == [[True, True], [False, True]]
     assert houses.dtype == known.dtype == bool
 

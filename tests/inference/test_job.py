@@ -125,7 +125,11 @@ def test_a_process_makes_its_predictor_once(job):
 
 
 def test_tags_name_the_model_and_what_changes_a_pixel(job):
-    tags = {"GEOFCN_MODEL_SHA256": model_digest(job.model), "GEOFCN_THRESHOLD": "0.5"}
+    tags = {
+        "GEOFCN_MODEL_SHA256": model_digest(job.model),
+        "GEOFCN_THRESHOLD": "0.5",
+        "GEOFCN_SCALE": "1",
+    }
     assert job.tags() == tags
     declared = replace(job, scene=replace(job.scene, nodata=7))
     assert declared.tags() == tags | {"GEOFCN_NODATA": "7"}
