@@ -144,6 +144,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        # Whatever prints as nothing, or moves what stands around it, is shown by its number.
+        finalize=lambda value: printable(value, len(value)) if type(value) is str else value,
     )
     environment.filters["shown"] = lambda text: printable(str(text), LONGEST_TEXT)
     environment.filters["hex"] = hex_of

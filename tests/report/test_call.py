@@ -23,10 +23,9 @@ def typed(call: Call) -> dict:
     """What the command line makes of the command, without what is as it would be by default."""
     command = main.get_command(None, call.verb)
     context = command.make_context(call.verb, shlex.split(call.command)[2:])
-    given = {name: value for name, value in context.params.items() if value not in (None, False)}
     return {
         name: value
-        for name, value in given.items()
+        for name, value in context.params.items()
         if context.get_parameter_source(name).name == "COMMANDLINE"
     }
 

@@ -81,13 +81,12 @@ def test_a_long_line_is_shown_by_means():
 def test_bars_stand_on_each_other():
     bars = {"good": ("#00f", [1, 0]), "bad": ("#f00", [3, 2])}
     chart = bar_chart(bars, ["low", "high"], ["0", "1", "2"], **NAMES)
-    rects = [rect for rect in parsed(chart).iter("rect")]
+    rects = list(parsed(chart).iter("rect"))
     assert [rect.find("title").text for rect in rects] == ["good, low: 1", "bad, low: 3",
                                                            "bad, high: 2"]  # fmt: skip
     heights = [float(rect.get("height")) for rect in rects]
-    assert heights == pytest.approx(
-        [(HEIGHT - BOTTOM - TOP) * part for part in (1 / 4, 3 / 4, 1 / 2)], abs=0.1
-    )
+    whole = HEIGHT - BOTTOM - TOP
+    assert heights == pytest.approx([whole / 4, 3 * whole / 4, whole / 2], abs=0.1)
     good, bad, _ = rects
     assert float(good.get("y")) == pytest.approx(float(bad.get("y")) + heights[1], abs=0.11)
     assert all(re.fullmatch(r"[\d,]+|x & y|n", text) for text in texts(chart)), "whole numbers"

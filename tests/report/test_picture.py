@@ -92,7 +92,7 @@ def test_polygons_lie_where_the_scene_shows_them(write_raster):
 )
 def test_without_a_scene_the_picture_is_where_the_houses_are(bounds):
     canvas = Canvas.of_bounds(np.array(bounds, float))
-    assert max(canvas.height, canvas.width) == LONGEST
+    assert 1 <= max(canvas.height, canvas.width) <= LONGEST
     if bounds[0] == 0:
         (placed,) = canvas.place(np.array([shapely.box(*bounds)]))
         left, top, right, bottom = placed.bounds

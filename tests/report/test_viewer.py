@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 
 VIEW = "document.querySelector('.map').getAttribute('viewBox').split(' ').map(Number)"
 TIP = "(tip => tip.hidden ? '' : tip.textContent)(document.querySelector('.tip'))"
+SHOWN = "getComputedStyle(document.querySelector('.over')).display"
 CENTRE = """(box => [box.x + box.width / 2, box.y + box.height / 2])
 (document.querySelectorAll('.shapes path')[{}].getBoundingClientRect())"""
 
@@ -24,7 +25,7 @@ CENTRE = """(box => [box.x + box.width / 2, box.y + box.height / 2])
 def report() -> Report:
     image = np.full((3, 300, 400), 99, np.uint8)
     photograph = photograph_of(image, np.ones((300, 400), bool))
-    paths = [path_of(shapely.box(x, 40, x + 60, 90)) for x in (20, 300)]
+    paths = [path_of(shapely.box(x, 40, x + 20, 60)) for x in (20, 300)]
     shapes = [Shape(path, 0, f"house {i}: <b> & co") for i, path in enumerate(paths, 1)]
     picture = Picture(
         "a scene", 300, 400, photograph, [Kind("house", (9, 200, 9))], ["2"], "", shapes
@@ -51,9 +52,8 @@ def test_a_picture_is_zoomed_moved_and_pointed_at(tmp_path):
             await page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-300)
             left, top, width, height = await page.evaluate(VIEW)
             assert width < 300 and width / height == pytest.approx(4 / 3)
-            assert await page.evaluate(CENTRE.format(0)) == pytest.approx([x, y], abs=1.5), (
-                "it stays below the pointer"
-            )
+            below = await page.evaluate(CENTRE.format(0))
+            assert below == pytest.approx([x, y], abs=1.5), "it stays below the pointer"
 
             await page.mouse("mousePressed", x, y, button="left", buttons=1, clickCount=1)
             await page.mouse("mouseMoved", x - 50, y - 20, button="left", buttons=1)
@@ -70,16 +70,10 @@ def test_a_picture_is_zoomed_moved_and_pointed_at(tmp_path):
             assert (await page.evaluate(VIEW))[0] > 200, "the house is in sight"
 
             await page.evaluate("document.querySelector('[data-do=hide]').click()")
-            assert (
-                await page.evaluate("getComputedStyle(document.querySelector('.over')).display")
-                == "none"
-            )
+            assert await page.evaluate(SHOWN) == "none"
             await page.evaluate("document.querySelector('[data-show=\"0\"]').click()")
             assert await page.evaluate(TIP) == "house 1: <b> & co"
-            assert (
-                await page.evaluate("getComputedStyle(document.querySelector('.over')).display")
-                == "inline"
-            )
+            assert await page.evaluate(SHOWN) == "inline"
 
             await page.size(360, 700)
             assert await page.evaluate("document.documentElement.scrollWidth") == 360
