@@ -52,6 +52,20 @@ class Bands(click.ParamType):
         return tuple(map(int, numbers))
 
 
+class Shift(click.ParamType):
+    """Two numbers with a comma."""
+
+    name = "X,Y"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """What was typed as a value, or a usage error."""
+        try:
+            x, y = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not two numbers of metres, as in 1.5,-0.8.")
+        return x, y
+
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what exists.")
 bands = click.option(
     "--bands",
@@ -136,6 +150,14 @@ house_value = click.option(
     metavar="V",
     help="A raster's value for houses, all others being background; may be given several times, or "
     "as in FILE|house=V,V.  [default: the only one besides 0 and nodata]",
+)
+
+shift_labels = click.option(
+    "--shift-labels",
+    type=Shift(),
+    metavar="X,Y",
+    help="Move LABELS by so many metres on the ground along x and y of the scene's CRS, as `geofcn "
+    "info` may tell; as in FILE|shift=X,Y.",
 )
 
 

@@ -235,6 +235,7 @@ def _spoken(recipe: Recipe, name: str) -> str:
 @options.layer
 @options.where
 @options.house_value
+@options.shift_labels
 @click.option(
     "--patience",
     type=click.IntRange(min=0),

@@ -41,7 +41,7 @@ def test_help_names_every_default(name):
 OPTIONAL = {
     "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler",
     "matches", "area", "co", "unfinished", "from_", "layer", "where",
-    "map_", "report", "scene",
+    "map_", "report", "scene", "shift_labels",
 }  # fmt: skip
 
 

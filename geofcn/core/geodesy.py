@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pyproj
 import shapely
+from affine import Affine
 from rasterio.crs import CRS
 
 from geofcn.core.grid import Grid
@@ -38,6 +39,18 @@ def ground_resolution(grid: Grid) -> float | None:
     >>> round(ground_resolution(Grid(10, 10, mercator, Affine(1, 0, 0, 0, -1, 8_399_738))), 2)
     0.5
     """
+    sides = _ground_sides(grid)
+    return sides and math.sqrt(sides[0] * sides[1])
+
+
+def _upright_at_centre(grid: Grid, side: float) -> Affine:
+    """Pixels along the axes of the CRS, the first one's corner at the centre of a grid."""
+    x, y = grid.transform * (grid.width / 2, grid.height / 2)
+    return Affine(side, 0, x, 0, side, y)
+
+
+def _ground_sides(grid: Grid) -> tuple[float, float] | None:
+    """Metres on the ground of the upper and of the left side of the pixel at a grid's centre."""
     if grid.crs is None:
         return None
     crs = pyproj.CRS.from_user_input(grid.crs.to_wkt())
@@ -50,8 +63,29 @@ def ground_resolution(grid: Grid) -> float | None:
     lons, lats = earth.to_degrees.transform(x, y)
     across = earth.geod.line_length(lons[:2], lats[:2])
     down = earth.geod.line_length([lons[0], lons[2]], [lats[0], lats[2]])
-    resolution = math.sqrt(across * down)
-    return resolution if math.isfinite(resolution) and resolution > 0 else None
+    product = across * down
+    return (across, down) if math.isfinite(product) and product > 0 else None
+
+
+def metres_per_unit(grid: Grid) -> tuple[float, float] | None:
+    """Metres on the ground per unit along x and along y of a grid's CRS, at the grid's centre.
+
+    Returns
+    -------
+    (float, float) or None
+        None where `ground_resolution` is.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> grid = Grid(10, 10, CRS.from_epsg(3857), Affine(1, 0, 0, 0, -1, 8_399_738))
+    >>> [round(metres, 2) for metres in metres_per_unit(grid)]
+    [0.5, 0.5]
+    """
+    step = math.sqrt(abs(grid.transform.determinant))
+    along_axes = replace(grid, height=0, width=0, transform=_upright_at_centre(grid, step))
+    sides = _ground_sides(along_axes)
+    return sides and (sides[0] / step, sides[1] / step)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from geofcn.core.windows import Window
@@ -47,6 +47,17 @@ class Grid:
     def window(self) -> Window:
         """All of its pixels."""
         return Window(0, 0, self.height, self.width)
+
+    def moved(self, x: float, y: float) -> Grid:
+        """The grid elsewhere, by so many units of its CRS.
+
+        Examples
+        --------
+        >>> from affine import Affine
+        >>> Grid(2, 3, None, Affine(0.5, 0, 100, 0, -0.5, 200)).moved(1, -2).transform * (0, 0)
+        (101.0, 198.0)
+        """
+        return replace(self, transform=type(self.transform).translation(x, y) * self.transform)
 
     def is_at(self, other: Grid) -> bool:
         """Whether another grid has the same pixels, to SAME of one, whatever the CRS say.

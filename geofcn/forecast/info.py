@@ -19,6 +19,7 @@ from geofcn.forecast.oddities import (
     oddities_of_disk,
     oddities_of_labels,
     oddities_of_model,
+    oddities_of_place,
     oddities_of_scene,
 )
 from geofcn.io.files import StrPath, is_missing, no_such_file
@@ -118,8 +119,7 @@ class SceneInfo:
         facts = asdict(self)
         facts |= facts.pop("inference") or {}
         for part in ("disk", "labels", "training"):
-            found = facts.pop(part) or {}
-            facts |= {f"{part}_{name}": value for name, value in found.items()}
+            facts |= _flat(part, facts.pop(part) or {})
         return facts | {"odd": facts.pop("odd")}
 
     def __str__(self) -> str:
@@ -249,7 +249,7 @@ def _training(
     try:
         source = LabelledScene(scene, open_labels(chosen, scene))
         labels = describe_labels(source)
-        odd += oddities_of_labels(labels)
+        odd += [*oddities_of_labels(labels), *oddities_of_place(labels.shift)]
         from geofcn.forecast.training import estimate_training  # needs torch
 
         return labels, estimate_training(source)
@@ -284,6 +284,14 @@ def _noticed() -> Iterator[list[str]]:
     finally:
         log.handlers, log.propagate = before[:2]
         log.setLevel(before[2])
+
+
+def _flat(name: str, value: object) -> dict[str, object]:
+    """Facts within facts, each under the names that lead to it."""
+    if not isinstance(value, dict):
+        return {name: value}
+    parts = (_flat(f"{name}_{inner}", fact) for inner, fact in value.items())
+    return {key: fact for part in parts for key, fact in part.items()}
 
 
 def _text(value: object) -> str:

@@ -15,6 +15,7 @@ from geofcn.core.windows import Window, sample_windows
 from geofcn.io.labels import LabelledScene
 from geofcn.io.scene import Scene
 from geofcn.io.vector_labels import VectorLabels
+from geofcn.training.label_shift import LabelShift, find_shift
 
 # Windows that are looked at: their side in pixels, and how many.
 SAMPLE_SIZE, SAMPLE_COUNT = 256, 64
@@ -46,6 +47,8 @@ class LabelsInfo:
         Labelled pixels among those of the sample, 0 to 1.
     extent_share : float
         Of the scene, what the box around the sample's houses takes, 0 to 1.
+    shift : LabelShift or None
+        By how much they would have to be moved to lie on the houses of the image.
     """
 
     path: str
@@ -58,6 +61,7 @@ class LabelsInfo:
     house_share: float | None
     known_share: float
     extent_share: float
+    shift: LabelShift | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def describe_labels(source: LabelledScene) -> LabelsInfo:
         house_share=sample.houses / sample.known if sample.known else None,
         known_share=sample.known / sample.pixels,
         extent_share=sample.extent.pixels / scene.window.pixels if sample.extent else 0.0,
+        shift=find_shift(source),
     )
     if not isinstance(source.labels, VectorLabels):
         return found

@@ -14,6 +14,7 @@ from geofcn.io.scene import Scene, undeclared_collar
 
 if TYPE_CHECKING:
     from geofcn.forecast.labels import LabelsInfo
+    from geofcn.training.label_shift import LabelShift
 
 # Blocks of more bytes, and wider than this many pixels, make windows slow to read.
 LARGE_BLOCK, WIDE_BLOCK = 16 * 2**20, 8192
@@ -160,6 +161,12 @@ def oddities_of_labels(labels: LabelsInfo) -> Iterator[str]:
             f"half of the houses have less than {area:.3g} m2: check that the labels are houses, "
             "and their CRS or that of the scene."
         )
+
+
+def oddities_of_place(shift: LabelShift | None) -> Iterator[str]:
+    """Whether labels lie beside the houses of their scene."""
+    if shift is not None and shift.is_notable:
+        yield shift.advice
 
 
 def oddities_of_disk(disk: DiskEstimate) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """How labels are named: a file, and in it a layer, a choice of features, or values of houses.
 
-The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V`.
+The form is that of QGIS, `FILE|layername=NAME|subset=SQL`, and for rasters `FILE|house=V,V`. Labels
+that lie beside the houses of their scene are moved by `FILE|shift=X,Y`.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +15,7 @@ from pathlib import Path
 from geofcn.errors import UsageError
 from geofcn.io.files import StrPath
 
-LAYER, SUBSET, HOUSE = "layername", "subset", "house"
+LAYER, SUBSET, HOUSE, SHIFT = "layername", "subset", "house", "shift"
 # What QGIS adds, and what is seen from the file itself.
 NEEDLESS = ("geometrytype", "uniqueGeometryType")
 
@@ -32,6 +34,9 @@ class LabelSource:
         The features that count, as a condition of SQL; None: all.
     house_values : tuple of float
         A raster's values for houses, all others being background; empty: as its values tell.
+    shift : tuple of (float, float)
+        By how many metres on the ground they are moved along x and y of the scene's CRS; empty: not
+        at all.
 
     Examples
     --------
@@ -46,6 +51,7 @@ class LabelSource:
     layer: str | None = None
     where: str | None = None
     house_values: tuple[float, ...] = ()
+    shift: tuple[float, ...] = ()
 
     @classmethod
     def of(
@@ -54,6 +60,7 @@ class LabelSource:
         layer: str | None = None,
         where: str | None = None,
         house_values: Sequence[float] = (),
+        shift: Sequence[float] | None = None,
     ) -> LabelSource:
         """The source of a name in the form of QGIS, or of one with what is given besides.
 
@@ -63,8 +70,9 @@ class LabelSource:
             Where what follows a `|` has no meaning, or is given besides.
         """
         source = _parse(os.fspath(name))
-        given = cls(source.path, layer, where, tuple(map(float, house_values)))
-        for field in ("layer", "where", "house_values"):
+        moved = _two(source.path, _floats(shift)) if shift else ()
+        given = cls(source.path, layer, where, _floats(house_values), moved)
+        for field in ("layer", "where", "house_values", "shift"):
             said = getattr(source, field), getattr(given, field)
             if all(said) and said[0] != said[1]:
                 raise UsageError(
@@ -76,11 +84,15 @@ class LabelSource:
             given.layer or source.layer,
             given.where or source.where,
             given.house_values or source.house_values,
+            given.shift or source.shift,
         )
 
     def __str__(self) -> str:
-        values = ",".join(f"{value:.17g}" for value in self.house_values)
-        parts = (LAYER, self.layer), (HOUSE, values or None), (SUBSET, self.where)
+        values, shift = (
+            ",".join(f"{value:.17g}" for value in part) or None
+            for part in (self.house_values, self.shift)
+        )
+        parts = (LAYER, self.layer), (HOUSE, values), (SHIFT, shift), (SUBSET, self.where)
         return self.path + "".join(f"|{key}={text}" for key, text in parts if text is not None)
 
 
@@ -96,17 +108,29 @@ def _parse(name: str) -> LabelSource:
         if key == LAYER:
             source = replace(source, layer=text)
         elif key == HOUSE:
-            source = replace(source, house_values=_numbers(name, text))
+            source = replace(source, house_values=_numbers(name, key, text))
+        elif key == SHIFT:
+            source = replace(source, shift=_two(name, _numbers(name, key, text)))
         elif key not in NEEDLESS:
             raise UsageError(
                 f"{name}: {option!r} has no meaning; after the file may stand |{LAYER}=NAME, "
-                f"|{HOUSE}=VALUE,VALUE and, last, |{SUBSET}=SQL."
+                f"|{HOUSE}=VALUE,VALUE, |{SHIFT}=X,Y and, last, |{SUBSET}=SQL."
             )
     return source
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
+def _floats(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(map(float, values))
+
+
+def _numbers(name: str, key: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(f"{name}: {HOUSE}={text} is no number, nor several with commas.") from None
+        raise UsageError(f"{name}: {key}={text} is no number, nor several with commas.") from None
+
+
+def _two(name: str, shift: tuple[float, ...]) -> tuple[float, ...]:
+    if len(shift) != 2 or not all(map(math.isfinite, shift)):
+        raise UsageError(f"{name}: give two numbers of metres, as in {SHIFT}=1.5,-0.8.")
+    return shift

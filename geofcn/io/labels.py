@@ -22,6 +22,7 @@ from geofcn.io.label_source import LabelSource
 from geofcn.io.masks import Mask, open_mask
 from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene, aligned
+from geofcn.io.shift import in_units
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import is_raster_path
 
@@ -223,12 +224,15 @@ def _source_of(name: StrPath | LabelSource) -> LabelSource:
 
 def _open(source: LabelSource, scene: Scene) -> Mask | VectorLabels:
     if is_raster_path(source.path):
-        return on_grid(_open_mask(source), scene)
+        shift = in_units(source, scene.grid)
+        return on_grid(_open_mask(replace(source, shift=())), scene, shift)
     return VectorLabels.of(source, scene)
 
 
-def on_grid(mask: Mask, scene: Scene) -> Mask:
+def on_grid(mask: Mask, scene: Scene, shift: tuple[float, float] | None = None) -> Mask:
     """A mask on the grid of a scene, with a warning in the log where it was on another.
+
+    Moved along x and y by a `shift` in units of the scene's CRS.
 
     Raises
     ------
@@ -236,6 +240,9 @@ def on_grid(mask: Mask, scene: Scene) -> Mask:
         Where its place is unknown, or it does not overlap the scene.
     """
     raster = _on_grid(mask.raster, scene)
+    if shift is not None:
+        # What is moved to the right is found further left.
+        raster = aligned(raster, replace(scene, grid=scene.grid.moved(-shift[0], -shift[1])))
     if raster.resampled and raster.declared in (0, *mask.houses):
         raise LabelsError(
             f"{raster.path}: it lies on another grid and declares {raster.declared:g} nodata, so "

@@ -15,7 +15,7 @@ import numpy as np
 from geofcn.core.pixels import BACKGROUND, BLANK, HOUSE, HOUSE_CONTACT, with_contacts
 from geofcn.core.resampling import Ratio
 from geofcn.core.windows import Window, band_height, row_bands, sample_windows
-from geofcn.errors import LabelsError, SceneError
+from geofcn.errors import LabelsError, SceneError, UsageError
 from geofcn.io.datasets import shared_dataset
 from geofcn.io.files import StrPath
 from geofcn.io.label_source import LabelSource
@@ -64,9 +64,10 @@ class Mask:
 
     @property
     def identity(self) -> str:
-        """What changes when one of its files does, or other values are houses."""
-        values = " ".join(map(repr, self.houses)) if self.chosen else ""
-        return f"{self.raster.identity} {values}".strip() if self.raster.identity else ""
+        """What changes when a file does, other values are houses, or it is brought elsewhere."""
+        place = tuple(self.raster.transform)[:6] if self.raster.resampled else ()
+        parts = *(self.houses if self.chosen else ()), *place
+        return self.raster.identity and " ".join([self.raster.identity, *map(repr, parts)])
 
     def refuse_changed(self) -> None:
         """See Scene.refuse_changed."""
@@ -138,6 +139,8 @@ def open_mask(path: StrPath, house_values: Sequence[float] = ()) -> Mask:
     """
     source = LabelSource.of(path, house_values=house_values)
     raster = open_raster(source.path)
+    if source.shift:
+        raise UsageError(f"{raster.path}: labels are moved as far as they lie on another raster.")
     if source.layer is not None or source.where is not None:
         raise LabelsError(f"{raster.path}: layers and conditions belong to vector files.")
     if raster.scale != 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from geofcn.io.label_source import LabelSource
 from geofcn.io.polygon_index import PolygonIndex
 from geofcn.io.polygon_store import NumberedPolygons
 from geofcn.io.scene import Scene
+from geofcn.io.shift import in_units
 from geofcn.io.vector_reader import (
     PolygonBatch,
     Tally,
@@ -67,7 +68,8 @@ class VectorLabels:
     @property
     def identity(self) -> str:
         """What changes when one of the files does, or other features count; empty: nobody knows."""
-        chosen = "".join(f" {part!r}" for part in (self.source.layer, self.source.where) if part)
+        parts = self.source.layer, self.source.where, self.source.shift
+        chosen = "".join(f" {part!r}" for part in parts if part)
         return self.state and self.state + chosen
 
     def refuse_changed(self) -> None:
@@ -119,14 +121,16 @@ class VectorLabels:
 
     @cached_property
     def _read(self) -> _Read:
-        grid, layer, tally = self.grid, open_vectors(self.source), Tally()
+        grid, layer, tally = self.grid, open_vectors(replace(self.source, shift=())), Tally()
+        shift = in_units(self.source, grid)
         index, count = PolygonIndex(grid.height, grid.width, partial(_boxes, grid)), 0
         for batch in _on_ground(layer, grid, tally):
-            left, top, right, bottom = _boxes(grid, batch.polygons).T
+            polygons = _moved(batch.polygons, shift)
+            left, top, right, bottom = _boxes(grid, polygons).T
             touching = (left <= grid.width) & (right >= 0) & (top <= grid.height) & (bottom >= 0)
-            numbers = count + np.arange(len(batch.polygons))
+            numbers = count + np.arange(len(polygons))
             count += len(numbers)
-            numbered = NumberedPolygons(batch.polygons, batch.scores, numbers)
+            numbered = NumberedPolygons(polygons, batch.scores, numbers)
             index.add(numbered.select(touching))
         index.finish()
         if self.state and _state(self.path) != self.state:
@@ -160,6 +164,11 @@ def _on_ground(layer: VectorLayer, grid: Grid, tally: Tally) -> Iterator[Polygon
         raise no_crs(layer.path)
     centre, _ = grid.transform * (grid.width / 2, grid.height / 2)
     return layer.batches(tally, grid.crs, centre)
+
+
+def _moved(polygons: np.ndarray, shift: tuple[float, float] | None) -> np.ndarray:
+    """Polygons elsewhere, by so many units along x and y."""
+    return polygons if shift is None else shapely.transform(polygons, lambda at: at + shift)
 
 
 def _in_pixels(grid: Grid, polygons: np.ndarray) -> np.ndarray:

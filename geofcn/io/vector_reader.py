@@ -18,7 +18,7 @@ from rasterio.crs import CRS
 
 from geofcn.core.cleaning import COLLECTION, EMPTY, MENDED, polygons_of
 from geofcn.core.longitudes import unwrapped
-from geofcn.errors import LabelsError
+from geofcn.errors import LabelsError, UsageError
 from geofcn.io.files import is_missing, is_special, no_ordinary_file, no_such_file
 from geofcn.io.label_source import LabelSource
 
@@ -349,6 +349,10 @@ def open_vectors(source: LabelSource) -> VectorLayer:
     if source.house_values:
         raise LabelsError(
             f"{path}: values of houses belong to rasters; choose features by --where."
+        )
+    if source.shift:
+        raise UsageError(
+            f"{path}: labels are moved as far as they lie on a raster; compare them with the mask."
         )
     try:
         if Path(path).suffix.lower() == GEOPARQUET:

@@ -16,7 +16,7 @@ LEFT_OUT = ("progress",)
 PYTHON_ONLY = ("compute_window",)
 # Options that are given once for each of their values, and those whose values have commas between.
 REPEATED = ("and_", "house_value", "co")
-WITH_COMMAS = ("bands", "class_weights")
+WITH_COMMAS = ("bands", "class_weights", "shift_labels")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.contacts import with_contact_labels, with_contacts
 from geofcn.training.house_scores import calibrate_scores
+from geofcn.training.label_shift import point_out_shift
 from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
@@ -86,6 +87,7 @@ def train(
     layer: str | None = None,
     where: str | None = None,
     house_value: Sequence[float] = (),
+    shift_labels: Sequence[float] | None = None,
     patience: int | None = None,
     seed: int | None = None,
     log_tensorboard: bool = False,
@@ -150,6 +152,8 @@ def train(
         Layer of `labels`, and a condition in SQL that their features must meet.
     house_value : sequence of float
         Values of a raster of `labels` that are houses, all others being background.
+    shift_labels : (float, float), optional
+        By how many metres on the ground `labels` are moved along x and y of the scene's CRS.
     patience : int, optional
         Stop after so many epochs without a better validation F1; 0: never.
     seed : int, optional
@@ -195,7 +199,7 @@ def train(
     if log_tensorboard:
         refuse_missing_tensorboard()
     target = pick_device(device)
-    main = LabelSource.of(labels, layer, where, house_value)
+    main = LabelSource.of(labels, layer, where, house_value, shift_labels)
     pairs = [(scene, main), *and_, *([validate] if validate else [])]
     opened = open_labelled_scenes(pairs, nodata, area, bands)
     opened = seen_alike(opened, parent)
@@ -262,6 +266,8 @@ def _train(
     kept = load_survey(run.folder / SURVEY, key)
     statistics = kept or _survey(tiles, recipe, progress)
     point_out_corners(sources, statistics)
+    if checkpoint is None:
+        point_out_shift(sources[0])
     selection = _select(tiles, plan, statistics, progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
     recipe = with_class_weights(recipe, selection.house_share)

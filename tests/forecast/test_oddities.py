@@ -7,8 +7,14 @@ import pytest
 from rasterio.transform import Affine, from_origin
 
 from geofcn.forecast.labels import LabelsInfo
-from geofcn.forecast.oddities import oddities_of_labels, oddities_of_model, oddities_of_scene
+from geofcn.forecast.oddities import (
+    oddities_of_labels,
+    oddities_of_model,
+    oddities_of_place,
+    oddities_of_scene,
+)
 from geofcn.io.opening import open_scene
+from geofcn.training.label_shift import LabelShift
 
 GREY = np.full((1, 30, 40), 9, np.uint8)
 LABELS = LabelsInfo("l.gpkg", "polygons", None, 9, 0, 9, 120.0, 0.1, 1.0, 0.9)
@@ -101,3 +107,9 @@ def test_a_resolution_that_is_not_known_is_odd_for_a_model(write_raster):
 def test_what_is_odd_about_labels(facts, says):
     lines = list(oddities_of_labels(replace(LABELS, **facts)))
     assert [says in line and line.endswith(".") for line in lines] == ([True] if says else [])
+
+
+def test_labels_beside_the_houses_are_odd():
+    assert list(oddities_of_place(None)) == list(oddities_of_place(LabelShift(0, 0.1, 0.01))) == []
+    (line,) = oddities_of_place(LabelShift(1.2, -0.9, 0.02))
+    assert "by 1.5 m (to 0.02 m)" in line and line.endswith("--shift-labels 1.2,-0.9.")

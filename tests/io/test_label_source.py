@@ -16,6 +16,7 @@ from geofcn.io.label_source import LabelSource
         ("a.gpkg|subset=a || b = 'x|y'", LabelSource("a.gpkg", None, "a || b = 'x|y'")),
         ("a.gpkg|layername=l|geometrytype=Polygon|subset=n", LabelSource("a.gpkg", "l", "n")),
         ("a.tif|house=1,2.5", LabelSource("a.tif", None, None, (1.0, 2.5))),
+        ("a.tif|shift=1.5,-2|subset=n", LabelSource("a.tif", None, "n", (), (1.5, -2.0))),
     ],
 )  # fmt: skip
 def test_names_in_the_form_of_qgis(name, source):
@@ -35,10 +36,12 @@ def test_a_file_with_a_bar_in_its_name_is_that_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.gpkg|layer=b", "a.gpkg|layerid=0", "a.tif|house=one", "a.tif|"]
-)
+    "name",
+    ["a.gpkg|layer=b", "a.gpkg|layerid=0", "a.tif|house=one", "a.tif|", "a.tif|shift=1",
+     "a.tif|shift=1,2,3", "a.tif|shift=1,inf", "a.tif|shift=1,x"],
+)  # fmt: skip
 def test_what_has_no_meaning_is_refused(name):
-    with pytest.raises(UsageError, match=r"has no meaning|is no number") as caught:
+    with pytest.raises(UsageError, match=r"has no meaning|is no number|give two numbers") as caught:
         LabelSource.of(name)
     assert str(caught.value).startswith(f"{name}: ")
 

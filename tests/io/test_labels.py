@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rasterio.features import rasterize
 from rasterio.transform import Affine, from_origin
 
+import geofcn
 from geofcn.core.pixels import BLANK, HOUSE
 from geofcn.core.windows import Window, blocks
 from geofcn.errors import GeofcnError, LabelsError, SceneError
@@ -546,3 +547,33 @@ def test_the_same_houses_in_three_crs_give_nearly_the_same_raster(real_data):
         assert (burned != truth).mean() < 5e-4, name
         overlap = np.count_nonzero(burned & truth) / np.count_nonzero(burned | truth)
         assert overlap > 0.995, name
+
+
+@pytest.mark.parametrize("kind", ["raster", "polygons"])
+def test_labels_are_moved_by_metres_on_the_ground(scene, write_raster, write_vectors, kind):
+    """By 3 columns to the right and 2 rows up, of 0.2 units; UTM shrinks by 0.04 % here."""
+    path = write_raster("labels.tif", pattern())
+    if kind == "polygons":
+        path = write_vectors("labels.gpkg", on_the_ground(*PATTERN_BOXES))
+    labels = open_labels(f"{path}|shift=0.6,0.4", scene)
+    expected = np.zeros((20, 30), np.uint8)
+    expected[:-2, 3:] = pattern()[2:, :-3]
+    found = labels.read(scene.window)
+    if kind == "raster":
+        # What the file does not reach is unknown.
+        assert (found[-2:] == BLANK).all() and (found[:, :3] == BLANK).all()
+        found = np.where(found == BLANK, 0, found)
+    assert (found == expected).all()
+    assert labels.identity != open_labels(path, scene).identity
+
+
+def test_labels_are_not_moved_where_that_has_no_meaning(scene, write_raster, write_vectors):
+    unplaced = open_scene(write_raster("none.tif", np.ones((3, 20, 30), np.uint8), crs=None))
+    raster = write_raster("labels.tif", pattern(), crs=None)
+    with pytest.raises(GeofcnError, match=r"labels\.tif: labels are moved by metres .*-a_srs"):
+        open_labels(f"{raster}|shift=1,1", unplaced)
+    moved = f"{write_vectors('l.gpkg', on_the_ground(*PATTERN_BOXES))}|shift=1,1"
+    with pytest.raises(GeofcnError, match=r"l\.gpkg: .* as far as they lie on a raster; compare"):
+        geofcn.evaluate(moved, moved)
+    with pytest.raises(GeofcnError, match=r"labels\.tif: .* as far as they lie on another raster"):
+        geofcn.polygonize(f"{raster}|shift=1,1", raster.with_suffix(".gpkg"))
