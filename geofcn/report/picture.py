@@ -230,7 +230,7 @@ def path_of(polygon: shapely.Polygon, left: float = 0.0, top: float = 0.0) -> st
     Examples
     --------
     >>> path_of(shapely.box(0, 0, 2, 1))
-    'M20 10l0 -10 -20 0 0 10z'
+    'M20 0l0 10 -20 0 0 -10z'
     """
     return "".join(
         _ring_path(np.rint((shapely.get_coordinates(ring) - (left, top)) * STEPS).astype(int))
