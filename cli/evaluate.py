@@ -40,6 +40,13 @@ from geofcn_cli import options
     help="Write the polygons of both sides with their outcome (tp, fp, fn), grouping (merged, "
     "split), and how many of the other side lie in them by more than half (holds).",
 )
+@options.report_page
+@click.option(
+    "--scene",
+    type=options.PATH,
+    metavar="FILE",
+    help="What the page of --report shows below the houses.",
+)
 @options.layer
 @options.where
 @options.house_value

@@ -82,6 +82,7 @@ def _refuse_idle(polygons: str | None) -> None:
     help="Write the footprints too (.gpkg, .geojson, .fgb, .parquet, .shp).",
 )
 @options.area
+@options.report_page
 @click.option(
     "--threshold",
     type=Threshold(),

@@ -120,6 +120,12 @@ allow_no_crs = click.option(
     is_flag=True,
     help="Write polygons without CRS, in the units of the transform.",
 )
+report_page = click.option(
+    "--report",
+    type=PATH,
+    metavar="FILE",
+    help="Write a page (.html) to look at and to pass on: picture, scores, plan, command.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -41,7 +41,7 @@ def test_help_names_every_default(name):
 OPTIONAL = {
     "and_", "validate", "model", "probability", "polygons", "nodata", "scheduler",
     "matches", "area", "bounds", "bounds_crs", "co", "unfinished", "from_", "layer", "where",
-    "map_", "report", "stac", "config", "save_config", "shift_labels",
+    "map_", "report", "scene", "stac", "config", "save_config", "shift_labels",
 }  # fmt: skip
 
 

@@ -42,6 +42,7 @@ def test_the_wheel_holds_every_module_of_all_packages(built):
     commands = {f"geofcn_{path}" for path in tracked("cli/*.py", "cli/*.typed")}
     assert modules == sources | commands
     assert tracked("geofcn/qgis_plugin/*") <= set(names)
+    assert tracked("geofcn/report/templates/*") <= set(names)
 
 
 def test_the_sdist_holds_what_a_build_needs(built):

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
-from html import escape
 
 import numpy as np
-from matplotlib import image as pictures
 
 from geofcn.active_learning.boxes import Box
 from geofcn.core.pixels import BLANK, PROBABILITY_STEPS, picture_of
 from geofcn.core.windows import Window, ceil_div
 from geofcn.io.scene import Scene
+from geofcn.report.picture import png_of
+from geofcn.report.report import page
 
 # Side of a picture at the most, and what is shown around a box, as a share of its side.
 PICTURE_PIXELS, CONTEXT = 320, 0.25
 FRAME = (255, 40, 20)
-STYLE = "body{font:14px sans-serif}figure{display:inline-block;margin:8px}img{margin-right:4px}"
 
 
-def page_of(boxes: Sequence[Box], scene: Scene, probability: Scene, side: int) -> str:
+def page_of(boxes: Sequence[Box], scene: Scene, probability: Scene, side: int) -> bytes:
     """Make a page (HTML, with all pictures inside) of boxes.
 
     Parameters
@@ -38,15 +35,13 @@ def page_of(boxes: Sequence[Box], scene: Scene, probability: Scene, side: int) -
     SceneError
         Where one of them cannot be read.
     """
-    figures = "".join(_figures(boxes, scene, probability, side))
-    title = escape(scene.name)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n{figures}</body></html>\n"
-    )
+    figures = list(_figures(boxes, scene, probability, side))
+    return page("review.html", title=scene.name, figures=figures)
 
 
-def _figures(boxes: Sequence[Box], scene: Scene, probability: Scene, side: int) -> Iterator[str]:
+def _figures(
+    boxes: Sequence[Box], scene: Scene, probability: Scene, side: int
+) -> Iterator[dict[str, str]]:
     for rank, box in enumerate(boxes, 1):
         around = box.window.grow(round(CONTEXT * side)).clip(scene.height, scene.width)
         step = ceil_div(max(around.shape), PICTURE_PIXELS)
@@ -55,11 +50,11 @@ def _figures(boxes: Sequence[Box], scene: Scene, probability: Scene, side: int) 
         grey = np.where(steps == BLANK, 0, steps * np.float32(255 / PROBABILITY_STEPS))
         frame = _frame(box.window.relative_to(around), around.shape, step)
         shown = (
-            _png(picture_of(array[:, ::step, ::step]), frame)
+            _framed(picture_of(array[:, ::step, ::step]), frame)
             for array in (image, grey[None].astype(np.uint8))
         )
         caption = f"{rank}. box {box.number}: {box.reason}"
-        yield f"<figure>{''.join(shown)}<figcaption>{caption}</figcaption></figure>\n"
+        yield {**dict(zip(("scene", "probability"), shown, strict=True)), "caption": caption}
 
 
 def _frame(box: Window, shape: tuple[int, int], step: int) -> np.ndarray:
@@ -70,9 +65,6 @@ def _frame(box: Window, shape: tuple[int, int], step: int) -> np.ndarray:
     return (inside & ~core)[::step, ::step]
 
 
-def _png(picture: np.ndarray, frame: np.ndarray) -> str:
-    """A picture (rows, columns, 3) of uint8 with a frame, as a part of a page."""
-    content = io.BytesIO()
-    framed = np.where(frame[..., None], np.array(FRAME, np.uint8), picture)
-    pictures.imsave(content, framed, format="png")
-    return f'<img src="data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}">'
+def _framed(picture: np.ndarray, frame: np.ndarray) -> str:
+    """A picture (rows, columns, 3) of uint8 with a frame, as a URL with all data."""
+    return png_of(np.where(frame[..., None], np.array(FRAME, np.uint8), picture))

@@ -112,7 +112,7 @@ def review(
         refuse_no_crs(raster, allow_no_crs)
         bands = _read(raster, old_map, side, progress)
         found = most_wrong(expected_boxes(bands, raster.height, raster.width, side), count)
-        text = "" if scene is None else _page_of(found, scene, raster, side)
+        content = b"" if scene is None else _page_of(found, scene, raster, side)
         for source in sources:
             source.refuse_changed()
         write_polygons(
@@ -124,7 +124,7 @@ def review(
             overwrite=True,
         )
         if written is not None:
-            write_whole(Path(written), text.encode())
+            write_whole(Path(written), content)
         return ReviewResult(target, len(found), time.monotonic() - start, written)
 
 
@@ -161,8 +161,8 @@ def _read(
             bar.advance(window.pixels)
 
 
-def _page_of(found: Sequence[Box], scene: Scene, raster: Scene, side: int) -> str:
-    from geofcn.active_learning.page import page_of  # it imports matplotlib
+def _page_of(found: Sequence[Box], scene: Scene, raster: Scene, side: int) -> bytes:
+    from geofcn.active_learning.page import page_of  # what draws takes time to import
 
     return page_of(found, scene, raster, side)
 

@@ -248,11 +248,11 @@ def quantise(probability: np.ndarray, valid: np.ndarray | None = None) -> np.nda
     return steps
 
 
-def picture_of(image: np.ndarray) -> np.ndarray:
+def picture_of(image: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
     """Image (bands, rows, columns) of any dtype as a picture (rows, columns, 3) of uint8.
 
     The first three bands are shown, or the first one in grey where there are fewer. What is not
-    uint8 is stretched between its 2nd and 98th percentile.
+    uint8 is stretched between its 2nd and 98th percentile, of what is `valid` (rows, columns).
 
     Examples
     --------
@@ -261,7 +261,8 @@ def picture_of(image: np.ndarray) -> np.ndarray:
     """
     bands = image[:3] if len(image) >= 3 else np.repeat(image[:1], 3, axis=0)
     if bands.dtype != np.uint8:
-        finite = bands[np.isfinite(bands)]
+        seen = bands if valid is None else bands[:, valid]
+        finite = seen[np.isfinite(seen)]
         low, high = np.percentile(finite, (2, 98)) if len(finite) else (0, 1)
         stretched = (np.nan_to_num(bands.astype(np.float32)) - low) / max(high - low, 1e-12)
         bands = (255 * stretched.clip(0, 1)).astype(np.uint8)

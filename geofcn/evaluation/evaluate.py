@@ -9,9 +9,12 @@ the prediction where there is no raster; areas and distances are those on the gr
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyproj
 from rasterio.crs import CRS
 
 from geofcn import defaults
@@ -33,7 +36,7 @@ from geofcn.evaluation.object_scores import MATCHES_COLUMNS, MatchFeatures, Obje
 from geofcn.evaluation.result import Evaluation, PixelScores
 from geofcn.evaluation.sorted_houses import SortedHouses
 from geofcn.executors import ThreadExecutor
-from geofcn.io.files import StrPath
+from geofcn.io.files import StrPath, check_target
 from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
 from geofcn.io.labels import (
@@ -46,11 +49,15 @@ from geofcn.io.labels import (
 )
 from geofcn.io.locks import locked
 from geofcn.io.masks import MODEL_TAG, InstanceMask, Mask, has_background, open_mask
+from geofcn.io.opening import open_scene
 from geofcn.io.scene import Scene, read_tags
 from geofcn.io.vector_labels import VectorLabels
 from geofcn.io.vector_reader import is_raster_path
 from geofcn.io.vector_writer import check_vector_target, write_polygons
 from geofcn.progress import Progress, automatic
+
+if TYPE_CHECKING:
+    from geofcn.evaluation.report import EvaluationReport
 
 # Rows that are read and swept at once, at the most, and row bands that are read ahead.
 BAND_ROWS = 256
@@ -59,7 +66,7 @@ AHEAD = 4
 log = logging.getLogger(__name__)
 
 
-@takes_frames("prediction", "labels", "area")
+@takes_frames("prediction", "labels", "area", "scene")
 def evaluate(
     prediction: StrPath,
     labels: StrPath,
@@ -72,6 +79,8 @@ def evaluate(
     house_value: Sequence[float] = (),
     instances: bool = False,
     matches: StrPath | None = None,
+    report: StrPath | None = None,
+    scene: StrPath | None = None,
     overwrite: bool = False,
     progress: Progress = automatic,
 ) -> Evaluation:
@@ -110,6 +119,10 @@ def evaluate(
     matches : path, optional
         Vector file for the polygons of both sides with their outcome (tp, fp or fn), whether they
         are merged or split, and how many of the other side lie in them, or they in.
+    report : path, optional
+        Page (.html) to write: houses found, missed and false alarms to look at, and all scores.
+    scene : path, optional
+        Raster that the page shows below the houses.
     overwrite : bool
         Replace a file that exists.
     progress : callable, optional
@@ -126,6 +139,7 @@ def evaluate(
         One sentence that says what is wrong: SceneError, LabelsError (also where the two sides do
         not meet), OutputError or UsageError.
     """
+    given = dict(locals())
     if not 0 < iou <= 1:
         raise UsageError(f"iou {iou}: give a number above 0, up to 1.")
     if not min_area >= 0:
@@ -137,8 +151,14 @@ def evaluate(
     paths = [source.path for source in sources]
     within = None if area is None else LabelSource.of(area)
     inputs = paths if within is None else [*paths, within.path]
-    with locked(matches):
+    if scene is not None and report is None:
+        raise UsageError("scene: it is shown in a report; give --report FILE.")
+    shown = None if scene is None else open_scene(scene)
+    with locked(matches, report):
         target = None if matches is None else check_vector_target(matches, overwrite, *inputs)
+        if report is not None:
+            seen = inputs if scene is None else [*inputs, scene]
+            check_target(report, (".html",), overwrite, *seen)
         pixels = None
         if any(map(is_raster_path, paths)):
             pixels, sides, crs = _compare_on_raster(*sources, min_area, within, progress)
@@ -146,12 +166,15 @@ def evaluate(
             sides, crs = read_both(*sources, min_area, within)
         ground = Ground(crs)
         counter, kept = ObjectCounter(ground), MatchFeatures()
+        page = None if report is None else _page(report, given, shown, sides, crs)
         houses = sum(map(len, sides))
         with progress("matching", houses, "houses") as bar:
             for matched in match(*sides, iou):
                 counter.add(matched)
                 if target is not None:
                     kept.add(matched)
+                if page is not None:
+                    page.add(matched)
                 bar.advance(len(matched.prediction) + len(matched.truth))
         for path, side in zip(paths, sides, strict=True):
             if side.repeated:
@@ -163,7 +186,27 @@ def evaluate(
             write_polygons(
                 target, features, crs, columns=MATCHES_COLUMNS, layer="matches", overwrite=True
             )
-        return Evaluation(pixels, counter.scores())
+        scores = Evaluation(pixels, counter.scores())
+        if page is not None:
+            page.write(scores, iou)
+        return scores
+
+
+def _page(
+    path: StrPath,
+    given: Mapping[str, Any],
+    scene: Scene | None,
+    sides: tuple[SortedHouses, SortedHouses],
+    crs: pyproj.CRS | CRS | None,
+) -> EvaluationReport:
+    """The report of an evaluation that was called with these arguments."""
+    from geofcn.evaluation.report import EvaluationReport  # what draws it takes time to import
+    from geofcn.report.call import Call
+
+    lowest, highest = np.split(np.array([side.bounds for side in sides]), 2, axis=1)
+    bounds = np.concatenate([lowest.min(axis=0), highest.max(axis=0)])
+    plain = None if crs is None else pyproj.CRS.from_user_input(crs.to_wkt())
+    return EvaluationReport(Path(path), Call.of(evaluate, given), scene, plain, bounds)
 
 
 def _compare_on_raster(

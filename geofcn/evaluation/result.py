@@ -111,29 +111,34 @@ class Evaluation:
         """All scores as nested dicts, by the names of the attributes; NaN where undefined."""
         return asdict(self)
 
+    def tables(self) -> dict[str, list[tuple[str, str]]]:
+        """Names and texts of the scores, for pixels, where there are any, and objects."""
+        sides = {"pixels": self.pixels, "objects": self.objects}
+        return {title: _shown(scores) for title, scores in sides.items() if scores is not None}
+
+    def counts(self) -> list[tuple[str, str, str, str]]:
+        """Counts of all houses and of each size class: a table, its head first."""
+        rows = [
+            (name, f"{row.tp:,}", f"{row.fp:,}", f"{row.fn:,}")
+            for name, row in self._counts().items()
+        ]
+        return [("", "TP", "FP", "FN"), *rows]
+
     def __str__(self) -> str:
         lines = []
-        for title, scores in (("pixels", self.pixels), ("objects", self.objects)):
-            if scores is not None:
-                lines += [title, *(f"  {name:<10}{text}" for name, text in _shown(scores))]
-        lines.append("  " + " " * 16 + "".join(f"{name:>9}" for name in ("TP", "FP", "FN")))
-        for name, row in self._counts().items():
-            counts = "".join(f"{count:>9,}" for count in (row.tp, row.fp, row.fn))
-            lines.append(f"  {name:<16}{counts}")
+        for title, rows in self.tables().items():
+            lines += [title, *(f"  {name:<10}{text}" for name, text in rows)]
+        for name, *counts in self.counts():
+            lines.append(f"  {name:<16}" + "".join(f"{count:>9}" for count in counts))
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         rows = [
             (title if number == 0 else "", name, text.strip())
-            for title, scores in (("pixels", self.pixels), ("objects", self.objects))
-            if scores is not None
-            for number, (name, text) in enumerate(_shown(scores))
+            for title, scores in self.tables().items()
+            for number, (name, text) in enumerate(scores)
         ]
-        counts = [
-            (name, f"{row.tp:,}", f"{row.fp:,}", f"{row.fn:,}")
-            for name, row in self._counts().items()
-        ]
-        return _table(rows) + _table([("", "TP", "FP", "FN"), *counts])
+        return _table(rows) + _table(self.counts())
 
     def _counts(self) -> dict[str, ObjectScores | Counts]:
         """Counts of all houses, and of each size class, by the name of the row."""

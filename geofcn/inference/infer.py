@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from geofcn import defaults
 from geofcn.core.calibration import Calibration
@@ -50,6 +51,9 @@ from geofcn.models.predictor import compute_window_side
 from geofcn.polygons.outline import Outline, make_outline
 from geofcn.progress import Progress, automatic
 
+if TYPE_CHECKING:
+    from geofcn.inference.report import InferenceReport
+
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +69,7 @@ def infer(
     area: StrPath | None = None,
     bounds: Sequence[float] | None = None,
     bounds_crs: str | None = None,
+    report: StrPath | None = None,
     threshold: float | str | None = None,
     tile: int = defaults.TILE,
     device: str = "auto",
@@ -111,6 +116,8 @@ def infer(
         The same for a rectangle, in the CRS of the scene or in `bounds_crs`.
     bounds_crs : str, optional
         As EPSG:4326.
+    report : path, optional
+        Page (.html) to write: the scene with what was found, and how.
     threshold : float, "scene" or "model", optional
         A pixel is a house where its probability reaches it. "scene": the one that suits the share
         of houses of this scene, see `geofcn.inference.threshold`; "model": the model's own.
@@ -161,6 +168,7 @@ def infer(
     SceneError, ModelError, OutputError, UsageError, WorkersError
         All of them GeofcnError, in one sentence that says what is wrong.
     """
+    given = dict(locals())
     if workers:
         leave_if_imported_by_a_worker()
     start = time.monotonic()
@@ -176,12 +184,13 @@ def infer(
     refuse_unknown_options(co or {})
     if verify and mask is None:
         raise UsageError("verify: it compares the mask; name a MASK, too.")
-    with locked(mask, probability, polygons):
+    with locked(mask, probability, polygons, report):
         outputs = Outputs.check(
             job,
             mask,
             probability,
             polygons,
+            report,
             model=model,
             overwrite=overwrite,
             allow_no_crs=allow_no_crs,
@@ -196,8 +205,9 @@ def infer(
                     found = find_threshold(_in_area(in_order, job), job.calibration, job.threshold)
                 job = found.settle(job)
                 predicted = _classified_bands(job, shards, progress)
+            page = _page(outputs, job, given, cleaning, found)
             with outputs.open(job, co or {}) as writer, predicted as in_order:
-                count = writer.write(in_order, shards, cleaning)
+                count = writer.write(in_order, shards, cleaning, page)
         shards.remove()
         seconds = time.monotonic() - start
         verification = None
@@ -213,6 +223,7 @@ def infer(
         seconds,
         verification,
         found,
+        outputs.report,
     )
 
 
@@ -238,6 +249,23 @@ def _make_job(
     device = pick_device(device).type
     window = compute_window_side(resampled, device)
     return Job(fitting, resampled, number, dtype, scored, window, device, calibration)
+
+
+def _page(
+    outputs: Outputs,
+    job: Job,
+    given: Mapping[str, Any],
+    outline: Outline,
+    found: SceneThreshold | None,
+) -> InferenceReport | None:
+    """The report of an inference that was called with these arguments, where one is wanted."""
+    if outputs.report is None:
+        return None
+    from geofcn.inference.report import InferenceReport  # what draws it takes time to import
+    from geofcn.report.call import Call
+
+    cleaning = None if outputs.polygons is None else outline
+    return InferenceReport(outputs.report, job, Call.of(infer, given), cleaning, found)
 
 
 def _settled(

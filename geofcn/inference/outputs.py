@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geofcn.core.pixels import HOUSE, mark_contacts
 from geofcn.core.windows import Window
@@ -14,13 +15,16 @@ from geofcn.inference.area import HousesOfArea
 from geofcn.inference.job import Job
 from geofcn.inference.shards import Arrays, Shards, claimed
 from geofcn.io.cog_writer import mask_writer, probability_writer
-from geofcn.io.files import StrPath
+from geofcn.io.files import StrPath, check_target
 from geofcn.io.raster_writer import RasterWriter, check_raster_target
 from geofcn.io.sheets import refuse_new_sheet
-from geofcn.io.vector_writer import check_vector_target
+from geofcn.io.vector_writer import FeatureBatch, check_vector_target
 from geofcn.polygons.footprints import RowBand, refuse_no_crs, write_footprints
 from geofcn.polygons.outline import Outline
 from geofcn.polygons.score_tags import score_tags
+
+if TYPE_CHECKING:
+    from geofcn.inference.report import InferenceReport
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,14 @@ class Outputs:
     ----------
     mask, probability, polygons : Path or None
         Two GeoTIFFs and a vector file; None where it is not wanted, but one of them is.
+    report : Path or None
+        A page about them; None where it is not wanted.
     """
 
     mask: Path | None
     probability: Path | None
     polygons: Path | None
+    report: Path | None = None
 
     @classmethod
     def check(
@@ -44,6 +51,7 @@ class Outputs:
         mask: StrPath | None,
         probability: StrPath | None,
         polygons: StrPath | None,
+        report: StrPath | None = None,
         *,
         model: StrPath,
         overwrite: bool,
@@ -57,7 +65,7 @@ class Outputs:
         ----------
         job : Job
             Its scene and its area, like `model`, must not be overwritten.
-        mask, probability, polygons : path
+        mask, probability, polygons, report : path
             What to write; None where it is not wanted.
         model : path
             The model's file.
@@ -83,25 +91,33 @@ class Outputs:
             sources.append(job.area.polygons.path)
         for raster in (mask, probability):
             refuse_new_sheet(job.scene.path, raster)
-        named = [None if name is None else Path(name) for name in (mask, probability, polygons)]
-        wanted = cls(*named)
-        if not wanted.paths:
+        if mask is probability is polygons is None:
             raise UsageError(
                 "nothing is to be written; name a MASK, --probability FILE or --polygons FILE."
             )
+        named = (mask, probability, polygons, report)
+        wanted = cls(*(None if name is None else Path(name) for name in named))
         own = claimed(wanted.work_folder, job.fingerprint())
         for path in wanted.paths:
             is_own = path != wanted.paths[0] and path.absolute() in own
-            check = check_vector_target if path == wanted.polygons else check_raster_target
-            check(path, overwrite or is_own, *sources)
+            wanted._check(path, overwrite or is_own, *sources)
         if wanted.polygons is not None:
             refuse_no_crs(job.scene, allow_no_crs)
         return wanted
 
+    def _check(self, path: Path, may_replace: bool, *sources: StrPath) -> None:
+        if path == self.report:
+            check_target(path, (".html",), may_replace, *sources)
+        elif path == self.polygons:
+            check_vector_target(path, may_replace, *sources)
+        else:
+            check_raster_target(path, may_replace, *sources)
+
     @property
     def paths(self) -> tuple[Path, ...]:
         """Paths of all files that are wanted, the mask first."""
-        return tuple(path for path in (self.mask, self.probability, self.polygons) if path)
+        paths = self.mask, self.probability, self.polygons, self.report
+        return tuple(path for path in paths if path)
 
     @property
     def work_folder(self) -> Path:
@@ -159,7 +175,11 @@ class OutputWriter:
     rasters: Mapping[str, RasterWriter]
 
     def write(
-        self, bands: Iterable[tuple[Window, Arrays]], shards: Shards, outline: Outline
+        self,
+        bands: Iterable[tuple[Window, Arrays]],
+        shards: Shards,
+        outline: Outline,
+        report: InferenceReport | None = None,
     ) -> int | None:
         """Hand every row band to the rasters' writers, and its houses to the polygons'.
 
@@ -171,28 +191,40 @@ class OutputWriter:
             Where they come from; the outputs are claimed in them once all bands are written.
         outline : Outline
             How the polygons are cleaned.
+        report : InferenceReport, optional
+            The page, which is shown what is written, and is the last to be.
 
         Returns
         -------
         int or None
             The number of polygons, where these are wanted.
         """
-        houses = self._write_rasters(bands, shards)
+        houses = self._write_rasters(bands if report is None else report.watch(bands), shards)
+        count = None
         if self.outputs.polygons is not None:
-            return self._write_polygons(self.outputs.polygons, houses, outline)
-        for _ in houses:  # the rasters are written on the way
+            show = None if report is None else report.add
+            count = self._write_polygons(self.outputs.polygons, houses, outline, show)
+        for _ in houses:  # without polygons the rasters are written on the way
             pass
-        return None
+        if report is not None:
+            report.write()
+        return count
 
-    def _write_polygons(self, path: Path, houses: Iterable[RowBand], outline: Outline) -> int:
+    def _write_polygons(
+        self,
+        path: Path,
+        houses: Iterable[RowBand],
+        outline: Outline,
+        show: Callable[[FeatureBatch], object] | None,
+    ) -> int:
         """Write the polygons of all houses, or of those that begin in the area."""
         job = self.job
         about = (job.scene, outline, job.model.metadata.score_calibration)
         if job.area is None:
-            return write_footprints(path, houses, *about)
+            return write_footprints(path, houses, *about, show=show)
         chosen = HousesOfArea(job.area, job.scene.window, job.window)
         part = job.layout.extent
-        count = write_footprints(path, houses, *about, part=part, choose=chosen)
+        count = write_footprints(path, houses, *about, part=part, choose=chosen, show=show)
         chosen.say_cut()
         return count
 

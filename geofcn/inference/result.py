@@ -30,6 +30,8 @@ class InferenceResult:
         What windows computed again show, where they were wanted.
     scene_threshold : SceneThreshold or None
         The threshold with the share of houses it was found for, where it was to be found.
+    report : Path or None
+        The page; None where it was not wanted.
     """
 
     mask: Path | None
@@ -40,8 +42,9 @@ class InferenceResult:
     seconds: float
     verification: Verification | None = None
     scene_threshold: SceneThreshold | None = None
+    report: Path | None = None
 
     def __str__(self) -> str:
-        paths = self.mask, self.probability, self.polygons
+        paths = self.mask, self.probability, self.polygons, self.report
         notes = self.scene_threshold, self.verification
         return "\n".join(printable(str(line)) for line in (*paths, *notes) if line)

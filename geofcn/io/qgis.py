@@ -1,12 +1,13 @@
-"""The styles that QGIS opens outputs with: polygons by their score, probabilities, masks."""
+"""The styles that QGIS opens outputs with: polygons, masks and probabilities."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from geofcn.core.colours import FALSE_ALARM, FOUND, MISSED
 from geofcn.io.gdal import NO_DATE
 
 # Upper bound of each class -> colour: from doubtful to certain.
@@ -30,6 +31,12 @@ PROBABILITY_RAMP = {
 }
 # How every QGIS 3 names the document.
 DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
+# Outcome in an evaluation -> its name in the legend, and its colour.
+OUTCOMES = {
+    "tp": ("found", FOUND),
+    "fp": ("false alarm", FALSE_ALARM),
+    "fn": ("missed", MISSED),
+}
 
 
 def score_style() -> str:
@@ -41,14 +48,35 @@ def score_style() -> str:
     ]
     ranges.append(_qml_range(len(ranges), NO_SCORE, NO_SCORE, "no score"))
     colours = [*SCORE_CLASSES.values(), NO_SCORE_COLOUR]
+    renderer = (
+        f'type="graduatedSymbol" attr="coalesce(&quot;score&quot;, {NO_SCORE})" '
+        'graduatedMethod="GraduatedColor"'
+    )
+    return _qml(renderer, f"  <ranges>\n{''.join(ranges)}  </ranges>\n", colours)
+
+
+def outcome_style() -> str:
+    """The same for the matches of an evaluation: outlines by what became of the houses."""
+    categories = [
+        f'   <category symbol="{i}" value="{outcome}" label="{name}" render="true"/>\n'
+        for i, (outcome, (name, _)) in enumerate(OUTCOMES.items())
+    ]
+    colours = [",".join(map(str, colour)) for _, colour in OUTCOMES.values()]
+    classes = f"  <categories>\n{''.join(categories)}  </categories>\n"
+    return _qml('type="categorizedSymbol" attr="outcome"', classes, colours)
+
+
+# Column by which outlines are coloured -> style.
+STYLES: dict[str, Callable[[], str]] = {"score": score_style, "outcome": outcome_style}
+
+
+def _qml(renderer: str, classes: str, colours: list[str]) -> str:
+    """A style of a renderer, its classes, and the colours of their outlines."""
     symbols = [_qml_symbol(i, colour) for i, colour in enumerate(colours)]
     return f"""{DOCTYPE}
 <qgis version="3.22.0" styleCategories="Symbology">
- <renderer-v2 type="graduatedSymbol" attr="coalesce(&quot;score&quot;, {NO_SCORE})" \
-graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">
-  <ranges>
-{"".join(ranges)}  </ranges>
-  <symbols>
+ <renderer-v2 {renderer} symbollevels="0" enableorderby="0" forceraster="0">
+{classes}  <symbols>
 {"".join(symbols)}  </symbols>
  </renderer-v2>
  <layerGeometryType>2</layerGeometryType>
@@ -143,23 +171,26 @@ STYLE_TABLE = """CREATE TABLE layer_styles (
     update_time DATETIME DEFAULT CURRENT_TIMESTAMP)"""
 
 
-def add_style(partial: Path, layer: str) -> None:
+def add_style(partial: Path, layer: str, column: str = "score") -> None:
     """Save the style where QGIS looks for it: in a GeoPackage itself, or beside another file.
 
     Parameters
     ----------
     partial : Path
-        A finished vector file with a column `score`; one that is no .gpkg gets a .qml beside it.
+        A finished vector file; one that is no .gpkg gets a .qml beside it.
     layer : str
         The layer of a GeoPackage that the style belongs to.
+    column : str
+        Of STYLES; the file has it.
 
     Raises
     ------
     OSError or sqlite3.Error
         Where that cannot be done.
     """
+    style = STYLES[column]()
     if partial.suffix != ".gpkg":
-        partial.with_suffix(".qml").write_text(score_style(), encoding="utf-8")
+        partial.with_suffix(".qml").write_text(style, encoding="utf-8")
         return
     with closing(sqlite3.connect(partial)) as database, database:
         (geometry,) = database.execute(
@@ -169,8 +200,8 @@ def add_style(partial: Path, layer: str) -> None:
         database.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, "
             "f_geometry_column, styleName, styleQML, useAsDefault, description, owner, "
-            "update_time) VALUES ('', '', ?, ?, 'score', ?, 1, 'Outlines by score', '', ?)",
-            (layer, geometry, score_style(), NO_DATE),
+            "update_time) VALUES ('', '', ?, ?, ?, ?, 1, ?, '', ?)",
+            (layer, geometry, column, style, f"Outlines by {column}", NO_DATE),
         )
         database.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, last_change) "

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import rasterio
 from rasterio.crs import CRS
+from rasterio.enums import Resampling
 from rasterio.transform import Affine
 
 from geofcn.core.encoding import Conversion, Encoding, converted
@@ -198,19 +199,44 @@ class Scene:
             valid &= (image != self.nodata).any(axis=0)
         return (converted(image, self.conversion) if self.conversion else image), valid
 
-    def read_reduced(self, shape: tuple[int, int]) -> np.ndarray:
-        """The whole scene at (rows, columns) `shape`, nearest neighbour: (bands, rows, columns).
+    def read_reduced(
+        self, shape: tuple[int, int], window: Window | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A window, or the whole scene, at another (rows, columns) `shape`, to be looked at.
 
-        In the encoding of the file.
+        Overviews are used where there are any, else each pixel is the mean of those that it stands
+        for, or with a palette one of them.
+
+        Returns
+        -------
+        image : (bands, rows, columns) array
+            In the encoding of the file.
+        valid : (rows, columns) bool array
+            False where GDAL's mask of the file, or `nodata`, says so, or a value is not finite.
 
         Raises
         ------
         SceneError
             Where the file cannot be read.
         """
-        with self._reading(self.window) as dataset:
-            stored = dataset.read(self._stored, out_shape=(len(self._stored), *shape))
-        return self._expanded(stored)[0]
+        window = window or self.window
+        method = Resampling.nearest if self.palette else Resampling.average
+        with self._reading(window) as dataset:
+            stored = dataset.read(
+                self._stored,
+                window=window.ranges,
+                out_shape=(len(self._stored), *shape),
+                resampling=method,
+            )
+            valid = np.isfinite(stored).all(axis=0)
+            if self.masked:
+                masks = dataset.read_masks(self._stored[0], window=window.ranges, out_shape=shape)
+                valid &= masks != 0
+        image, opaque = self._expanded(stored)
+        valid &= opaque
+        if self.nodata is not None:
+            valid &= (image != self.nodata).any(axis=0)
+        return image, valid
 
     def refuse_changed(self) -> None:
         """Check that the file, and all that is read with it, is what it was when it was opened.

@@ -40,7 +40,7 @@ from geofcn.errors import OutputError
 from geofcn.io import files
 from geofcn.io.files import StrPath
 from geofcn.io.gdal import NO_DATE, VECTOR_OPTIONS
-from geofcn.io.qgis import add_style
+from geofcn.io.qgis import STYLES, add_style
 
 DRIVERS = {
     ".gpkg": "GPKG",
@@ -122,8 +122,8 @@ def write_polygons(
 
     Memory is bounded by a batch, not by the number of polygons (but FlatGeobuf's index takes 60
     bytes for each), and the file does not depend on how they are cut into batches. Exteriors are
-    turned counterclockwise (clockwise in a Shapefile). A `score` column brings a QGIS style: inside
-    a GeoPackage, else beside the file as .qml (an existing .qml is left alone).
+    turned counterclockwise (clockwise in a Shapefile). A `score` or `outcome` column brings a QGIS
+    style: inside a GeoPackage, else beside the file as .qml (an existing .qml is left alone).
 
     Parameters
     ----------
@@ -173,8 +173,8 @@ def write_polygons(
             else:
                 _write_ogr(partial, reader, crs, layer)
             _verify(partial, source.count)
-            if "score" in columns:
-                add_style(partial, layer)
+            for column in STYLES.keys() & columns.keys():
+                add_style(partial, layer, column)
             _publish(folder, target)
         except (RuntimeError, OSError, sqlite3.Error, pa.ArrowException) as error:
             if source.error is not None:

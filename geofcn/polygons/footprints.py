@@ -99,6 +99,7 @@ def write_footprints(
     *,
     part: Window | None = None,
     choose: Choice = all_of,
+    show: Callable[[FeatureBatch], object] | None = None,
 ) -> int:
     """Write the footprints of a mask, given in row bands, to a vector file.
 
@@ -118,6 +119,8 @@ def write_footprints(
         The pixels of the scene that the mask covers; default: all.
     choose : callable, optional
         See `footprints`.
+    show : callable, optional
+        Shown every batch that is written.
 
     Returns
     -------
@@ -140,7 +143,17 @@ def write_footprints(
         origin=(part.row, part.col),
         choose=choose,
     )
+    if show is not None:
+        batches = _shown(batches, show)
     return write_polygons(path, batches, scene.crs, overwrite=True)
+
+
+def _shown(
+    batches: Iterable[FeatureBatch], show: Callable[[FeatureBatch], object]
+) -> Iterator[FeatureBatch]:
+    for batch in batches:
+        show(batch)
+        yield batch
 
 
 def footprints(

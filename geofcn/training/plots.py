@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -17,8 +17,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from geofcn.core.colours import FALSE_ALARM, FOUND, MISSED, NOT_LABELLED, hex_of
 from geofcn.core.pixels import picture_of
 from geofcn.io.files import write_whole
+
+if TYPE_CHECKING:
+    from geofcn.training.overlay import Overlay
 
 COLOURS = {
     "precision": "#3b7dd8",
@@ -29,12 +33,12 @@ COLOURS = {
 }
 NAMES = {"f1": "F1", "iou": "IoU"}
 OVERLAY = {
-    "hit": (40, 220, 70),
-    "missed": (40, 90, 255),
-    "false alarm": (255, 40, 20),
-    "found, not labelled": (250, 220, 30),
+    "hit": FOUND,
+    "missed": MISSED,
+    "false alarm": FALSE_ALARM,
+    "found, not labelled": NOT_LABELLED,
 }
-LEGEND_ROWS = 36
+TITLE_ROWS, LEGEND_ROWS = 28, 36
 
 
 def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
@@ -112,50 +116,69 @@ def scores_plot(history: Sequence[Mapping[str, Any]], path: Path, keeps_last: bo
     _save(figure, path)
 
 
-def overlay_plot(
-    image: np.ndarray, predicted: np.ndarray, houses: np.ndarray, known: np.ndarray, path: Path
-) -> None:
-    """Paint hits, misses and false alarms over the scene, as a PNG.
-
-    A pixel of the arrays is one of the picture; a strip of LEGEND_ROWS with the legend is added
-    below.
-
-    Parameters
-    ----------
-    image : (bands, rows, columns) array
-        The scene, of any dtype.
-    predicted, houses, known : (rows, columns) bool array
-        Houses of the net, those of the labels, and where the labels say anything.
-    path : Path
-        File to write.
-    """
+def overlay_masks(overlay: Overlay) -> dict[str, np.ndarray]:
+    """Where each class of OVERLAY is on an overlay, of those that there are: bool arrays."""
+    predicted, houses, known = overlay.predicted, overlay.houses, overlay.known
     masks = {
         "hit": predicted & houses & known,
         "missed": ~predicted & houses & known,
         "false alarm": predicted & ~houses & known,
         "found, not labelled": predicted & ~known,
     }
-    masks = {name: mask for name, mask in masks.items() if known.any() and mask.any()}
-    picture = picture_of(image).astype(np.float32)
+    return {name: mask for name, mask in masks.items() if known.any() and mask.any()}
+
+
+def overlay_plot(overlay: Overlay, path: Path) -> None:
+    """Paint hits, misses and false alarms over the scene, as a PNG.
+
+    A pixel of the arrays is one of the picture; a strip of TITLE_ROWS with the title is added
+    above, one of LEGEND_ROWS with the legend below.
+
+    Parameters
+    ----------
+    overlay : Overlay
+        What to paint.
+    path : Path
+        File to write.
+    """
+    masks = overlay_masks(overlay)
+    picture = picture_of(overlay.image, overlay.valid).astype(np.float32)
     for name, mask in masks.items():
         picture[mask] = 0.45 * picture[mask] + 0.55 * np.array(OVERLAY[name], np.float32)
-    strip = _legend_strip({name: OVERLAY[name] for name in masks}, picture.shape[1])
-    save_picture(np.concatenate([picture.astype(np.uint8), strip]), path)
-
-
-def _legend_strip(entries: Mapping[str, tuple[int, int, int]], width: int) -> np.ndarray:
-    """A white strip (LEGEND_ROWS, width, 3) that names colours, as far as it is wide enough."""
-    dpi = 100
-    figure = plt.figure(figsize=(max(width, 420) / dpi, LEGEND_ROWS / dpi), dpi=dpi)
-    handles = [
-        Patch(color="#{:02x}{:02x}{:02x}".format(*colour), label=name)
-        for name, colour in entries.items()
+    for window in overlay.held_out:
+        _frame(picture[window.slices])
+    width = picture.shape[1]
+    handles = [Patch(color=hex_of(OVERLAY[name]), label=name) for name in masks]
+    if overlay.held_out:
+        handles.append(Patch(facecolor="white", edgecolor="black", label="kept for validation"))
+    parts = [
+        _strip(width, TITLE_ROWS, overlay.title, []),
+        picture.astype(np.uint8),
+        _strip(width, LEGEND_ROWS, "", handles),
     ]
+    save_picture(np.concatenate(parts), path)
+
+
+def _frame(block: np.ndarray) -> None:
+    """Draw a white line with a black one inside along the border of a part of a picture."""
+    for distance, grey in ((0, 255), (1, 255), (2, 0)):
+        rows, cols = block.shape[:2]
+        if min(rows, cols) > 2 * distance:
+            inner = block[distance : rows - distance, distance : cols - distance]
+            inner[[0, -1]] = grey
+            inner[:, [0, -1]] = grey
+
+
+def _strip(width: int, rows: int, title: str, handles: Sequence[Patch]) -> np.ndarray:
+    """A white strip (rows, width, 3) with a title, or colours and names, cut to the width."""
+    dpi = 100
+    figure = plt.figure(figsize=(max(width, 420) / dpi, rows / dpi), dpi=dpi)
+    figure.text(8 / max(width, 420), 0.5, title, va="center", fontsize=10, parse_math=False)
     if handles:
-        figure.legend(handles=handles, loc="center left", ncols=4, frameon=False, fontsize=9)
+        figure.legend(handles=handles, loc="center left", ncols=5, frameon=False, fontsize=9)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    strip = np.asarray(canvas.buffer_rgba())[:LEGEND_ROWS, :width, :3].copy()
+    strip = np.asarray(canvas.buffer_rgba())[:rows, :width, :3].copy()
     plt.close(figure)
     return strip
 

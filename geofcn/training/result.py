@@ -14,6 +14,8 @@ from geofcn.training.state import Epoch, best_of
 if TYPE_CHECKING:
     import pandas
 
+REPORT = "report.html"
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -47,6 +49,11 @@ class TrainingResult:
     def model(self) -> Path:
         """The model of the best epoch, as `geofcn.infer` takes it."""
         return self.run / defaults.BEST_F1
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the training."""
+        return self.run / REPORT
 
     @property
     def history(self) -> pandas.DataFrame:

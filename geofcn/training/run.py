@@ -27,6 +27,7 @@ from geofcn.models.model_file import load_model, save_model
 from geofcn.training import plots
 from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geofcn.training.result import REPORT
 from geofcn.training.state import Epoch, TrainingState, best_of
 from geofcn.training.tensorboard import EVENTS
 from geofcn.training.trainer import Trainer
@@ -43,6 +44,7 @@ RUN_FILES = (
     "loss.png",
     "scores.png",
     "overlay.png",
+    REPORT,
     FINISHED,
 )
 

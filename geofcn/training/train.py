@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, replace
 from inspect import signature
 from pathlib import Path
@@ -26,6 +26,7 @@ from geofcn.models.model import Model
 from geofcn.models.model_file import model_digest
 from geofcn.progress import Progress, automatic
 from geofcn.recipes import Recipe
+from geofcn.report.call import Call
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint
@@ -35,8 +36,9 @@ from geofcn.training.label_shift import point_out_shift
 from geofcn.training.layout import tile_layouts
 from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
-from geofcn.training.overlay import write_overlay
+from geofcn.training.overlay import Overlay, make_overlay
 from geofcn.training.parent import load_parent
+from geofcn.training.report import write_report
 from geofcn.training.result import TrainingResult
 from geofcn.training.run import Run, checkpoint_to_resume, withdraw_extension
 from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
@@ -319,9 +321,29 @@ def _train(
             lambda kept: calibrate_scores(kept, extents, plan.device.type, damping), plan.scenes
         )
     run.plot(state)
-    write_overlay(sources[0], run.folder, progress)
+    overlays = list(_overlays(plan, selection, run.folder, progress))
+    overlays[0].save(run.folder / "overlay.png")
+    result = TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+    call = Call.of(train, {**run.request, "output": absolute(run.folder)})
+    write_report(result.report, result, state.losses, recipe, sources, selection, overlays, call)
+    refuse_changed(plan.scenes)
     run.finish()
-    return TrainingResult(run.folder, tuple(state.history), state.keeps_last)
+    return result
+
+
+def _overlays(
+    plan: _Plan, selection: Selection, folder: Path, progress: Progress
+) -> Iterator[Overlay]:
+    """What the best model finds on the first scene, and on the one it was scored on."""
+    first = plan.sources[0]
+    held_out = [window for number, window in selection.held_out if number == 0]
+    title = f"{first.scene.name}, learnt from"
+    if plan.has_own_validation:
+        title += f"; scored on {plan.validation[0].scene.name}"
+    yield make_overlay(first, folder, progress, title, held_out)
+    if plan.has_own_validation:
+        scored = plan.validation[0]
+        yield make_overlay(scored, folder, progress, f"{scored.scene.name}, scored on")
 
 
 def _pair_found_anywhere(pair: tuple[StrPath, StrPath]) -> list[str]:

@@ -1,11 +1,7 @@
 """geofcn.active_learning.page: the pictures of a report."""
 
-import base64
-import io
-import re
-
-import matplotlib.image
 import numpy as np
+from pages import Page, decoded
 
 from geofcn.active_learning.boxes import Box
 from geofcn.active_learning.page import FRAME, PICTURE_PIXELS, page_of
@@ -13,16 +9,15 @@ from geofcn.core.windows import Window
 from geofcn.io.opening import open_raster, open_scene
 
 
-def pictures_in(page: str) -> list[np.ndarray]:
+def pictures_in(text: str) -> list[np.ndarray]:
     """(rows, columns, 3) of uint8, as a browser shows them."""
-    parts = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
-    read = (matplotlib.image.imread(io.BytesIO(base64.b64decode(part))) for part in parts)
-    return [np.rint(255 * picture[..., :3]).astype(int) for picture in read]
+    return [np.asarray(decoded(image["src"])).astype(int) for image in Page(text).all("img")]
 
 
 def page(write_raster, steps, image, boxes, side) -> str:
     probability = open_raster(write_raster("p.tif", steps, nodata=255))
-    return page_of(boxes, open_scene(write_raster("a<b.tif", image)), probability, side)
+    scene = open_scene(write_raster("a<b.tif", image))
+    return page_of(boxes, scene, probability, side).decode()
 
 
 def test_a_box_is_framed_in_the_scene_and_in_the_probabilities(write_raster):

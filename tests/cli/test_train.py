@@ -22,6 +22,7 @@ FILES = {
     "scores.png",
     "overlay.png",
     "run.toml",
+    "report.html",
 }
 
 
@@ -33,7 +34,7 @@ def test_a_run_holds_models_history_and_pictures(trained):
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert {"loss", "precision", "recall", "f1", "accuracy", "iou"} <= set(rows[0])
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
-    assert imread(run / "overlay.png").shape[:2] == (512 + 36, 512)
+    assert imread(run / "overlay.png").shape[:2] == (28 + 512 + 36, 512)
     for name in ("loss.png", "scores.png"):
         assert imread(run / name).size
 

@@ -15,6 +15,7 @@ from geofcn.io.qgis import (
     SCORE_CLASSES,
     add_style,
     classes_style,
+    outcome_style,
     probability_style,
     score_style,
 )
@@ -156,3 +157,30 @@ def test_a_style_that_cannot_be_saved_is_an_error(tmp_path):
         add_style(tmp_path / "a.gpkg", "houses")
     with pytest.raises(OSError):
         add_style(tmp_path / "none" / "a.fgb", "houses")
+
+
+def test_matches_have_a_colour_for_each_outcome(tmp_path):
+    root = ElementTree.fromstring(outcome_style().split("\n", 1)[1])
+    renderer = root.find("renderer-v2")
+    assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", "outcome")
+    categories = {each.get("value"): each.get("symbol") for each in renderer.iter("category")}
+    assert list(categories) == ["tp", "fp", "fn"]
+    colours = {
+        symbol.get("name"): symbol.find("layer/prop[@k='outline_color']").get("v")
+        for symbol in root.iter("symbol")
+    }
+    assert [colours[name] for name in categories.values()] == [
+        "86,180,233,255", "213,94,0,255", "240,228,66,255",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["m.gpkg", "m.fgb"])
+def test_a_file_of_matches_opens_with_that_style(tmp_path, name):
+    batch = FeatureBatch(np.array([shapely.box(0, 0, 1, 1)]), {"outcome": np.array(["fp"], object)})
+    write_polygons(tmp_path / name, [batch], CRS, columns={"outcome": "string"}, layer="matches")
+    if name == "m.fgb":
+        assert (tmp_path / "m.qml").read_text(encoding="utf-8") == outcome_style()
+        return
+    with closing(sqlite3.connect(tmp_path / name)) as database:
+        (row,) = database.execute("SELECT f_table_name, styleName, styleQML FROM layer_styles")
+    assert row == ("matches", "outcome", outcome_style())

@@ -239,10 +239,26 @@ def test_the_dask_array_reads_only_what_is_wanted(write_raster, monkeypatch):
     assert sorted(windows) == [Window(10, 20, 10, 10), Window(10, 30, 10, 10)]
 
 
-def test_the_reduced_scene_is_nearest_neighbour(write_raster):
-    image = np.kron(ramp(1, 4, 5), np.ones((6, 6), np.uint16)).astype(np.uint16)
+def test_the_reduced_scene_has_the_means_of_its_pixels(write_raster):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 1000, (2, 24, 30)).astype(np.uint16)
     scene = open_scene(write_raster("a.tif", image))
-    assert (scene.read_reduced((4, 5)) == image[:, ::6, ::6]).all()
+    means = image.reshape(2, 4, 6, 5, 6).mean(axis=(2, 4))
+    reduced, valid = scene.read_reduced((4, 5))
+    assert abs(reduced - means).max() <= 1 and valid.all()
+    part, _ = scene.read_reduced((2, 3), Window(6, 12, 12, 18))
+    assert abs(part - means[:, 1:3, 2:]).max() <= 1
+    assert (scene.read_reduced((24, 30))[0] == image).all()
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_reduced_scene_is_blank_where_all_of_it_is(write_raster, declared):
+    image = np.full((1, 8, 8), 7, np.float32)
+    image[:, :4, :4] = -9999 if declared else np.nan
+    path = write_raster("a.tif", image, nodata=-9999 if declared else None)
+    reduced, valid = open_scene(path).read_reduced((2, 2))
+    assert valid.tolist() == [[False, True], [True, True]] and (reduced[0][valid] == 7).all()
+    assert not open_scene(path, nodata=7).read_reduced((2, 2))[1].any()
 
 
 # --- in other processes ---
@@ -278,7 +294,7 @@ def test_a_palette_stands_for_its_colours(write_raster):
     assert scene.colours == ("red", "green", "blue")
     pixels, valid = scene.read(scene.window)
     assert pixels[:, 0].tolist() == [[10, 200, 10], [20, 210, 20], [30, 220, 30]] and valid.all()
-    assert (scene.read_reduced((1, 3)) == pixels).all()
+    assert (scene.read_reduced((1, 3))[0] == pixels).all()
     assert open_scene(path, bands=(3,)).read(scene.window)[0].tolist() == [[[30, 220, 30]]]
     assert open_scene(path, nodata=20).read(scene.window)[1].all(), "in every band, not in one"
     assert open_raster(path).read(scene.window)[0].tolist() == [[[3, 7, 3]]], "classes stay"

@@ -4,6 +4,7 @@ import sys
 import time
 
 import pytest
+from run_folder import contents
 
 from geofcn.core.metrics import Confusion
 from geofcn.errors import TrainingError
@@ -18,10 +19,6 @@ from geofcn.training.validation import ValidationScores
 
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
 QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}
-
-
-def contents(run) -> dict:
-    return {path.name: path.read_bytes() for path in run.iterdir()}
 
 
 # --- epochs ---

@@ -6,6 +6,7 @@ import pytest
 import rasterio
 import torch
 from rasterio.enums import ColorInterp
+from run_folder import contents
 
 from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.pixels import Normalisation
@@ -31,10 +32,6 @@ def saved_parent(make_model, tmp_path):
         return path
 
     return save
-
-
-def contents(run) -> dict:
-    return {path.name: path.read_bytes() for path in run.iterdir()}
 
 
 def weights_of(model) -> dict:

@@ -2,14 +2,20 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from geofcn.training.overlay import Overlay
 from geofcn.training.plots import (
     LEGEND_ROWS,
     OVERLAY,
+    TITLE_ROWS,
     loss_plot,
     overlay_plot,
     save_picture,
     scores_plot,
 )
+
+
+def overlay(image, predicted, houses, known) -> Overlay:
+    return Overlay("a $ scene", image, np.ones_like(known), predicted, houses, known)
 
 
 def row(epoch: int, f1: float) -> dict:
@@ -54,9 +60,9 @@ def test_the_overlay_tells_hits_misses_and_false_alarms_pixel_by_pixel(tmp_path)
     houses[0, 2] = True  # missed
     predicted[0, 3] = True  # a false alarm
     predicted[2, 4] = True  # nobody knows
-    overlay_plot(image, predicted, houses, known, tmp_path / "o.png")
+    overlay_plot(overlay(image, predicted, houses, known), tmp_path / "o.png")
     picture = (matplotlib.image.imread(tmp_path / "o.png")[..., :3] * 255).round().astype(int)
-    assert picture.shape == (3 + LEGEND_ROWS, 5, 3)
+    assert picture.shape == (TITLE_ROWS + 3 + LEGEND_ROWS, 5, 3)
     painted = {
         (0, 1): "hit",
         (0, 2): "missed",
@@ -68,7 +74,7 @@ def test_the_overlay_tells_hits_misses_and_false_alarms_pixel_by_pixel(tmp_path)
             expected = np.array([40, 80, 120])
             if (row, col) in painted:
                 expected = 0.45 * expected + 0.55 * np.array(OVERLAY[painted[row, col]])
-            assert abs(picture[row, col] - expected).max() <= 1, (row, col)
+            assert abs(picture[TITLE_ROWS + row, col] - expected).max() <= 1, (row, col)
 
 
 def test_the_legend_names_the_colours_of_the_picture(tmp_path):
@@ -76,8 +82,8 @@ def test_the_legend_names_the_colours_of_the_picture(tmp_path):
     houses = np.zeros((300, 500), bool)
     houses[10:50, 10:90] = True
     everywhere = np.ones_like(houses)
-    overlay_plot(image, houses, houses, everywhere, tmp_path / "hits.png")
-    overlay_plot(image, ~houses, houses, everywhere, tmp_path / "wrong.png")
+    overlay_plot(overlay(image, houses, houses, everywhere), tmp_path / "hits.png")
+    overlay_plot(overlay(image, ~houses, houses, everywhere), tmp_path / "wrong.png")
     strips = [
         matplotlib.image.imread(tmp_path / name)[-LEGEND_ROWS:, :, :3]
         for name in ("hits.png", "wrong.png")
@@ -93,3 +99,10 @@ def test_a_picture_is_replaced_in_one_step(tmp_path):
         save_picture(np.full((2, 2, 3), value, np.uint8), path)
         assert (matplotlib.image.imread(path)[..., 0] * 255 == value).all()
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_the_title_is_above_the_picture(tmp_path):
+    image, nothing = np.full((3, 30, 500), 90, np.uint8), np.zeros((30, 500), bool)
+    overlay_plot(overlay(image, nothing, nothing, ~nothing), tmp_path / "o.png")
+    title = matplotlib.image.imread(tmp_path / "o.png")[:TITLE_ROWS, :, :3]
+    assert title.min() < 0.2 and title[:, 200:].min() == 1, "dark letters on white, at the left"

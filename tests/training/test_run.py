@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from run_folder import contents
 
 from geofcn.core.calibration import Calibration, ScoreCalibration
 from geofcn.core.metrics import Confusion
@@ -28,10 +29,6 @@ from geofcn.training.validation import ValidationScores
 # Small enough for a blink: 64 pixels are 2 x 2 tiles.
 QUICK = {"tile": 32, "epochs": 2, "device": "cpu"}
 SHORT = {**QUICK, "batch": 1, "stride": 32}
-
-
-def contents(run) -> dict:
-    return {path.name: path.read_bytes() for path in run.iterdir()}
 
 
 def equal(a: dict, b: dict) -> bool:

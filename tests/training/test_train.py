@@ -17,7 +17,7 @@ from geofcn.models.model_file import load_model
 from geofcn.recipes import make_recipe
 from geofcn.training import loader, plots
 from geofcn.training import train as train_module
-from geofcn.training.plots import LEGEND_ROWS
+from geofcn.training.plots import LEGEND_ROWS, TITLE_ROWS
 from geofcn.training.run import RUN_FILES
 from geofcn.training.train import SURVEY, resume, train
 from geofcn.training.trainer import Trainer
@@ -67,7 +67,7 @@ def test_a_run_holds_all_its_files(village, tmp_path, recipe):
     period = 32 if exercise else 1
     assert model.normalisation.mean.shape == (3, period, period)
     overlay = matplotlib.image.imread(run / "overlay.png")
-    assert overlay.shape[:2] == (160 + LEGEND_ROWS, 160)
+    assert overlay.shape[:2] == (TITLE_ROWS + 160 + LEGEND_ROWS, 160)
     for picture in ("loss.png", "scores.png"):
         assert matplotlib.image.imread(run / picture).std() > 0.01
 
