@@ -1,5 +1,6 @@
-"""Every command and option is explained, and the README knows the commands."""
+"""Every command and option is explained; README and manual know the commands; links hold."""
 
+import re
 from pathlib import Path
 
 import click
@@ -7,13 +8,32 @@ import pytest
 
 from geofcn_cli.main import VERBS, main
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+README, MANUAL = ROOT / "README.md", ROOT / "examples" / "manual.md"
+PAGES = [README, *sorted(ROOT.glob("examples/*.md")), ROOT / "CONTRIBUTING.md"]
 COMMANDS = {name: main.get_command(click.Context(main), name) for name in VERBS}
 
 
 @pytest.mark.parametrize("name", VERBS)
 def test_every_command_is_in_the_readme(name):
     assert f"geofcn {name}" in README.read_text(encoding="utf-8")
+    assert f"geofcn {name}" in MANUAL.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if not link.startswith("http"):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path) if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
 
 
 @pytest.mark.parametrize("name", VERBS)
