@@ -49,10 +49,10 @@ def find_sheets(name: str) -> list[str]:
     """The rasters that a folder holds, that fit a pattern, or that a list names, in their order.
 
     That is the natural one of their names (9 before 10), then of their paths; of a tile index its
-    own. Of a folder those
-    count that end as a raster, but no hidden file and no VRT or tile index, which would be made of
-    the others; of a pattern all that end as a raster. A list is text in UTF-8 with a path on each
-    line, from its own folder on; blank lines and those that start with # say nothing.
+    own. Of a folder those count that end as a raster, but no hidden file and no VRT or tile index,
+    which would be made of the others; of a pattern all that end as a raster. A list is text in
+    UTF-8 with a path on each line, from its own folder on; blank lines and those that start with #
+    say nothing.
 
     Raises
     ------

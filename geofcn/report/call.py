@@ -14,6 +14,8 @@ from geofcn.polygons.outline import DEFAULT_OUTLINE
 # Words that say how a call is followed, not what it does; and the one that Python alone has.
 LEFT_OUT = ("progress",)
 PYTHON_ONLY = ("compute_window",)
+# What a command takes without an option, although it can be left out.
+ARGUMENTS = ("mask",)
 # Options that are given once for each of their values, and those whose values have commas between.
 REPEATED = ("and_", "house_value", "co")
 WITH_COMMAS = ("bands", "class_weights", "shift_labels")
@@ -44,15 +46,15 @@ class Call:
     def of(cls, verb: Callable[..., object], given: Mapping[str, Any]) -> Call:
         """The call of a function with these arguments, by their words."""
         parameters = signature(verb).parameters
-        needed = [
+        positional = [
             name
             for name, parameter in parameters.items()
-            if parameter.default is Parameter.empty and name in given
+            if name in given and _is_positional(parameter, given[name])
         ]
         options = {
             name: _plain(value)
             for name, value in given.items()
-            if name not in (*needed, *LEFT_OUT) and not _is_default(name, value, parameters)
+            if name not in (*positional, *LEFT_OUT) and not _is_default(name, value, parameters)
         }
         in_shell = all(
             name in parameters
@@ -60,7 +62,9 @@ class Call:
             and isinstance(value, str | int | float | tuple | Mapping)
             for name, value in options.items()
         )
-        return cls(verb.__name__, tuple(_plain(given[name]) for name in needed), options, in_shell)
+        return cls(
+            verb.__name__, tuple(_plain(given[name]) for name in positional), options, in_shell
+        )
 
     @property
     def command(self) -> str:
@@ -101,6 +105,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _is_positional(parameter: Parameter, value: Any) -> bool:
+    is_optional = parameter.name in ARGUMENTS and value is not None
+    return parameter.default is Parameter.empty or is_optional
 
 
 def _is_default(name: str, value: Any, parameters: Mapping[str, Parameter]) -> bool:

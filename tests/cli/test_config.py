@@ -30,7 +30,8 @@ def one_use(key: str, parameter: click.Parameter) -> st.SearchStrategy:
     """What one use of a parameter may be, in TOML."""
     kind = parameter.type
     if parameter.nargs > 1:
-        return st.lists(TEXTS, min_size=parameter.nargs, max_size=parameter.nargs)
+        once = NUMBERS if isinstance(kind, click.types.FloatParamType) else TEXTS
+        return st.lists(once, min_size=parameter.nargs, max_size=parameter.nargs)
     if key in ODD and not isinstance(kind, click.Choice):
         return ODD[key]
     if isinstance(kind, click.Choice):

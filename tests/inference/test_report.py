@@ -95,4 +95,4 @@ def test_a_scene_of_nothing_but_blank_pixels_has_a_page(job, write_raster):
     scene = write_raster("blank.tif", np.zeros((3, 40, 40), np.uint8), nodata=0)
     infer(**{**job, "scene": scene}, polygons=job["mask"].with_name("h.gpkg"))
     text = Page(job["report"].read_text(encoding="utf-8")).text
-    assert "of the scene is blank 100.0 %" in text
+    assert "of the raster is blank 100.0 %" in text

@@ -102,7 +102,7 @@ def test_choices_bounds_defaults_and_help_are_the_command_lines(verbs):
 def test_a_dialog_begins_with_what_is_needed_and_ends_with_what_is_written(verbs):
     keys = [parameter.key for parameter in verbs["infer"].as_shown]
     assert keys[:2] == ["SCENE", "MODEL"]
-    assert keys[-3:] == ["MASK", "PROBABILITY", "POLYGONS"]
+    assert keys[-4:] == ["MASK", "PROBABILITY", "POLYGONS", "REPORT"]
 
 
 def test_arguments_stay_in_the_order_in_which_they_are_typed(verbs):
