@@ -163,7 +163,7 @@ class Run:
         return "its files have changed"
 
     def write_options(self) -> None:
-        """Write what the training was started with, as a file that starts it again.
+        """Write the options of the training, as a file that starts it again.
 
         Raises
         ------

@@ -327,6 +327,7 @@ def _train(
     call = Call.of(train, {**run.request, "output": absolute(run.folder)})
     write_report(result.report, result, state.losses, recipe, sources, selection, overlays, call)
     refuse_changed(plan.scenes)
+    run.write_options()  # which may be those of an extension by now
     run.finish()
     return result
 

@@ -44,7 +44,7 @@ def test_every_kind_of_option_is_one_that_the_command_takes():
     }  # fmt: skip
     assert typed(Call.of(geofcn.infer, {**INFER, **given})) == {
         **given, "scene": "s.tif", "mask": "m.tif", "bands": (3, 1), "polygons": "a b.gpkg",
-        "co": (("COMPRESS", "ZSTD"), ("LEVEL", "9")),
+        "co": ("COMPRESS=ZSTD", "LEVEL=9"),
     }  # fmt: skip
     given = {
         "output": "run", "and_": [["a.tif", "a.gpkg"], ("b.tif", "b.gpkg")], "from_": "m",
