@@ -330,8 +330,9 @@ def _several(raster: Scene, houses: Iterable[float]) -> LabelsError:
 def _refuse_unlike_bands(raster: Scene, image: np.ndarray) -> None:
     if (image[1:] != image[0]).any():
         raise LabelsError(
-            f"{raster.path}: it has {len(image)} bands that differ, a mask has one; give the mask "
-            "of a scene, or one band of a picture of classes (see `gdal_translate -b`)."
+            f"{raster.path}: it has {len(image)} bands that differ, as an image has, not a mask; "
+            "if this is the scene, scene and mask are swapped, else give one band of it (see "
+            "`gdal_translate -b`)."
         )
 
 

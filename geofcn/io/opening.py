@@ -16,10 +16,13 @@ from geofcn.core.grid import Grid
 from geofcn.errors import SceneError, UsageError
 from geofcn.io.blank import alpha_bands, is_mask, masked_bands
 from geofcn.io.datasets import identity, shared_dataset
+from geofcn.io.drivers import driver_of
 from geofcn.io.files import StrPath, is_missing, no_such_file
 from geofcn.io.gdal import GDAL_ERRORS, reason_of
 from geofcn.io.scene import FileBand, Scene
 
+# Endings of files of shapes, which are given for a scene by mistake.
+SHAPES = (".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".shp", ".kml", ".gml")
 MAX_BLOCK_BYTES = 512 * 2**20
 MAX_PIXELS = 2**42
 # A hyperspectral scene has some hundreds; what says that it has more is damaged.
@@ -188,6 +191,11 @@ def _why_not_open(path: str, error: Exception) -> str:
     local = Path(path)
     if local.suffix.lower() == ".zip" and local.exists():
         return f"{path}: name the raster inside the archive, as in zip://{path}!scene.tif."
+    if local.suffix.lower() in SHAPES and driver_of(path) is None:
+        return (
+            f"{path}: this holds shapes, and a raster is wanted here; if these are the labels, "
+            "scene and labels are swapped."
+        )
     return f"{path}: this cannot be opened as a raster ({reason_of(error)}); give a GeoTIFF."
 
 

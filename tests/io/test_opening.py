@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
@@ -69,6 +70,11 @@ def test_folders_missing_files_and_archives_name_the_way_out(tmp_path, write_ras
     refused(archive, "zip://")
     assert sum_of(open_scene(f"zip://{archive}!a.tif")) == 16
     assert sum_of(open_scene(f"/vsizip/{archive}/a.tif")) == 16
+
+
+def test_shapes_in_the_place_of_a_scene_are_told_to_be_labels(write_vectors):
+    shapes = write_vectors("labels.gpkg", [shapely.box(0, 0, 1, 1)])
+    refused(shapes, "this holds shapes, .* scene and labels are swapped")
 
 
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"this is text", b"II*\0\xff\xff\xff\xff"])
