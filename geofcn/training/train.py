@@ -6,24 +6,20 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import torch
-
-from geofcn import __version__, defaults
-from geofcn.core.geodesy import ground_resolution
-from geofcn.errors import GeofcnError, LabelsError, TrainingError, UsageError
+from geofcn import defaults
+from geofcn.errors import GeofcnError, TrainingError, UsageError
 from geofcn.io.files import StrPath, absolute, without_new_folders
 from geofcn.io.frames import takes_frames
 from geofcn.io.label_source import LabelSource
-from geofcn.io.labels import LabelledScene, open_labelled_scenes, refuse_changed
+from geofcn.io.labels import open_labelled_scenes, refuse_changed
 from geofcn.io.locks import locked
 from geofcn.models.device import pick_device
 from geofcn.models.model import Model
-from geofcn.models.model_file import model_digest
 from geofcn.progress import Progress, automatic
 from geofcn.recipes import Recipe
 from geofcn.report.call import Call
@@ -31,6 +27,7 @@ from geofcn.runtime import give_back_freed_memory
 from geofcn.training.annotations import fits
 from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.contacts import with_contact_labels, with_contacts
+from geofcn.training.division import choose_tiles, tell_unvalidated
 from geofcn.training.house_scores import calibrate_scores
 from geofcn.training.label_shift import point_out_shift
 from geofcn.training.layout import tile_layouts
@@ -38,22 +35,20 @@ from geofcn.training.loader import BatchLoader
 from geofcn.training.loop import TrainingLoop
 from geofcn.training.overlay import Overlay, make_overlay
 from geofcn.training.parent import load_parent
+from geofcn.training.plan import Plan, fingerprint
 from geofcn.training.report import write_report
 from geofcn.training.result import TrainingResult
 from geofcn.training.run import Run, checkpoint_to_resume, withdraw_extension
-from geofcn.training.sampling import Selection, held_out_blocks, point_out_corners, select
+from geofcn.training.sampling import Selection, point_out_corners
 from geofcn.training.settings import recipe_for, with_class_weights, with_epochs, with_scale
-from geofcn.training.sources import compare_resolutions, identity_of, names_of, seen_alike
+from geofcn.training.sources import compare_resolutions, identity_of, seen_alike
 from geofcn.training.start import starting_metadata, starting_net
 from geofcn.training.state import TrainingState
 from geofcn.training.survey import Survey, load_survey, save_survey, survey
 from geofcn.training.tensorboard import open_event_writer, refuse_missing_tensorboard
-from geofcn.training.tiles import SourceWindow, TileCache
+from geofcn.training.tiles import TileCache
 from geofcn.training.trainer import Trainer
-from geofcn.training.validation import HOUSE_AREA, Damping, make_validator, validation_extents
-
-# Held-out houses whose scores are rough.
-FEW_HOUSES = 3
+from geofcn.training.validation import Damping, make_validator, validation_extents
 
 # The survey of the scenes, kept in the run's folder for the next training on them.
 SURVEY = "survey.npz"
@@ -237,39 +232,15 @@ def train(
         "log_tensorboard": log_tensorboard,
         **options,
     }
-    plan = _Plan(sources, validation, settings, parent, target)
-    fingerprint = _fingerprint(plan)
+    plan = Plan(sources, validation, settings, parent, target)
     with without_new_folders(Path(output)):
-        run = Run(Path(output), fingerprint, request)
+        run = Run(Path(output), fingerprint(plan), request)
         with locked(run.folder):
             return _train(plan, run, run.unfinished(overwrite), log_tensorboard, progress)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is trained on and scored on, by which recipe, from which model, and where.
-
-    The scenes to score on are the very list of those to train on where they have none of their own.
-    """
-
-    sources: list[LabelledScene]
-    validation: list[LabelledScene]
-    recipe: Recipe
-    parent: Model | None
-    device: torch.device
-
-    @property
-    def has_own_validation(self) -> bool:
-        return self.validation is not self.sources
-
-    @property
-    def scenes(self) -> list[LabelledScene]:
-        """All that is read, each once."""
-        return [*self.sources, *(self.validation if self.has_own_validation else [])]
-
-
 def _train(
-    plan: _Plan, run: Run, checkpoint: Checkpoint | None, has_events: bool, progress: Progress
+    plan: Plan, run: Run, checkpoint: Checkpoint | None, has_events: bool, progress: Progress
 ) -> TrainingResult:
     """Train from a checkpoint, or from the start, to the end; the caller holds the run's lock."""
     sources, parent, recipe = plan.sources, plan.parent, plan.recipe
@@ -280,7 +251,7 @@ def _train(
     point_out_corners(sources, statistics)
     if checkpoint is None:
         point_out_shift(sources[0])
-    selection = _select(tiles, plan, statistics, progress)
+    selection = choose_tiles(tiles, plan, statistics, progress)
     log.info("%d of %d tiles kept", len(selection.windows), selection.candidates)
     recipe = with_class_weights(recipe, selection.house_share)
     recipe = with_epochs(recipe, len(selection.windows))
@@ -290,7 +261,7 @@ def _train(
     state = TrainingState() if checkpoint is None else run.restore(trainer, checkpoint)
     is_validated = bool(plan.has_own_validation or selection.held_out)
     if not is_validated and recipe.normalise != "image":
-        _tell_unvalidated(plan)
+        tell_unvalidated(plan)
     state.scored_on = "validation" if is_validated else "training"
     # Averaged weights get no worse towards the end: what was learnt from has nothing to choose by.
     state.keeps_last = not is_validated and bool(recipe.averaging)
@@ -333,7 +304,7 @@ def _train(
 
 
 def _overlays(
-    plan: _Plan, selection: Selection, folder: Path, progress: Progress
+    plan: Plan, selection: Selection, folder: Path, progress: Progress
 ) -> Iterator[Overlay]:
     """What the best model finds on the first scene, and on the one it was scored on."""
     first = plan.sources[0]
@@ -413,30 +384,6 @@ def _damping(parent: Model | None, is_validated: bool) -> Damping | None:
     return Damping(threshold) if is_validated else Damping(threshold, math.inf)
 
 
-def _fingerprint(plan: _Plan) -> dict[str, Any]:
-    """Everything that decides a weight, as JSON gives it back."""
-    # Scenes that are their own validation are named twice, as always.
-    sources, recipe, parent = [*plan.sources, *plan.validation], plan.recipe, plan.parent
-    facts = {
-        "geofcn": __version__,
-        "torch": torch.__version__,
-        "device": plan.device.type,
-        "sources": [
-            identity_of(source) + ([layout.zoom] if layout.zoom != 1 else [])
-            for source, layout in zip(sources, tile_layouts(sources, recipe), strict=True)
-        ],
-        "recipe": recipe.to_json(),
-        "parent": parent and _heritage(parent),
-    }
-    return dict(json.loads(json.dumps(facts, default=str)))
-
-
-def _heritage(parent: Model) -> list[object]:
-    """What a training takes over from its parent, but for what its recipe says of it."""
-    about = parent.metadata
-    return [model_digest(parent), about.threshold, about.calibration, about.score_calibration]
-
-
 def _survey_key(tiles: TileCache, recipe: Recipe) -> str:
     """Says of which scenes a survey is, and how they were counted."""
     return json.dumps(
@@ -454,61 +401,3 @@ def _survey(tiles: TileCache, recipe: Recipe, progress: Progress) -> Survey:
     statistics = survey(tiles, recipe, progress)
     refuse_changed(tiles.sources)
     return statistics
-
-
-def _select(tiles: TileCache, plan: _Plan, statistics: Survey, progress: Progress) -> Selection:
-    """The tiles to train on, and the windows held out for validation.
-
-    None are held out where validation has a scene of its own, or the scenes are too small for it.
-    """
-    recipe = plan.recipe
-    normalisation = plan.parent.normalisation if plan.parent else None
-
-    def choose(held_out: Sequence[SourceWindow]) -> Selection:
-        return select(tiles, recipe, statistics, held_out, progress, normalisation)
-
-    if plan.has_own_validation or not recipe.validate_fraction:
-        return choose(())
-    held_out = held_out_blocks(tiles.sources, statistics, recipe)
-    if held_out:
-        try:
-            selection = choose(held_out)
-            _tell_few(tiles.sources, selection, statistics)
-            return selection
-        except LabelsError as error:
-            log.info("%s", error)
-    log.warning(
-        "%s: too small, or with too few houses, to keep a part for validation.",
-        ", ".join(names_of(tiles.sources)),
-    )
-    return choose(())
-
-
-def _tell_few(sources: Sequence[LabelledScene], selection: Selection, statistics: Survey) -> None:
-    """Say that a few houses are held out, where their scores may be what they are by chance."""
-    houses = 0.0
-    for number, window in selection.held_out:
-        pixel = ground_resolution(sources[number].scene.grid)
-        if pixel is None:
-            return
-        houses += statistics.counts[number].over(window)[1] * pixel**2 / HOUSE_AREA
-    if houses < FEW_HOUSES:
-        log.warning(
-            "%s: so few houses are held out (about %.0f) that their scores, and the threshold and "
-            "calibration found on them, are rough; label more, or give --validate.",
-            ", ".join(names_of(sources)),
-            houses,
-        )
-
-
-def _tell_unvalidated(plan: _Plan) -> None:
-    """Say what the scores stand for where nothing is held out, and what is not found by them."""
-    scored = "nothing is held out, so the scores are those of what is learnt from"
-    if plan.parent is None:
-        log.warning(
-            "%s, and so are the threshold and the calibration, too sure of themselves elsewhere; "
-            "label more, or give --validate.",
-            scored,
-        )
-    else:
-        log.warning("%s; threshold and calibration stay those of the model to start from.", scored)
