@@ -1,11 +1,14 @@
 """What is in git is what is built, installed, and seen by tools."""
 
+import ast
+import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import venv
 import zipfile
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -53,13 +56,42 @@ def test_the_sdist_holds_what_a_build_needs(built):
 
 
 def test_the_wheel_installs_in_a_fresh_environment_and_runs(built, tmp_path):
+    """What it requires is seen in this environment, which has it already."""
     venv.create(tmp_path / "fresh", with_pip=True)
+    own = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "fresh")})
+    here = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+    (Path(own) / "required.pth").write_text("\n".join(sorted(here)))
     scripts = tmp_path / "fresh" / ("Scripts" if sys.platform == "win32" else "bin")
-    command = [scripts / "python", "-m", "pip", "install", "--quiet", "-c", "constraints.txt"]
-    subprocess.run([*command, built[1]], cwd=ROOT, check=True)
+    command = [scripts / "python", "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--force-reinstall", built[1]], check=True)
+    code = "import geofcn, geofcn_cli; print(geofcn.__file__, geofcn_cli.__file__)"
+    found = subprocess.run([scripts / "python", "-P", "-c", code], capture_output=True, text=True)
+    assert all(path.startswith(own) for path in found.stdout.split()), found
     subprocess.run([scripts / "geofcn", "sample", tmp_path / "s", "--size", "128"], check=True)
     with rasterio.open(tmp_path / "s" / "scene.tif") as scene:
         assert scene.shape == (128, 128) and scene.count == 3
+
+
+def test_whatever_is_imported_is_required():
+    """Also what another package brings along: it may cease to."""
+    files = [ROOT / path for path in tracked("geofcn/*.py", "cli/*.py")]
+    nodes = [
+        node
+        for file in files
+        if "qgis_plugin" not in file.parent.name
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    packages = {name.partition(".")[0] for name in names} - {"geofcn", "geofcn_cli"}
+    distributions = packages_distributions()
+    required = {normal(re.split(r"[^\w.-]", text)[0]) for text in requires("geofcn")}
+    for package in packages - set(sys.stdlib_module_names):
+        assert required & set(map(normal, distributions[package])), package
+
+
+def normal(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def test_the_command_is_installed():
