@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from dask.base import compute
 from dask.delayed import delayed
+from dask.threaded import get as in_threads
 
 from geofcn.cluster import ClusterExecutor, as_it_is, connect, start_workers, unchanged
 from geofcn.errors import UsageError
@@ -146,7 +147,9 @@ class ThreadExecutor:
         with ThreadPool(self.count) as pool, ThreadPoolExecutor(GROUPS) as waiting:
 
             def compute_group(group: list[Item]) -> tuple[Result, ...]:
-                return compute(*map(task, group), scheduler="threads", pool=pool)
+                # By its name the scheduler would be looked for in dask.distributed, too, whose
+                # import takes a second.
+                return compute(*map(task, group), scheduler=in_threads, pool=pool)
 
             in_flight: deque[Future[tuple[Result, ...]]] = deque()
             try:

@@ -58,6 +58,10 @@ def locked(*targets: files.StrPath | None) -> Iterator[None]:
         yield
 
 
+# How often a lock that says nothing of its holder is looked at again.
+PATIENCE = 25
+
+
 @contextmanager
 def _hold(target: Path) -> Iterator[None]:
     """The lock of one output."""
@@ -183,6 +187,12 @@ def _holder(handle: int) -> dict[str, str]:
 
 def _refused(target: Path, handle: int) -> OutputError:
     holder = _holder(handle)
+    for _ in range(PATIENCE):
+        if holder:
+            break
+        # Whoever has it has not written down yet who that is.
+        time.sleep(0.02)
+        holder = _holder(handle)
     who = " (process {process} on {host}, since {since})".format(**holder) if holder else ""
     return OutputError(
         f"{target}: another geofcn{who} is writing this; wait for it to end, or give another name."

@@ -12,7 +12,6 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from geofcn.core.windows import ceil_div
 
@@ -118,8 +117,9 @@ def _fused(conv: nn.Conv2d, x: Tensor, activation: str, *bounds: float) -> Tenso
 def _fused_exists() -> bool:
     """Whether this torch has the operator that _fused calls, and it does what is expected of it."""
     x = torch.tensor([[[[-1.0, 0.0, 1.0, 4.0]]]])
-    # Without drawing weights: the random state stays.
-    doubling = skip_init(nn.Conv2d, 1, 1, 1, bias=False)
+    # skip_init, which draws no weights, imports sympy, and takes a second for it.
+    with torch.random.fork_rng(devices=()):
+        doubling = nn.Conv2d(1, 1, 1, bias=False)
     try:
         with torch.inference_mode():
             doubling.weight.fill_(2)

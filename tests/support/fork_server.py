@@ -28,10 +28,10 @@ from pathlib import Path
 
 import dask.threaded  # noqa: F401
 import torch
-import torch._refs  # what the first pass of a net imports, and takes seconds
 
 import geofcn_cli.infer  # noqa: F401
 from geofcn.inference.infer import infer
+from geofcn.models.kernels import _fused_exists
 from geofcn.models.model import net_geometry
 from geofcn.models.predictor import Predictor
 from geofcn_cli.main import main
@@ -104,5 +104,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     infer.__wrapped__.__kwdefaults__["compute_window"] = int(sys.argv[1])
     net_geometry(sys.argv[2], 3, 1, "nearest")
+    _fused_exists()
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)
