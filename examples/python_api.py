@@ -10,7 +10,8 @@ import geofcn
 
 scene, labels, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 
-training = geofcn.train(scene, labels, folder / "run", epochs=20, overwrite=True)
+# The default net is better on scenes never seen; this one is trained in a third of the time.
+training = geofcn.train(scene, labels, folder / "run", net="unet", epochs=20, overwrite=True)
 print(f"F1 {training.best.f1:.3f} on the blocks kept for validation")
 
 inference = geofcn.infer(scene, folder / "mask.tif", model=training.model, overwrite=True)

@@ -73,7 +73,7 @@ def test_the_verbs_run_and_replace_what_they_wrote(tmp_path):
     commands = [
         "sample s --size 256",
         "info s/scene.tif",
-        "train s/scene.tif s/labels.tif -o run --tile 64 --scale 1 --epochs 2",
+        "train s/scene.tif s/labels.tif -o run --net fcnn --tile 64 --scale 1 --epochs 2",
         "infer s/scene.tif mask.tif --model run/best-f1.safetensors --probability p.tif "
         "--polygons h.gpkg --verify 2",
         "polygonize mask.tif again.gpkg --probability p.tif",
