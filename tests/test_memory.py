@@ -139,14 +139,14 @@ def test_the_peak_stays_below_the_bound_that_info_states(tmp_path, make_model, n
     stated = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     polygons = ("--polygons", tmp_path / "houses.gpkg", "--threshold", 0.9)
     found = peak_mb("infer", scene, mask, "--model", model, *polygons, "-q")
-    assert 0.5 * stated["memory_bound_mb"] < found <= stated["memory_bound_mb"]
+    assert 0.4 * stated["memory_bound_mb"] < found <= stated["memory_bound_mb"]
 
 
 def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
     """But for what it keeps of the scene, as far as two caches go: here next to none. As many steps
     are taken on either scene: it is some before all sizes of tiles have been met.
     """
-    low, high = 8192, 24_576
+    low, high = 8192, 32_768
 
     def peak_of_training(height: int) -> tuple[int]:
         peak = peak_mb(
@@ -157,8 +157,8 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
         )  # fmt: skip
         return (peak,)
 
-    # What threads hold at once differs by some megabytes; labels alone would be 32 MB if kept.
-    allowed = 4 * allowed_mb(low, high)
+    # What threads hold at once differs by up to 30 MB; labels alone would be 48 MB if kept.
+    allowed = 40
     peaks = peaks_by_height(peak_of_training, low, high, allowed)
     assert max(growth(peaks)) <= allowed, peaks
 
