@@ -140,6 +140,8 @@ def _text(kind: click.ParamType, value: Any) -> str:
             raise _Unfit("a text")
     elif not (is_number or isinstance(value, str)):
         raise _Unfit("a number or a text")
+    if isinstance(value, str) and "\0" in value:  # no command line can have one, no path may
+        raise _Unfit("a text without the character NUL")
     return value if isinstance(value, str) else repr(value)
 
 

@@ -13,8 +13,8 @@ from geofcn_cli import config
 from geofcn_cli.main import VERBS, main
 
 COMMANDS = {verb: main.get_command(click.Context(main), verb) for verb in VERBS}
-# What TOML and file names can hold: no surrogates.
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+# What TOML and command lines can hold: no surrogates, no NUL.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 NUMBERS = st.floats(allow_nan=False)
 ODD = {
     "co": TEXTS.map(lambda text: f"NAME={text}"),
@@ -131,6 +131,9 @@ def test_what_is_typed_counts_more_than_the_file(tmp_path):
         ("epochs = 2.5", "epochs: '2.5' is not a valid integer range."),
         ("epochs = 0", "epochs: 0 is not in the range x>=1."),
         ("net = 3", "net is 3; give a text."),
+        ('scene = "a\\u0000.tif"', "scene is 'a\\x00.tif'; give a text without the character NUL."),
+        ('and = [["b", "c\\u0000"]]', "give a text without the character NUL."),
+        ('bands = "\\u0000"', "give a text without the character NUL."),
         ('net = "resnet"', "net: 'resnet' is not one of 'lite', 'unet'"),
         ("overwrite = 1", "overwrite is 1; give true or false."),
         ('house-value = "2"', "house-value is '2'; give a list."),
