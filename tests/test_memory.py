@@ -67,12 +67,13 @@ def allowed_mb(low: int, high: int) -> float:
 def peaks_by_height(peaks_of, low: int, high: int, allowed: float) -> dict[int, tuple[int, ...]]:
     """What `peaks_of` measures of scenes of two heights.
 
-    Threads of a busy machine meet otherwise each time: what a scene needs it needs twice, so the
-    higher one is measured again where more is found than is allowed.
+    Threads of a busy machine meet otherwise each time: what a scene needs it needs every time, so
+    the higher one is measured again, up to twice, where more is found than is allowed.
     """
     peaks = {height: peaks_of(height) for height in (low, high)}
-    if max(growth(peaks)) > allowed:
-        peaks[high] = tuple(map(min, peaks[high], peaks_of(high)))
+    for _ in range(2):
+        if max(growth(peaks)) > allowed:
+            peaks[high] = tuple(map(min, peaks[high], peaks_of(high)))
     return peaks
 
 
@@ -146,7 +147,7 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
     """But for what it keeps of the scene, as far as two caches go: here next to none. As many steps
     are taken on either scene: it is some before all sizes of tiles have been met.
     """
-    low, high = 8192, 32_768
+    low, high = 8192, 40_960
 
     def peak_of_training(height: int) -> tuple[int]:
         peak = peak_mb(
@@ -157,8 +158,8 @@ def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):
         )  # fmt: skip
         return (peak,)
 
-    # What threads hold at once differs by up to 30 MB; labels alone would be 48 MB if kept.
-    allowed = 40
+    # What threads hold at once differs from run to run; labels alone would be 64 MB if kept.
+    allowed = 2 * allowed_mb(low, high)
     peaks = peaks_by_height(peak_of_training, low, high, allowed)
     assert max(growth(peaks)) <= allowed, peaks
 
