@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from pathlib import Path
 
 # What glibc does with memory that is freed: it keeps it, in one heap for all threads. By the names
 # that the environment of a process has for it, see mallopt(3).
@@ -65,9 +66,9 @@ def peak_memory() -> int:
     Of Linux, /proc says it. getrusage would count what the process that started this one had held,
     which a program that was run from a large one, as from QGIS, would take for its own.
     """
-    if sys.platform.startswith("linux"):
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
+    if (status := Path("/proc/self/status")).exists():
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
     try:
         import resource
     except ModuleNotFoundError:  # Windows has none

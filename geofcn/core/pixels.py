@@ -110,8 +110,10 @@ class Normalisation:
         image = image if whole else np.where(valid, image, image.dtype.type(0))
         kind = np.uint16 if image.dtype == np.uint8 and ratio.p <= 16 else np.float32
         counted = area if whole else area_sum(valid, ratio, np.uint16)
-        sums = area_sum(image, ratio, kind).astype(np.float32) - self.mean * np.float32(counted)
-        return sums * (1 / (self.scale * area)).astype(np.float32)[:, None, None]
+        means = area_sum(image, ratio, kind).astype(np.float32)
+        means -= self.mean * np.float32(counted)
+        means *= (1 / (self.scale * area)).astype(np.float32)[:, None, None]
+        return means
 
     def _field(self, row: int, col: int, height: int, width: int) -> np.ndarray:
         period = self.mean.shape[1]

@@ -11,6 +11,7 @@ import numpy as np
 from geofcn.core.windows import Window
 from geofcn.inference.schedule import Layout
 from geofcn.inference.shards import Arrays, Shards
+from geofcn.runtime import give_back_freed_memory
 
 Bands: TypeAlias = Iterator[tuple[Window, Arrays]]
 """Full-width row bands from a scene's first row to its last, each with its arrays by name."""
@@ -32,6 +33,10 @@ def read_bands(layout: Layout, shards: Shards, numbers: Iterable[int]) -> Bands:
     for row in layout.rows():
         crossed = list(islice(numbers, layout.across))
         for band in layout.bands(row):
+            if layout.across > 1:
+                # What computing has freed, and bands of other sizes, lies scattered: of a wide
+                # scene the next band would hardly find room in it.
+                give_back_freed_memory()
             inside = band.relative_to(row)
             parts = [shards.load(number, inside.row, inside.bottom) for number in crossed]
             yield band, _side_by_side(parts)

@@ -21,6 +21,7 @@ from geofcn.io.gdal import RASTER_OPTIONS
 from geofcn.io.overviews import Reduce, halve_floats, halve_mask, halve_quantised, pad_to_even
 from geofcn.io.qgis import classes_style, probability_style
 from geofcn.io.raster_writer import BLOCK, Band, RasterWriter
+from geofcn.runtime import give_back_freed_memory
 
 # Overviews at the most: the last one has a 512th of the raster's rows and columns.
 MAX_LEVELS = 9
@@ -220,6 +221,7 @@ class CogWriter(RasterWriter):
 
     def _finish(self) -> Path:
         """Let GDAL's COG driver put pixels and overviews into one file."""
+        give_back_freed_memory()  # GDAL takes its own
         stack, finished = self.folder / "stack.vrt", self.folder / "cog.tif"
         options = {
             **(COMPRESSION if "COMPRESS" not in self._options else {}),

@@ -34,7 +34,7 @@ COMPUTE, COMPUTE_SCALE = 512, 4
 
 # But at least this many times the halo, for a net that looks far, as long as no more pixels than
 # these are read for it: a net may look very far in a scene of much smaller pixels than its own.
-HALOS, LARGEST = 8, 4096
+HALOS, LARGEST = 5, 4096
 
 # Of a window that is partly blank, what is computed starts and ends on multiples of this: every
 # shape of a pass takes time to get ready for.
@@ -128,9 +128,9 @@ class Predictor:
         placed = Window(write.row + part.row, write.col + part.col, part.height, part.width)
         tile = tile_at(placed, halo, whole.height, whole.width)
         on_scene = tile.read.intersect(read).relative_to(read).slices
-        computed = self._probabilities(
-            image[:, *on_scene], valid[on_scene], tile.read, whole, tile.crop
-        )
+        batch = self._batch(image[:, *on_scene], valid[on_scene], tile.read)
+        del image  # a large window of it takes as much memory as the layers do
+        computed = self._probabilities(batch, tile.read, whole, tile.crop)
         if np.isnan(computed).any():
             raise ModelError(
                 f"{scene.path}: the net's answer is no number in {placed}; values of the scene are "
@@ -154,18 +154,22 @@ class Predictor:
         contact = probabilities[1] if self.tells_contacts else None
         return Prediction(probabilities[0], valid, contact)
 
+    def _batch(self, image: np.ndarray, valid: np.ndarray, read: Window) -> torch.Tensor:
+        """What the net is shown of `read`.
+
+        `image` and `valid` are what the scene has of it, maybe without its last rows and columns.
+        """
+        image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
+        place = self.model.ratio, read.row, read.col
+        return to_batch(self.model.normalisation.area_means(image, valid, *place), self.net)
+
     def _probabilities(
-        self, image: np.ndarray, valid: np.ndarray, read: Window, whole: Window, crop: Window
+        self, batch: torch.Tensor, read: Window, whole: Window, crop: Window
     ) -> np.ndarray:
         """Probabilities of `crop` in `read`, (1 or 2, rows, columns): of a house, and of a contact.
 
-        `image` and `valid` are what the scene has of `read`, maybe without its last rows and
-        columns.
+        `batch` is what the net is shown of `read`.
         """
-        image, valid = pad_to(image, *read.shape), pad_to(valid, *read.shape)
-        ratio = self.model.ratio
-        means = self.model.normalisation.area_means(image, valid, ratio, read.row, read.col)
-        batch = to_batch(means, self.net)
         with torch.inference_mode():
             if self.merged is None:
                 answer = self._decisions(batch, crop)
@@ -239,7 +243,7 @@ def compute_window_side(model: Model, device: str = "cpu") -> int:
     """Side of the windows that a scene is computed in, in pixels of the scene.
 
     One answer for each kind of net and device, because float rounding depends on the shape of a
-    pass. Of what is computed at most a third is halo, but of windows of LARGEST pixels.
+    pass. Of what is read at most a half is halo, but of windows of LARGEST pixels.
 
     Parameters
     ----------
