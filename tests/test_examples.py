@@ -46,7 +46,7 @@ def test_the_picture_shows_all_three(trained, geofcn_command, tmp_path):
     assert width > 2.5 * height
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cells() -> list[dict]:
     """The cells of the notebook that hold code, with what they gave when it was run."""
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
@@ -56,14 +56,16 @@ def cells() -> list[dict]:
 def test_the_cells_of_the_notebook_run(cells, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("agg")
+    # The forecast times a step of the default net, which takes seconds.
+    monkeypatch.setattr("geofcn.forecast.training.estimate_training", lambda source: None)
     code = "\n".join("".join(cell["source"]) for cell in cells)
-    tiny, count = re.subn(r"SIZE, EPOCHS = \d+, \d+", "SIZE, EPOCHS = 384, 20", code)
+    tiny, count = re.subn(r"SIZE, EPOCHS = \d+, \d+", "SIZE, EPOCHS = 320, 20", code)
     assert count == 1
     found: dict = {}
     exec(compile(tiny, NOTEBOOK.name, "exec"), found)
     assert found["inference"].mask.exists() and len(found["houses"]) > 0
     assert found["scores"].pixels.f1 > 0.3
-    assert found["probability"].shape == (384, 384)
+    assert found["probability"].shape == (320, 320)
 
 
 def test_the_notebook_was_run_in_order_and_shows_pictures_but_no_errors_or_paths(cells):
@@ -71,9 +73,10 @@ def test_the_notebook_was_run_in_order_and_shows_pictures_but_no_errors_or_paths
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert sum("image/jpeg" in output.get("data", {}) for output in outputs) >= 4
     assert not [output for output in outputs if output["output_type"] == "error"]
-    text = NOTEBOOK.read_text(encoding="utf-8")
-    assert not re.findall(r"/(?:home|root|tmp|work|Users)/", text)
-    assert len(text) < 400_000
+    for output in outputs:
+        output.get("data", {}).pop("image/jpeg", None)
+    assert not re.findall(r"/(?:home|root|tmp|work|Users)/", json.dumps(cells))
+    assert NOTEBOOK.stat().st_size < 400_000
 
 
 def test_the_readme_names_the_scripts_that_exist():
