@@ -59,13 +59,13 @@ def test_the_cells_of_the_notebook_run(cells, tmp_path, monkeypatch):
     # The forecast times a step of the default net, which takes seconds.
     monkeypatch.setattr("geofcn.forecast.training.estimate_training", lambda source: None)
     code = "\n".join("".join(cell["source"]) for cell in cells)
-    tiny, count = re.subn(r"SIZE, EPOCHS = \d+, \d+", "SIZE, EPOCHS = 320, 20", code)
+    tiny, count = re.subn(r"SIZE, EPOCHS = \d+, \d+", "SIZE, EPOCHS = 256, 10", code)
     assert count == 1
     found: dict = {}
     exec(compile(tiny, NOTEBOOK.name, "exec"), found)
     assert found["inference"].mask.exists() and len(found["houses"]) > 0
     assert found["scores"].pixels.f1 > 0.3
-    assert found["probability"].shape == (320, 320)
+    assert found["probability"].shape == (256, 256)
 
 
 def test_the_notebook_was_run_in_order_and_shows_pictures_but_no_errors_or_paths(cells):
