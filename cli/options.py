@@ -25,7 +25,7 @@ from geofcn.polygons.outline import (
     SQUARE_TOLERANCE,
     TOLERANCE,
 )
-from geofcn.progress import Progress, bar, silent
+from geofcn.progress import Progress, bar, logged, silent
 from geofcn.text import printable
 from geofcn_cli import config, json_progress
 from geofcn_cli.stderr import without_noise
@@ -278,12 +278,12 @@ def verb(
 
 
 def _progress(quiet: bool) -> Progress:
-    """A bar on a terminal; JSON for a program that asks for it."""
+    """A bar on a terminal, lines elsewhere; JSON for a program that asks for it."""
     if quiet:
         return silent
     if os.environ.get(json_progress.VARIABLE) == json_progress.JSON:
         return json_progress.json_lines
-    return bar if sys.stderr.isatty() else silent
+    return bar if sys.stderr.isatty() else logged
 
 
 lasting_verb = functools.partial(verb, stopped="run the same command again to go on")

@@ -1,13 +1,20 @@
-"""Progress bars as the verbs use them, and one that shows nothing."""
+"""Progress as the verbs tell it: by bars, by lines of the log, or not at all."""
 
 from __future__ import annotations
 
+import logging
+import math
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
+
+# Of a step that is told of in the log: how long it has run before that, and the least that is left.
+FIRST_SECONDS, LEAST_SECONDS = 30, 60
+
+log = logging.getLogger(__name__)
 
 
 class ProgressBar(Protocol):
@@ -59,6 +66,47 @@ def silent(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
     yield _SilentBar()
 
 
+class _LoggedBar:
+    """Tells the log how long is left, anew each time that it is half of what was told last."""
+
+    def __init__(self, what: str, total: int):
+        self._what = what
+        self._left, self._done = total, 0
+        self._start: float | None = None
+        self._told = math.inf
+
+    def advance(self, amount: int, **figures: float) -> None:
+        now = time.monotonic()
+        self._left -= amount
+        if self._start is None:
+            # The first amount may have been done before, by a process that was stopped.
+            self._start = now
+            return
+        self._done += amount
+        passed = now - self._start
+        if passed < FIRST_SECONDS or not self._done:
+            return
+        seconds = passed * self._left / self._done
+        if LEAST_SECONDS <= seconds <= self._told / 2:
+            self._told = seconds
+            log.warning("%s: about %s left", self._what, _spoken(seconds))
+
+
+def _spoken(seconds: float) -> str:
+    """Minutes, or hours where these are many."""
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+@contextmanager
+def logged(what: str, total: int, unit: str) -> Iterator[ProgressBar]:
+    """Progress in the log, for where nobody watches: a few lines that say how long is left.
+
+    The first one comes after half a minute; a step that is over soon says nothing.
+    """
+    yield _LoggedBar(what, total)
+
+
 class _TqdmBar:
     """A tqdm bar as a ProgressBar; figures are shown beside the rate."""
 
@@ -97,8 +145,8 @@ def _tqdm() -> Any:
 
 
 def automatic(what: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
-    """A bar in a notebook, nothing elsewhere; the verbs' default."""
-    return (bar if is_notebook() else silent)(what, total, unit)
+    """A bar in a notebook, lines of the log elsewhere; the verbs' default."""
+    return (bar if is_notebook() else logged)(what, total, unit)
 
 
 def is_notebook() -> bool:

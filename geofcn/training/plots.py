@@ -7,14 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.patches import Patch
 
 from geofcn.core.colours import FALSE_ALARM, FOUND, MISSED, NOT_LABELLED, hex_of
@@ -53,7 +49,8 @@ def loss_plot(losses: Sequence[float], epochs: int, path: Path) -> None:
     path : Path
         File to write.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
     values = np.asarray(losses, float)
     steps = np.arange(1, len(values) + 1)
     axes.plot(steps, values, color="#b9c6d8", linewidth=0.6, label="each iteration")
@@ -85,7 +82,8 @@ def scores_plot(history: Sequence[Mapping[str, Any]], path: Path, keeps_last: bo
     keeps_last : bool
         Whether the weights to use are the last ones, and not those with the best F1.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(history) < 3 else None
     for name, colour in COLOURS.items():
@@ -172,26 +170,23 @@ def _frame(block: np.ndarray) -> None:
 def _strip(width: int, rows: int, title: str, handles: Sequence[Patch]) -> np.ndarray:
     """A white strip (rows, width, 3) with a title, or colours and names, cut to the width."""
     dpi = 100
-    figure = plt.figure(figsize=(max(width, 420) / dpi, rows / dpi), dpi=dpi)
+    figure = Figure(figsize=(max(width, 420) / dpi, rows / dpi), dpi=dpi)
     figure.text(8 / max(width, 420), 0.5, title, va="center", fontsize=10, parse_math=False)
     if handles:
         figure.legend(handles=handles, loc="center left", ncols=5, frameon=False, fontsize=9)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    strip = np.asarray(canvas.buffer_rgba())[:rows, :width, :3].copy()
-    plt.close(figure)
-    return strip
+    return np.asarray(canvas.buffer_rgba())[:rows, :width, :3].copy()
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
     """Write a picture (rows, columns, 3) of uint8 as a PNG, in one step."""
     content = io.BytesIO()
-    plt.imsave(content, picture, format="png")
+    imsave(content, picture, format="png")
     write_whole(path, content.getvalue())
 
 
 def _save(figure: Figure, path: Path) -> None:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
-    plt.close(figure)
     write_whole(path, content.getvalue())

@@ -25,6 +25,7 @@ from geofcn.recipes import Recipe
 from geofcn.report.call import Call
 from geofcn.runtime import give_back_freed_memory
 from geofcn.training.annotations import fits
+from geofcn.training.announcement import announcement
 from geofcn.training.checkpoint import Checkpoint
 from geofcn.training.contacts import with_contact_labels, with_contacts
 from geofcn.training.division import choose_tiles, tell_unvalidated
@@ -280,6 +281,9 @@ def _train(
     validator = make_validator(validation_tiles, selection.held_out, recipe, damping)
     batches = BatchLoader(
         tiles, selection.windows, selection.normalisation, recipe, selection.held_out
+    )
+    log.warning(
+        "%s", announcement(recipe, metadata.resolution, len(batches.windows), len(state.losses))
     )
     with open_event_writer(run.folder if has_events else None, len(state.losses)) as events:
         loop = TrainingLoop(trainer, model, batches, validator, state, run, events, plan.scenes)

@@ -10,6 +10,7 @@ from safetensors import safe_open
 import geofcn
 from geofcn.errors import TrainingError
 from geofcn.training.run import Run
+from geofcn.training.trainer import Trainer
 
 FILES = {
     "survey.npz",
@@ -232,3 +233,19 @@ def test_what_counts_of_the_labels_is_said_and_kept_for_a_resumed_training(
     monkeypatch.chdir(tmp_path.parent)
     geofcn_command("train", "--resume", tmp_path / "geofcn-run")
     assert (tmp_path / "geofcn-run" / "best-f1.safetensors").exists()
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_a_line_says_beforehand_what_is_done_but_where_it_is_to_be_quiet(
+    geofcn_command, village, tmp_path, monkeypatch, quiet
+):
+    def end(*_):
+        raise TrainingError("begun")
+
+    monkeypatch.setattr(Trainer, "step", end)
+    options = "--net", "fcnn", "--epochs", 1, "--tile", 32, "--scale", 1, "--device", "cpu"
+    run = tmp_path / "run"
+    result = geofcn_command("train", *village(96), "-o", run, *options, *quiet, code=1)
+    *_, told, error = ["", *result.stderr.splitlines()]
+    assert error == "Error: begun"
+    assert told.startswith("training fcnn at scale 1, net pixels of 0.2 m, on ") != bool(quiet)

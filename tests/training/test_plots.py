@@ -1,7 +1,10 @@
+import importlib
+
 import matplotlib.image
 import numpy as np
 import pytest
 
+from geofcn.training import plots
 from geofcn.training.overlay import Overlay
 from geofcn.training.plots import (
     LEGEND_ROWS,
@@ -106,3 +109,13 @@ def test_the_title_is_above_the_picture(tmp_path):
     overlay_plot(overlay(image, nothing, nothing, ~nothing), tmp_path / "o.png")
     title = matplotlib.image.imread(tmp_path / "o.png")[:TITLE_ROWS, :, :3]
     assert title.min() < 0.2 and title[:, 200:].min() == 1, "dark letters on white, at the left"
+
+
+def test_a_notebook_goes_on_showing_its_own_pictures(tmp_path):
+    backend = matplotlib.get_backend()
+    try:
+        matplotlib.use("svg")
+        importlib.reload(plots).loss_plot([0.5, 0.25], 1, tmp_path / "loss.png")
+        assert matplotlib.get_backend() == "svg"
+    finally:
+        matplotlib.use(backend)
