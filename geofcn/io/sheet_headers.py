@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 
 from geofcn.errors import SceneError
 from geofcn.io.files import is_missing
-from geofcn.io.gdal import GDAL_ERRORS, SHEET_OPTIONS, reason_of
+from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS, SHEET_OPTIONS, reason_of
 
 # Headers are waited for, the more so on a server: many threads, some sheets at a time for each.
 THREADS, AT_A_TIME = 16, 32
@@ -166,9 +166,29 @@ def read_headers(
     if errors:
         more = f" ({len(errors) - 1:,} more of {scene} cannot be used)" if errors[1:] else ""
         raise SceneError(str(errors[0]).rstrip(".") + f"{more}.") from errors[0]
+    return _with_kinds([header for header in found if isinstance(header, Sheet)], open_raster)
+
+
+def _with_kinds(
+    headers: Sequence[Sheet], open_raster: Callable[[str], rasterio.DatasetReader]
+) -> list[Sheet]:
+    """The sheets, equal kinds of which are one, with the CRS that GDAL finds without a hurry."""
     kinds: dict[SheetKind, SheetKind] = {}
-    headers = [header for header in found if isinstance(header, Sheet)]
-    return [replace(header, kind=kinds.setdefault(header.kind, header.kind)) for header in headers]
+    crs_of: dict[str, CRS | None] = {}
+    for header in headers:
+        kind = header.kind
+        if kind in kinds:
+            continue
+        if kind.crs_wkt not in crs_of:
+            with rasterio.Env(**RASTER_OPTIONS), open_raster(header.path) as dataset:
+                crs_of[kind.crs_wkt] = dataset.crs
+        crs = crs_of[kind.crs_wkt]
+        kinds[kind] = replace(kind, crs=crs, crs_wkt=_wkt(crs))
+    return [replace(header, kind=kinds[header.kind]) for header in headers]
+
+
+def _wkt(crs: CRS | None) -> str:
+    return crs.to_wkt() if crs else ""
 
 
 def _read_header(
@@ -218,7 +238,7 @@ def _sheet(name: str, dataset: rasterio.DatasetReader) -> Sheet:
         width=dataset.width,
         transform=transform,
         block_shape=(max(rows), max(cols)),
-        kind=SheetKind(crs, crs.to_wkt() if crs else "", bands, palette, masks_nodata),
+        kind=SheetKind(crs, _wkt(crs), bands, palette, masks_nodata),
         masked=masked,
         tags=dataset.tags(),
     )

@@ -30,7 +30,7 @@ from geofcn.io.files import absolute
 from geofcn.io.gdal import GDAL_TYPES
 from geofcn.io.identity import Files, files_behind
 from geofcn.io.sheet_headers import Frame, Sheet, SheetBand, frame_of, read_headers, refuse_unlike
-from geofcn.io.sheets import find_sheets
+from geofcn.io.sheets import find_sheets, is_index
 
 LAYER, LOCATION, ORDER = "sheets", "location", "rank"
 ALPHA = "alpha"
@@ -73,8 +73,8 @@ _indexes: dict[str, _TileIndex] = {}
 _lock = threading.Lock()
 
 
-def open_sheets(name: str) -> rasterio.DatasetReader:
-    """Open many sheets as one raster.
+def open_sheets(name: str) -> tuple[rasterio.DatasetReader, Files]:
+    """Open many sheets as one raster; and the state in which their files were found before.
 
     They lie over each other in the order of `geofcn.io.sheets.find_sheets`, the last one on top:
     where its mask or alpha says that a pixel is blank, or a band has its nodata value, what lies
@@ -92,7 +92,14 @@ def open_sheets(name: str) -> rasterio.DatasetReader:
     RasterioError, CPLE_BaseError
         Where GDAL cannot open their index.
     """
-    return _index(name).open()
+    index = _index(name)
+    return index.open(), index.files
+
+
+def files_of_sheets(name: str) -> Files:
+    """All files of the sheets that there are now, and their state."""
+    _, files = _found(name)
+    return files
 
 
 def survey_sheets(name: str) -> SheetSurvey:
@@ -102,13 +109,18 @@ def survey_sheets(name: str) -> SheetSurvey:
 
 def _index(name: str) -> _TileIndex:
     """The index of the sheets as they are now: made once, and anew where one has changed."""
-    sheets = [absolute(sheet) for sheet in find_sheets(name)]
-    files = files_behind(sheets)
     with _lock:
+        sheets, files = _found(name)
         known = _indexes.get(name)
         if known is None or known.files != files:
             known = _indexes[name] = _make_index(name, sheets, files)
         return known
+
+
+def _found(name: str) -> tuple[list[str], Files]:
+    """The sheets in their order, and all files that are read with them."""
+    sheets = [absolute(sheet) for sheet in find_sheets(name)]
+    return sheets, files_behind([name] if is_index(name) else sheets)
 
 
 def _make_index(name: str, paths: Sequence[str], files: Files) -> _TileIndex:
