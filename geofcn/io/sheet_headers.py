@@ -17,11 +17,12 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.transform import Affine
 
 from geofcn.errors import SceneError
-from geofcn.io.files import is_missing
+from geofcn.io.files import is_elsewhere, is_missing
 from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS, SHEET_OPTIONS, reason_of
 
-# Headers are waited for, the more so on a server: many threads, some sheets at a time for each.
-THREADS, AT_A_TIME = 16, 32
+# Headers on a server are waited for by many threads; those of files take turns with Python, which
+# more threads than two make slower. Some sheets at a time for each.
+THREADS_ELSEWHERE, THREADS, AT_A_TIME = 16, 2, 32
 # How far a sheet's corners may lie beside those of the others' pixels, in pixels.
 TOLERANCE = 0.01
 # GDAL counts rows and columns with 31 bits.
@@ -160,7 +161,8 @@ def read_headers(
             return [_read_header(name, open_raster) for name in some]
 
     parts = [names[first : first + AT_A_TIME] for first in range(0, len(names), AT_A_TIME)]
-    with ThreadPoolExecutor(THREADS) as threads:
+    count = THREADS_ELSEWHERE if any(map(is_elsewhere, names)) else THREADS
+    with ThreadPoolExecutor(count) as threads:
         found = [header for part in threads.map(read, parts) for header in part]
     errors = [header for header in found if isinstance(header, SceneError)]
     if errors:
