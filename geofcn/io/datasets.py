@@ -23,7 +23,7 @@ from rasterio.vrt import WarpedVRT
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError
 from geofcn.io.drivers import open_raster
-from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS
+from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS, SHEET_OPTIONS
 from geofcn.io.identity import Files, State, digest, files_behind, state
 from geofcn.io.projections import check_projections
 from geofcn.io.sheets import names_sheets
@@ -175,7 +175,7 @@ def shared_dataset(
     """
     check_projections()
     cache = _cache()
-    with cache.lock, rasterio.Env(**RASTER_OPTIONS):
+    with cache.lock, rasterio.Env(**_options(path)):
         yield cache.dataset(path, identity, grid)
 
 
@@ -217,7 +217,7 @@ def identity(path: str) -> str:
     """
     check_projections()
     cache = _cache()
-    with cache.lock, rasterio.Env(**RASTER_OPTIONS):
+    with cache.lock, rasterio.Env(**_options(path)):
         return cache.look_at(path)
 
 
@@ -252,6 +252,11 @@ def refuse_changed(path: str, identity: str) -> None:
     except GDAL_ERRORS:
         now = {}
     _compare(path, before, now)
+
+
+def _options(path: str) -> dict[str, str | int]:
+    """GDAL's settings for what is read by a path: sheets are opened one after another."""
+    return SHEET_OPTIONS if names_sheets(path) else RASTER_OPTIONS
 
 
 def _files_now(path: str) -> Files:

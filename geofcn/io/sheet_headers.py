@@ -18,7 +18,7 @@ from rasterio.transform import Affine
 
 from geofcn.errors import SceneError
 from geofcn.io.files import is_elsewhere, is_missing
-from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS, SHEET_OPTIONS, reason_of
+from geofcn.io.gdal import GDAL_ERRORS, HEADER_OPTIONS, SHEET_OPTIONS, reason_of
 
 # Headers on a server are waited for by many threads; those of files take turns with Python, which
 # more threads than two make slower. Some sheets at a time for each.
@@ -157,7 +157,7 @@ def read_headers(
     """
 
     def read(some: Sequence[str]) -> list[Sheet | SceneError]:
-        with rasterio.Env(**SHEET_OPTIONS):
+        with rasterio.Env(**HEADER_OPTIONS):
             return [_read_header(name, open_raster) for name in some]
 
     parts = [names[first : first + AT_A_TIME] for first in range(0, len(names), AT_A_TIME)]
@@ -174,7 +174,10 @@ def read_headers(
 def _with_kinds(
     headers: Sequence[Sheet], open_raster: Callable[[str], rasterio.DatasetReader]
 ) -> list[Sheet]:
-    """The sheets, equal kinds of which are one, with the CRS that GDAL finds without a hurry."""
+    """The sheets, equal kinds of which are one object, with the CRS that files have for GDAL.
+
+    That is read once of all that have the same one by their keys, as `HEADER_OPTIONS` has it.
+    """
     kinds: dict[SheetKind, SheetKind] = {}
     crs_of: dict[str, CRS | None] = {}
     for header in headers:
@@ -182,7 +185,7 @@ def _with_kinds(
         if kind in kinds:
             continue
         if kind.crs_wkt not in crs_of:
-            with rasterio.Env(**RASTER_OPTIONS), open_raster(header.path) as dataset:
+            with rasterio.Env(**SHEET_OPTIONS), open_raster(header.path) as dataset:
                 crs_of[kind.crs_wkt] = dataset.crs
         crs = crs_of[kind.crs_wkt]
         kinds[kind] = replace(kind, crs=crs, crs_wkt=_wkt(crs))
