@@ -254,7 +254,7 @@ def refuse_changed(path: str, identity: str) -> None:
     _compare(path, before, now)
 
 
-def _options(path: str) -> dict[str, str | int]:
+def _options(path: str) -> Mapping[str, object]:
     """GDAL's settings for what is read by a path: sheets are opened one after another."""
     return SHEET_OPTIONS if names_sheets(path) else RASTER_OPTIONS
 

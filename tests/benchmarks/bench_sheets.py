@@ -66,8 +66,7 @@ def timed(function: Callable[[], object]) -> str:
 
 def opened(name: str) -> str:
     """How long opening sheets takes, a first and a second time, and each file by rasterio alone."""
-    import pyogrio  # noqa: F401 - what is imported at the first opening is not opening
-    import pyogrio.raw  # noqa: F401
+    import pyogrio.raw  # noqa: F401 - else its import would be counted as opening
 
     from geofcn.io.opening import open_scene
 
