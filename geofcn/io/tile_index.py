@@ -27,7 +27,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from geofcn.io.blank import alpha_bands, is_mask
-from geofcn.io.drivers import open_raster
+from geofcn.io.drivers import driver_of, open_raster
 from geofcn.io.files import absolute
 from geofcn.io.gdal import GDAL_TYPES
 from geofcn.io.identity import Files, files_behind
@@ -47,7 +47,9 @@ ALPHA = "alpha"
 # By how much the outlines of sheets are smaller on each side, in pixels.
 SHRUNK = 0.25
 # In the text of a VRT, what is another one in that of the next sheet.
-PLACE, PATH = "\nplace", "\npath"
+PLACE, PATH, OPTIONS = "\nplace", "\npath", "\noptions"
+# The place of a sheet is known, so its CRS, half the time of opening a GeoTIFF, is not looked for.
+TIFF_OPTIONS = '<OpenOptions><OOI key="GEOREF_SOURCES">NONE</OOI></OpenOptions>'
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,9 @@ def _vrt(sheet: Sheet, corner: tuple[float, float], pixel: Affine, alpha_is_mask
     west, north = corner
     place = ", ".join(map(repr, map(float, (west, pixel.a, 0, north, 0, pixel.e))))
     size = sheet.height, sheet.width
+    is_tiff = driver_of(sheet.path) == "GTiff"
     text = _vrt_text(sheet.kind, size, sheet.block_shape, sheet.masked, alpha_is_mask)
+    text = text.replace(OPTIONS, TIFF_OPTIONS if is_tiff else "")
     return text.replace(PLACE, place).replace(PATH, escape(sheet.path))
 
 
@@ -233,6 +237,7 @@ def _add_source(
     source = SubElement(parent, "SimpleSource")
     SubElement(source, "SourceFilename", relativeToVRT="0").text = PATH
     SubElement(source, "SourceBand").text = band
+    source[-1].tail = OPTIONS
     rows, cols = block_shape
     height, width = map(str, size)
     # With these it is not opened before it is read.
