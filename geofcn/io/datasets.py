@@ -23,11 +23,11 @@ from rasterio.vrt import WarpedVRT
 from geofcn.core.grid import Grid
 from geofcn.errors import SceneError
 from geofcn.io.drivers import open_raster
-from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS
+from geofcn.io.gdal import GDAL_ERRORS, RASTER_OPTIONS, SHEET_OPTIONS
 from geofcn.io.identity import Files, State, digest, files_behind, state
 from geofcn.io.projections import check_projections
-from geofcn.io.sheets import find_sheets, is_index, names_sheets
-from geofcn.io.tile_index import open_sheets
+from geofcn.io.sheets import names_sheets
+from geofcn.io.tile_index import files_of_sheets, open_sheets
 from geofcn.runtime import cores
 
 # Datasets a cache keeps open, and threads that share a cache: one thread decodes more pixels than
@@ -90,8 +90,7 @@ class DatasetCache:
 
         The caller holds the lock.
         """
-        dataset = _open(path)
-        files = _files_of(path, dataset)
+        dataset, files = _open(path)
         found = digest(files)
         _seen[path, found] = files
         key = path, found, None
@@ -176,7 +175,7 @@ def shared_dataset(
     """
     check_projections()
     cache = _cache()
-    with cache.lock, rasterio.Env(**RASTER_OPTIONS):
+    with cache.lock, rasterio.Env(**_options(path)):
         yield cache.dataset(path, identity, grid)
 
 
@@ -218,7 +217,7 @@ def identity(path: str) -> str:
     """
     check_projections()
     cache = _cache()
-    with cache.lock, rasterio.Env(**RASTER_OPTIONS):
+    with cache.lock, rasterio.Env(**_options(path)):
         return cache.look_at(path)
 
 
@@ -249,22 +248,28 @@ def refuse_changed(path: str, identity: str) -> None:
     if not any(before.values()):
         return  # of what is no local file nobody knows
     try:
-        with rasterio.Env(**RASTER_OPTIONS), _open(path) as dataset:
-            now = _files_of(path, dataset)
+        now = _files_now(path)
     except GDAL_ERRORS:
         now = {}
     _compare(path, before, now)
 
 
-def _files_of(path: str, dataset: rasterio.DatasetReader) -> Files:
+def _options(path: str) -> Mapping[str, object]:
+    """GDAL's settings for what is read by a path: sheets are opened one after another."""
+    return SHEET_OPTIONS if names_sheets(path) else RASTER_OPTIONS
+
+
+def _files_now(path: str) -> Files:
     if names_sheets(path):
-        return files_behind([path] if is_index(path) else find_sheets(path))
-    return files_behind(dataset.files or [path])
+        return files_of_sheets(path)
+    with rasterio.Env(**RASTER_OPTIONS):
+        dataset, files = _open(path)
+    dataset.close()
+    return files
 
 
 def _open_unchanged(path: str, identity: str) -> rasterio.DatasetReader:
-    dataset = _open(path)
-    now = _files_of(path, dataset)
+    dataset, now = _open(path)
     try:
         # Another host may have a copy of its own, which must then stay what it is.
         _compare(path, _seen.setdefault((path, identity), now), now)
@@ -293,5 +298,9 @@ def _compare(path: str, before: Mapping[str, State], now: Mapping[str, State]) -
             )
 
 
-def _open(path: str) -> rasterio.DatasetReader:
-    return open_sheets(path) if names_sheets(path) else open_raster(path)
+def _open(path: str) -> tuple[rasterio.DatasetReader, Files]:
+    """The dataset of a path, and the state of all files that it is read from."""
+    if names_sheets(path):
+        return open_sheets(path)
+    dataset = open_raster(path)
+    return dataset, files_behind(dataset.files or [path])

@@ -258,18 +258,18 @@ def no_such_file(path: str) -> str:
     return f"{path}: there is no such file; check the path."
 
 
-def is_local_file(path: StrPath) -> bool:
-    """Whether a path, however long or odd, is that of an ordinary file of this machine.
+def file_mode(path: StrPath) -> int:
+    """What kind of thing is at a path, however long or odd, as of `os.stat`; 0 where there is none.
 
     Examples
     --------
-    >>> is_local_file(999 * "long"), is_local_file(os.devnull)
-    (False, False)
+    >>> file_mode(999 * "long"), stat.S_ISCHR(file_mode(os.devnull))
+    (0, True)
     """
     try:
-        return Path(path).is_file()
+        return os.stat(path).st_mode  # noqa: PTH116 - Path would lose the slashes of a URL
     except (OSError, ValueError):
-        return False
+        return 0
 
 
 def is_special(path: StrPath) -> bool:
@@ -280,11 +280,12 @@ def is_special(path: StrPath) -> bool:
     >>> is_special(os.devnull), is_special("no/such/scene.tif")
     (True, False)
     """
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - Path would lose the slashes of a URL
-    except (OSError, ValueError):
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return is_special_mode(file_mode(path))
+
+
+def is_special_mode(mode: int) -> bool:
+    """Whether a mode, see `file_mode`, is that of a pipe, a device or a socket."""
+    return bool(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def no_ordinary_file(path: StrPath) -> str:

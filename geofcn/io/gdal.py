@@ -28,6 +28,8 @@ RASTER_OPTIONS = {
 }
 # For sheets, of which a folder may hold thousands: what lies beside one is asked for by its name.
 SHEET_OPTIONS = RASTER_OPTIONS | {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}
+# To look at the headers of all: the CRS of a GeoTIFF is not compared with that of the registry.
+HEADER_OPTIONS = SHEET_OPTIONS | {"GTIFF_SRS_SOURCE": "GEOKEYS"}
 # GDAL's names of types that numpy calls otherwise.
 GDAL_TYPES = {
     "uint8": "Byte", "int8": "Int8", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32",

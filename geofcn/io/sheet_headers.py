@@ -17,11 +17,12 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.transform import Affine
 
 from geofcn.errors import SceneError
-from geofcn.io.files import is_missing
-from geofcn.io.gdal import GDAL_ERRORS, SHEET_OPTIONS, reason_of
+from geofcn.io.files import is_elsewhere, is_missing
+from geofcn.io.gdal import GDAL_ERRORS, HEADER_OPTIONS, SHEET_OPTIONS, reason_of
 
-# Headers are waited for, the more so on a server: many threads, some sheets at a time for each.
-THREADS, AT_A_TIME = 16, 32
+# Headers on a server are waited for by many threads; those of files take turns with Python, which
+# more threads than two make slower. Some sheets at a time for each.
+THREADS_ELSEWHERE, THREADS, AT_A_TIME = 16, 2, 32
 # How far a sheet's corners may lie beside those of the others' pixels, in pixels.
 TOLERANCE = 0.01
 # GDAL counts rows and columns with 31 bits.
@@ -156,19 +157,43 @@ def read_headers(
     """
 
     def read(some: Sequence[str]) -> list[Sheet | SceneError]:
-        with rasterio.Env(**SHEET_OPTIONS):
+        with rasterio.Env(**HEADER_OPTIONS):
             return [_read_header(name, open_raster) for name in some]
 
     parts = [names[first : first + AT_A_TIME] for first in range(0, len(names), AT_A_TIME)]
-    with ThreadPoolExecutor(THREADS) as threads:
+    count = THREADS_ELSEWHERE if any(map(is_elsewhere, names)) else THREADS
+    with ThreadPoolExecutor(count) as threads:
         found = [header for part in threads.map(read, parts) for header in part]
     errors = [header for header in found if isinstance(header, SceneError)]
     if errors:
         more = f" ({len(errors) - 1:,} more of {scene} cannot be used)" if errors[1:] else ""
         raise SceneError(str(errors[0]).rstrip(".") + f"{more}.") from errors[0]
+    return _with_kinds([header for header in found if isinstance(header, Sheet)], open_raster)
+
+
+def _with_kinds(
+    headers: Sequence[Sheet], open_raster: Callable[[str], rasterio.DatasetReader]
+) -> list[Sheet]:
+    """The sheets, equal kinds of which are one object, with the CRS that files have for GDAL.
+
+    That is read once of all that have the same one by their keys, as `HEADER_OPTIONS` has it.
+    """
     kinds: dict[SheetKind, SheetKind] = {}
-    headers = [header for header in found if isinstance(header, Sheet)]
-    return [replace(header, kind=kinds.setdefault(header.kind, header.kind)) for header in headers]
+    crs_of: dict[str, CRS | None] = {}
+    for header in headers:
+        kind = header.kind
+        if kind in kinds:
+            continue
+        if kind.crs_wkt not in crs_of:
+            with rasterio.Env(**SHEET_OPTIONS), open_raster(header.path) as dataset:
+                crs_of[kind.crs_wkt] = dataset.crs
+        crs = crs_of[kind.crs_wkt]
+        kinds[kind] = replace(kind, crs=crs, crs_wkt=_wkt(crs))
+    return [replace(header, kind=kinds[header.kind]) for header in headers]
+
+
+def _wkt(crs: CRS | None) -> str:
+    return crs.to_wkt() if crs else ""
 
 
 def _read_header(
@@ -218,7 +243,7 @@ def _sheet(name: str, dataset: rasterio.DatasetReader) -> Sheet:
         width=dataset.width,
         transform=transform,
         block_shape=(max(rows), max(cols)),
-        kind=SheetKind(crs, crs.to_wkt() if crs else "", bands, palette, masks_nodata),
+        kind=SheetKind(crs, _wkt(crs), bands, palette, masks_nodata),
         masked=masked,
         tags=dataset.tags(),
     )

@@ -78,6 +78,13 @@ def find_sheets(name: str) -> list[str]:
     return found if is_index(name) else sorted(found, key=_natural)
 
 
+def holds_sheets(name: str, endings: tuple[str, ...]) -> bool:
+    """Whether a path is that of a folder in which a sheet has one of some endings."""
+    if is_elsewhere(name) or not os.path.isdir(name):  # noqa: PTH112 - as is_missing
+        return False
+    return any(path.lower().endswith(endings) for path in _in_folder(name))
+
+
 def is_index(name: str) -> bool:
     """Whether a path is that of a tile index.
 

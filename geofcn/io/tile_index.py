@@ -14,9 +14,11 @@ import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
@@ -25,17 +27,29 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from geofcn.io.blank import alpha_bands, is_mask
-from geofcn.io.drivers import open_raster
+from geofcn.io.drivers import driver_of, open_raster
 from geofcn.io.files import absolute
 from geofcn.io.gdal import GDAL_TYPES
 from geofcn.io.identity import Files, files_behind
-from geofcn.io.sheet_headers import Frame, Sheet, SheetBand, frame_of, read_headers, refuse_unlike
-from geofcn.io.sheets import find_sheets
+from geofcn.io.sheet_headers import (
+    Frame,
+    Sheet,
+    SheetBand,
+    SheetKind,
+    frame_of,
+    read_headers,
+    refuse_unlike,
+)
+from geofcn.io.sheets import find_sheets, is_index
 
 LAYER, LOCATION, ORDER = "sheets", "location", "rank"
 ALPHA = "alpha"
 # By how much the outlines of sheets are smaller on each side, in pixels.
 SHRUNK = 0.25
+# In the text of a VRT, what is another one in that of the next sheet.
+PLACE, PATH, OPTIONS = "\nplace", "\npath", "\noptions"
+# The place of a sheet is known, so its CRS, half the time of opening a GeoTIFF, is not looked for.
+TIFF_OPTIONS = '<OpenOptions><OOI key="GEOREF_SOURCES">NONE</OOI></OpenOptions>'
 
 
 @dataclass(frozen=True)
@@ -73,8 +87,8 @@ _indexes: dict[str, _TileIndex] = {}
 _lock = threading.Lock()
 
 
-def open_sheets(name: str) -> rasterio.DatasetReader:
-    """Open many sheets as one raster.
+def open_sheets(name: str) -> tuple[rasterio.DatasetReader, Files]:
+    """Open many sheets as one raster; and the state in which their files were found before.
 
     They lie over each other in the order of `geofcn.io.sheets.find_sheets`, the last one on top:
     where its mask or alpha says that a pixel is blank, or a band has its nodata value, what lies
@@ -92,7 +106,14 @@ def open_sheets(name: str) -> rasterio.DatasetReader:
     RasterioError, CPLE_BaseError
         Where GDAL cannot open their index.
     """
-    return _index(name).open()
+    index = _index(name)
+    return index.open(), index.files
+
+
+def files_of_sheets(name: str) -> Files:
+    """All files of the sheets that there are now, and their state."""
+    _, files = _found(name)
+    return files
 
 
 def survey_sheets(name: str) -> SheetSurvey:
@@ -102,13 +123,18 @@ def survey_sheets(name: str) -> SheetSurvey:
 
 def _index(name: str) -> _TileIndex:
     """The index of the sheets as they are now: made once, and anew where one has changed."""
-    sheets = [absolute(sheet) for sheet in find_sheets(name)]
-    files = files_behind(sheets)
     with _lock:
+        sheets, files = _found(name)
         known = _indexes.get(name)
         if known is None or known.files != files:
             known = _indexes[name] = _make_index(name, sheets, files)
         return known
+
+
+def _found(name: str) -> tuple[list[str], Files]:
+    """The sheets in their order, and all files that are read with them."""
+    sheets = [absolute(sheet) for sheet in find_sheets(name)]
+    return sheets, files_behind([name] if is_index(name) else sheets)
 
 
 def _make_index(name: str, paths: Sequence[str], files: Files) -> _TileIndex:
@@ -135,7 +161,7 @@ def _written(
     west, north = pixel.c + pixel.a * frame.places[:, 0], pixel.f + pixel.e * frame.places[:, 1]
     corners = zip(west.tolist(), north.tolist(), strict=True)
     vrts = [
-        tostring(_vrt(sheet, corner, pixel, alpha_is_mask), "unicode")
+        _vrt(sheet, corner, pixel, alpha_is_mask)
         for sheet, corner in zip(sheets, corners, strict=True)
     ]
     with warnings.catch_warnings():
@@ -172,27 +198,48 @@ def _outlines(frame: Frame) -> np.ndarray:
     return shapely.box(west, pixel.f + pixel.e * low, east, pixel.f + pixel.e * top)
 
 
-def _vrt(sheet: Sheet, corner: tuple[float, float], pixel: Affine, alpha_is_mask: bool) -> Element:
-    """A VRT of one sheet, at its place."""
-    root = Element("VRTDataset", rasterXSize=str(sheet.width), rasterYSize=str(sheet.height))
+def _vrt(sheet: Sheet, corner: tuple[float, float], pixel: Affine, alpha_is_mask: bool) -> str:
+    """The text of a VRT of one sheet, at its place."""
     west, north = corner
-    place = west, pixel.a, 0.0, north, 0.0, pixel.e
-    SubElement(root, "GeoTransform").text = ", ".join(map(repr, map(float, place)))
-    for number, band in enumerate(sheet.kind.bands, 1):
+    place = ", ".join(map(repr, map(float, (west, pixel.a, 0, north, 0, pixel.e))))
+    size = sheet.height, sheet.width
+    is_tiff = driver_of(sheet.path) == "GTiff"
+    text = _vrt_text(sheet.kind, size, sheet.block_shape, sheet.masked, alpha_is_mask)
+    text = text.replace(OPTIONS, TIFF_OPTIONS if is_tiff else "")
+    return text.replace(PLACE, place).replace(PATH, escape(sheet.path))
+
+
+@lru_cache(maxsize=64)
+def _vrt_text(
+    kind: SheetKind,
+    size: tuple[int, int],
+    block_shape: tuple[int, int],
+    masked: bool,
+    alpha_is_mask: bool,
+) -> str:
+    """What VRTs of sheets have in common, with words for what they have not: few are unlike."""
+    height, width = map(str, size)
+    root = Element("VRTDataset", rasterXSize=width, rasterYSize=height)
+    SubElement(root, "GeoTransform").text = PLACE
+    for number, band in enumerate(kind.bands, 1):
         colour = band.colour if alpha_is_mask or band.colour != ALPHA else "undefined"
-        _add_source(_add_band(root, number, band, colour), sheet, str(number), band.dtype)
-    if sheet.masked:
-        mask = SubElement(root, "MaskBand")
-        _add_source(SubElement(mask, "VRTRasterBand", dataType="Byte"), sheet, "mask,1", "uint8")
-    return root
+        added = _add_band(root, number, band, colour)
+        _add_source(added, size, block_shape, str(number), band.dtype)
+    if masked:
+        mask = SubElement(SubElement(root, "MaskBand"), "VRTRasterBand", dataType="Byte")
+        _add_source(mask, size, block_shape, "mask,1", "uint8")
+    return tostring(root, "unicode")
 
 
-def _add_source(parent: Element, sheet: Sheet, band: str, dtype: str) -> None:
+def _add_source(
+    parent: Element, size: tuple[int, int], block_shape: tuple[int, int], band: str, dtype: str
+) -> None:
     source = SubElement(parent, "SimpleSource")
-    SubElement(source, "SourceFilename", relativeToVRT="0").text = sheet.path
+    SubElement(source, "SourceFilename", relativeToVRT="0").text = PATH
     SubElement(source, "SourceBand").text = band
-    rows, cols = sheet.block_shape
-    width, height = str(sheet.width), str(sheet.height)
+    source[-1].tail = OPTIONS
+    rows, cols = block_shape
+    height, width = map(str, size)
     # With these it is not opened before it is read.
     SubElement(
         source,

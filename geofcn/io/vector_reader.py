@@ -21,6 +21,7 @@ from geofcn.core.longitudes import unwrapped
 from geofcn.errors import LabelsError, UsageError
 from geofcn.io.files import is_missing, is_special, no_ordinary_file, no_such_file
 from geofcn.io.label_source import LabelSource
+from geofcn.io.sheets import holds_sheets
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".png", ".jp2", ".img", ".jpg", ".jpeg", ".txt")
 GEOPARQUET = ".parquet"
@@ -328,14 +329,16 @@ def _columns(batch: Any, geometry: str, has_scores: bool) -> tuple[np.ndarray, n
 
 
 def is_raster_path(path: str) -> bool:
-    """Whether labels or predictions are a raster, or a pattern or list of such, by the ending.
+    """Whether labels or predictions are a raster, or a pattern, list or folder of such.
+
+    That is told by the ending; of a folder by whether there is one such raster in it.
 
     Examples
     --------
     >>> is_raster_path("labels.TIF"), is_raster_path("labels.gpkg")
     (True, False)
     """
-    return Path(path).suffix.lower() in RASTER_SUFFIXES
+    return Path(path).suffix.lower() in RASTER_SUFFIXES or holds_sheets(path, RASTER_SUFFIXES)
 
 
 def no_crs(path: str) -> LabelsError:
@@ -483,7 +486,9 @@ def _no_shapes(path: str) -> LabelsError:
 
 def _unreadable(path: str, error: Exception) -> LabelsError:
     if Path(path).is_dir():
-        return LabelsError(f"{path}: this is a folder; name the file of polygons in it.")
+        return LabelsError(
+            f"{path}: this is a folder without rasters; name the file of polygons in it."
+        )
     reason = " ".join(str(error).split())
     return LabelsError(
         f"{path}: it cannot be read as polygons ({reason}); give a vector file, or a raster "

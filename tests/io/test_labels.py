@@ -61,6 +61,19 @@ def refused(path, scene, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_of_label_rasters_is_read_as_one_raster(scene, tmp_path, write_raster):
+    (tmp_path / "labels").mkdir()
+    for number, left in enumerate((0, 16)):
+        place = from_origin(WEST + left * 0.2, NORTH, 0.2, 0.2)
+        write_raster(f"labels/{number}.tif", pattern()[:, left : left + 16], transform=place)
+    (tmp_path / "labels" / "overview.geojson").write_text("{}")
+    for name in ("labels", "labels/*.tif"):
+        labels = open_labels(f"{tmp_path}/{name}", scene)
+        assert (labels.read(scene.window) == pattern()).all()
+    (tmp_path / "labels" / "1.tif").write_bytes(b"II*\0damaged")
+    refused(tmp_path / "labels", scene, r"1\.tif: this sheet cannot be opened as a raster")
+
+
 # --- rasters ---
 
 

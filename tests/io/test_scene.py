@@ -419,7 +419,7 @@ def test_an_error_that_rasterio_does_not_wrap_is_a_scene_error(write_raster, mon
     def fail(*args, **options):
         raise CPLE_OpenFailedError(3, 4, "no\n  such thing")
 
-    monkeypatch.setattr(rasterio, "open", fail)
+    monkeypatch.setattr(rasterio, "DatasetReader", fail)
     with pytest.raises(SceneError, match=r"a\.tif: this cannot be opened .* \(no such thing\)"):
         open_scene(path)
 

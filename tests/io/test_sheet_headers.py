@@ -43,6 +43,8 @@ def refused(path, message):
             {"crs": "EPSG:25833"},
             r"most have the CRS EPSG:25832, not .*s2\.tif \(EPSG:25833\); .*-t_srs",
         ),
+        ({"crs": "EPSG:31467"}, r"not .*s2\.tif \(EPSG:31467\)"),
+        ({"crs": "EPSG:4326"}, r"not .*s2\.tif \(EPSG:4326\)"),
         ({"crs": None}, r"s2\.tif \(none\)"),
         (
             {"bands": 1},

@@ -13,6 +13,7 @@ from rasterio.windows import Window as FileWindow
 from geofcn.core.windows import Window
 from geofcn.core.windows import cut as cut_windows
 from geofcn.errors import SceneError
+from geofcn.io import tile_index
 from geofcn.io.datasets import close_handles
 from geofcn.io.opening import open_raster, open_scene
 from geofcn.io.tile_index import SheetSurvey, survey_sheets
@@ -229,6 +230,20 @@ def test_a_tile_index_has_an_order_of_its_own_and_is_read_whole(write_raster, wr
     for col in range(7):
         (value,) = scene.read(Window(0, col, 1, 1))[0].ravel()
         assert value == [9, 9, 10, 10, 2, 2, 2][col]
+
+
+def test_sheets_are_listed_once_for_each_look_at_them(tmp_path, write_raster, monkeypatch):
+    """At its opening and at the end; no window of it lists thousands of files."""
+    folder = cut(write_raster("whole.tif", image_of(1)[0]), tmp_path / "sheets")
+    looks, find = [], tile_index.files_behind
+    monkeypatch.setattr(tile_index, "files_behind", lambda names: (looks.append(1), find(names))[1])
+    scene = open_scene(folder)
+    assert len(looks) == 1
+    for window in cut_windows(scene.window, SIDE, SIDE):
+        scene.read(window)
+    assert len(looks) == 1
+    scene.refuse_changed()
+    assert len(looks) == 2
 
 
 def test_how_sheets_lie_is_told(tmp_path, write_raster):

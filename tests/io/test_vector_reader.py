@@ -62,6 +62,15 @@ def test_the_ending_tells_a_raster_from_vectors():
     assert not set(RASTER_SUFFIXES) & set(DRIVERS)
 
 
+def test_a_folder_is_a_raster_where_it_holds_one(tmp_path):
+    """The .dat of a MapInfo file is none, nor is what would be made of others, or hidden."""
+    for name in ("a.tab", "a.dat", "b.vrt", ".c.tif", "list.txt", "d.tif.aux.xml"):
+        (tmp_path / name).write_bytes(b"")
+    assert not is_raster_path(str(tmp_path))
+    (tmp_path / "e.TIF").write_bytes(b"")
+    assert is_raster_path(str(tmp_path)) and is_raster_path(f"{tmp_path}/")
+
+
 def test_the_error_of_a_missing_crs_says_what_to_do():
     assert isinstance(no_crs("a.shp"), LabelsError)
     assert str(no_crs("a.shp")).startswith("a.shp: it states no CRS")
@@ -133,7 +142,7 @@ def test_what_is_no_vector_file_is_refused_with_the_readers_reason(tmp_path, nam
 
 
 def test_a_folder_is_refused(tmp_path):
-    refused(tmp_path, "this is a folder; name the file of polygons in it")
+    refused(tmp_path, "this is a folder without rasters; name the file of polygons in it")
 
 
 # --- layers and conditions ---
