@@ -26,14 +26,13 @@ def peak_mb(*arguments, before: str = "") -> int:
     """MB a command held at its peak; `before` is run first in its process."""
     code = (
         f"{before}\n"
-        "import sys, atexit, resource\n"
+        "import sys, atexit\n"
+        "from geofcn.runtime import peak_memory\n"
         "from geofcn_cli.main import main\n"
-        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
-        "atexit.register(lambda: print('peak', peak()))\n"
+        "atexit.register(lambda: print('peak', peak_memory() // 2**20))\n"
         "main(sys.argv[1:])\n"
     )
-    # A process begins with the peak of the one that it was forked from: here a shell's.
-    command = ["sh", "-c", '"$0" "$@"; exit $?', sys.executable, "-c", code, *map(str, arguments)]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout.split("peak ")[1])
 

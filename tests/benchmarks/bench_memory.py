@@ -6,7 +6,7 @@
 
 `geofcn.infer` in a process of its own for a scene of that size and for one twice as high, with a
 net that was trained on a synthetic scene, so that there are houses. Prints the peak of each one's
-resident memory above what it was after all imports (VmHWM of /proc: Linux only) and the time, and
+resident memory above what it was after all imports and the time, and
 of the medians of the rounds what the second took more: where in its heap a pass finds room depends
 on what two threads hold in that moment, so that runs of one scene differ by a tenth.
 

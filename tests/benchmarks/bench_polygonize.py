@@ -22,7 +22,6 @@ without contacts; then of a checkerboard of touching houses of 20 x 20 pixels, 4
 """
 
 import argparse
-import resource
 import statistics
 import tempfile
 import time
@@ -39,6 +38,7 @@ from rasterio.transform import Affine
 
 from geofcn.polygons.footprints import RowBand, footprints
 from geofcn.polygons.outline import Outline
+from geofcn.runtime import peak_memory
 from geofcn.tracing.sweep import Polygons, Sweep
 
 TRUTH = Path(__file__).resolve().parents[3] / "shared" / "data" / "seed_ground_truth" / "gt.png"
@@ -204,7 +204,7 @@ def measure_memory() -> None:
         count += len(sweep.push(band))
         seconds += time.perf_counter() - start
     count += len(sweep.finish())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
     rate = MEMORY_SIZE**2 / seconds / 1e6
     print(f"{MEMORY_SIZE:,}^2: {count:,} polygons, {rate:.0f} Mpx/s (sweep only), {peak:.0f} MB")
 
@@ -229,7 +229,7 @@ def measure_touching(width: int, rows: int, rounds: int) -> None:
         )
     start = time.perf_counter()
     count = count_footprints(checkerboard(width, rows), width, "simplify")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
     print(
         f"checkerboard of {width:,} columns and {rows:,} rows: {count:,} footprints, "
         f"{time.perf_counter() - start:.0f} s, {peak:.0f} MB"

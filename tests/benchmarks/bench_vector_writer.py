@@ -7,7 +7,6 @@ batches of 5,000, the time they take to make and to be read back included. Figur
 .gpkg: 120,000 polygons a second, 300 MB more than the process had before.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import psutil
 import shapely
 
 from geofcn.io.vector_writer import DRIVERS, FeatureBatch, write_polygons
+from geofcn.runtime import peak_memory
 
 BATCH = 5_000
 PER_ROW = 1_000
@@ -53,9 +53,7 @@ def measure(count: int, ending: str) -> None:
         start = time.perf_counter()
         write_polygons(path, batches(count), "EPSG:25832")
         seconds = time.perf_counter() - start
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        rate, grown, size = count / seconds, peak - before, path.stat().st_size
+        rate, grown, size = count / seconds, peak_memory() - before, path.stat().st_size
         print(
             f"{ending:9} {rate:9,.0f} polygons/s, peak memory +{grown / 1e6:.0f} MB, "
             f"file {size / 1e6:.0f} MB",
