@@ -16,6 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from geofcn.errors import OutputError
 from geofcn.io import files
 from geofcn.text import printable
 
@@ -159,11 +160,20 @@ def saved(path: str | None) -> Iterator[None]:
         return
     ctx = click.get_current_context()
     target = files.check_target(path, (".toml",), bool(ctx.params.get("overwrite")))
+    content = as_toml(ctx)
+    try:
+        encoded = content.encode()
+    except UnicodeEncodeError as error:
+        name = content[error.start : error.end]
+        raise OutputError(
+            f"{path}: what is given has a name with {name!r}, which is no text, and a file of "
+            "options cannot hold it; rename that file."
+        ) from error
     yield
-    files.write_whole(target, as_toml(ctx))
+    files.write_whole(target, encoded)
 
 
-def as_toml(ctx: click.Context) -> bytes:
+def as_toml(ctx: click.Context) -> str:
     """What a verb was given by the command line and a file, as a file that says it again."""
     import tomli_w
 
@@ -172,4 +182,4 @@ def as_toml(ctx: click.Context) -> bytes:
         for key, parameter in parameters_of(ctx.command).items()
         if parameter.name and ctx.get_parameter_source(parameter.name) in GIVEN
     }
-    return tomli_w.dumps(given).encode()
+    return tomli_w.dumps(given)

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from geofcn.exporting.graph import UNIT, Tiling
 from geofcn.exporting.onnx_file import INPUT, OUTPUTS
@@ -115,7 +116,8 @@ def _array(first: list[str], channels: int, tiling: Tiling) -> dict[str, Any]:
 def _asset(model: Model, onnx: Path, item: Path) -> dict[str, Any]:
     about = model.metadata
     resolution = {"spatial_resolution": about.resolution} if about.resolution is not None else {}
-    href = Path(os.path.relpath(onnx, item.parent)).as_posix()
+    # A reference of a web page: what has a meaning there, or is no letter of ASCII, is escaped.
+    href = quote(os.fsencode(Path(os.path.relpath(onnx, item.parent)).as_posix()))
     return {
         "href": href if href.startswith("..") else f"./{href}",
         "title": "ONNX model",

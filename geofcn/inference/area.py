@@ -28,7 +28,7 @@ from geofcn.core.windows import Window, blocks, ceil_div
 from geofcn.errors import LabelsError, UsageError
 from geofcn.inference.schedule import Task
 from geofcn.inference.shards import Arrays
-from geofcn.io.bounds import Rectangle
+from geofcn.io.bounds import Rectangle, holds_nothing
 from geofcn.io.files import StrPath
 from geofcn.io.labels import area_polygons, is_beside
 from geofcn.io.scene import Scene
@@ -188,9 +188,7 @@ def _beside(polygons: VectorLabels | Rectangle, scene: Scene) -> LabelsError:
     """The error of an area without a pixel of the scene."""
     if isinstance(polygons, VectorLabels) and not polygons.touching:
         return is_beside(polygons, scene.name)
-    return LabelsError(
-        f"{polygons.path}: no pixel of {scene.name} lies there; check the place and the CRS."
-    )
+    return holds_nothing(polygons.path, scene)
 
 
 class HousesOfArea:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geofcn.core.pixels import classify, mark_contacts
+from geofcn.core.pixels import BLANK, classify, mark_contacts
 from geofcn.core.windows import Window, count_blocks, windows_spread
 from geofcn.inference.job import Job
 from geofcn.io.opening import open_raster
@@ -83,7 +83,9 @@ def verify_mask(mask: Path, job: Job, count: int, progress: Progress) -> Verific
             there, here = (part.relative_to(whole).slices for whole in (context, window))
             inside = np.ones(part.shape, bool) if job.area is None else job.area.inside(part)
             expected = _classes(wide, predictor.model, job.threshold)[there]
-            classes = written.read(part.relative_to(job.extent))[0][0]
+            image, valid = written.read(part.relative_to(job.extent))
+            # What is read of a window that is blank as a whole is 0.
+            classes = np.where(valid, image[0], BLANK)
             pixels += int(np.count_nonzero(inside))
             differing += int(np.count_nonzero((classes != expected) & inside))
             difference = np.abs(wide.probability[there] - tiled.probability[here])

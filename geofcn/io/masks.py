@@ -219,7 +219,8 @@ def open_mask(path: StrPath, house_values: Sequence[float] = (), instances: bool
     _refuse_swapped(raster, houses)
     if houses not in ([], [1]):
         log.warning("%s: its value %g is taken as house, 0 as background.", raster.path, *houses)
-    if not houses and raster.declared not in (None, 0):
+    is_ours = MODEL_TAG in read_tags(raster)
+    if not houses and raster.declared not in (None, 0) and not is_ours:
         log.warning(
             "%s: it holds no house: 0 alone, and the nodata value %g; if that means house, give "
             "--house-value %g.",

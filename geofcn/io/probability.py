@@ -6,8 +6,9 @@ import logging
 
 from geofcn.errors import SceneError
 from geofcn.io.files import StrPath
+from geofcn.io.masks import MODEL_TAG
 from geofcn.io.opening import open_raster
-from geofcn.io.scene import Scene
+from geofcn.io.scene import Scene, read_tags
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,10 @@ def open_probability(path: StrPath) -> Scene:
         raise SceneError(
             f"{path}: its pixels are {scene.dtype}; give a uint8 probability raster "
             "(`geofcn infer --probability`)."
+        )
+    if scene.scale == 1 and MODEL_TAG in read_tags(scene):
+        raise SceneError(
+            f"{path}: this is a mask of geofcn; give the raster of `geofcn infer --probability`."
         )
     if scene.scale == 1:
         log.warning("%s: it declares no scale; 0 to 254 is taken for probabilities 0 to 1.", path)

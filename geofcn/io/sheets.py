@@ -115,15 +115,24 @@ def refuse_new_sheet(scene: str, output: StrPath | None) -> None:
     if output is None or not names_sheets(scene) or _is_list(scene) or is_index(scene):
         return
     target = Path(output).absolute()
-    if is_pattern(scene):
-        is_one = fnmatch(str(target), str(Path(scene).absolute()))
+    pattern = Path(scene)
+    if not is_pattern(scene):
+        is_one = _is_in(target, scene)
+    elif pattern.name == "**":
+        is_one = any(_is_in(target, folder) for folder in glob.iglob(scene, recursive=True))  # noqa: PTH207
     else:
-        is_one = target.parent.resolve() == Path(scene).resolve()
+        folders = glob.iglob(str(pattern.parent), recursive=True)  # noqa: PTH207
+        is_one = fnmatch(target.name, pattern.name) and any(_is_in(target, f) for f in folders)
     if is_one:
         raise OutputError(
             f"{output}: it would be one of the sheets of {scene} the next time; write it to "
             "another folder."
         )
+
+
+def _is_in(path: Path, folder: str) -> bool:
+    """Whether a file is, or would be, in a folder, whichever ways lead to the two."""
+    return path.parent.resolve() == Path(folder).resolve()
 
 
 def _is_list(name: str) -> bool:

@@ -37,6 +37,9 @@ DEGREE, TORN = 111_320.0, 100
 # GeoPackage's -1 and 0, which say that nothing is known.
 UNDEFINED = ("Undefined Cartesian SRS", "Undefined geographic SRS")
 BATCH = 16_384
+# The driver's own way of making batches fails for a FlatGeobuf without an index in which a feature
+# has no geometry.
+pyogrio.set_gdal_config_options({"OGR_FLATGEOBUF_STREAM_BASE_IMPL": "YES"})
 
 log = logging.getLogger(__name__)
 
@@ -256,6 +259,7 @@ def _refuse_metres(path: str, crs: str, polygons: np.ndarray) -> None:
 
 def _decoded(wkb: np.ndarray) -> tuple[np.ndarray, int]:
     """Shapes of WKB, None for those that shapely does not know; and how many these are."""
+    wkb = np.array([item or None for item in wkb], object)  # no bytes are no shape
     # One byte for the order, then the code, perhaps with flags of the dimensions.
     known = np.array([item is None or _code(item) not in UNREADABLE_CODES for item in wkb], bool)
     shapes = np.full(len(wkb), None, object)

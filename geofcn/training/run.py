@@ -75,6 +75,11 @@ class Run:
         self.request = request
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: this is a file; give the name of a folder.")
+        if any("\ud800" <= sign <= "\udfff" for sign in str(folder)):
+            raise OutputError(
+                f"{folder}: this name is no text, and no model could be read there; give "
+                "another -o."
+            )
         try:
             folder.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()

@@ -1,5 +1,6 @@
 """--config and --save-config: a verb's options in a TOML file."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_what_is_written_says_what_was_read(tmp_path, file):
     path, again = tmp_path / "a.toml", tmp_path / "b.toml"
     path.write_text(tomli_w.dumps(options), encoding="utf-8", newline="")
     first = parsed(verb, "--config", path)
-    again.write_bytes(config.as_toml(first))
+    again.write_text(config.as_toml(first), encoding="utf-8")
     assert tomllib.loads(again.read_text(encoding="utf-8")).keys() == options.keys()
     second = parsed(verb, "--config", again)
     assert second.params == first.params
@@ -181,3 +182,11 @@ def test_what_was_given_is_saved_once_it_is_done(geofcn_command, tmp_path):
     assert not (tmp_path / "t").exists()
     again = geofcn_command("sample", "--config", saved, "--overwrite")
     assert str(folder) in again.stdout
+
+
+def test_what_a_file_of_options_cannot_hold_is_said_before_the_work(geofcn_command, tmp_path):
+    """Bytes of a name that are no text."""
+    folder = tmp_path / os.fsdecode(b"s\xff")
+    given = "sample", folder, "--size", 128, "--save-config", tmp_path / "run.toml"
+    assert "a name with '\\udcff', which is no text" in geofcn_command(*given, code=1).stderr
+    assert not folder.exists()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pystac
 import pytest
@@ -44,6 +45,13 @@ def test_bands_have_names_of_their_own(make_model):
     assert band_names(make_model(bands=5)) == ["red", "green", "blue", "nir", "band-5"]
     twice = make_model(bands=2, colours=("gray", "gray"))
     assert band_names(twice) == ["band-1", "band-2"]
+
+
+def test_a_reference_leads_to_a_file_of_any_name(make_model, tmp_path):
+    name = "a b#1?é%20.onnx"
+    item = item_of(make_model(), tmp_path / name, tmp_path / "a.json")
+    there = urljoin((tmp_path / "a.json").as_uri(), item["assets"]["model"]["href"])
+    assert there == (tmp_path / name).as_uri()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,13 @@ def test_a_right_mask_has_no_differing_pixel(job, right, write_raster):
     assert verification.largest < 1e-4
 
 
+def test_a_window_that_is_blank_as_a_whole_does_not_differ(job, write_raster):
+    blank = open_scene(write_raster("blank.tif", np.zeros((3, SIZE, SIZE), np.uint8), nodata=0))
+    mask = write_raster("mask.tif", np.full((SIZE, SIZE), BLANK, np.uint8), nodata=BLANK)
+    verification = verify_mask(mask, replace(job, scene=blank), 4, silent)
+    assert (verification.pixels, verification.differing) == (SIZE * SIZE, 0)
+
+
 @pytest.mark.parametrize("wrong", [7, SIZE * SIZE])
 def test_as_many_pixels_differ_as_are_wrong(job, right, write_raster, wrong):
     spoilt = right.copy()

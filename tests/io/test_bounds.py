@@ -1,6 +1,7 @@
 """geofcn.io.bounds: a rectangle of any CRS on a scene's grid."""
 
 import numpy as np
+import pyproj
 import pytest
 from rasterio.transform import from_origin
 
@@ -74,9 +75,36 @@ def test_what_are_no_bounds_is_said(make_scene, bounds, crs, sentence):
         Rectangle.of(bounds, crs, scene)
 
 
+@pytest.mark.parametrize(
+    ("west", "east"), [(9.0003, 9.0007), (5, 15), (-10, 30), (351, 373), (-180, 180), (0, 360)]
+)
+def test_a_side_lies_where_it_is_however_wide_the_bounds_are(make_scene, west, east):
+    """Parts of a parallel of 40 degrees are straight lines of which some stray by 20 metres."""
+    scene = make_scene("EPSG:25832", 500_000, 5_000_000, 2)
+    centre = scene.transform * (15, 10)
+    own = pyproj.Transformer.from_crs(25832, 4326, always_xy=True)
+    north = own.transform(*centre)[1]
+    pixels = Rectangle.of((west, 30, east, north), "EPSG:4326", scene).read(Window(0, 0, 20, 30))
+    assert pixels[:, 15].tolist() == 10 * [0] + 10 * [1]
+    if east - west > 1:
+        assert pixels.sum() == 10 * 30
+
+
+@pytest.mark.parametrize("bounds", [(-180, -90, 180, 90), (0, -80, 360, 80), (-170, -80, 185, 80)])
+def test_bounds_around_the_globe_hold_a_scene_where_longitudes_wrap(make_scene, bounds):
+    scene = make_scene("EPSG:4326", 179.88, -16.8, 0.01)
+    assert covered(Rectangle.of(bounds, None, scene)) == Window(0, 0, 20, 30)
+
+
+def test_bounds_beside_the_scene_hold_nothing(make_scene):
+    scene = make_scene("EPSG:25832", 500_000, 5_000_000, 2)
+    with pytest.raises(LabelsError, match=r"no pixel of scene.tif lies there"):
+        Rectangle.of((9.1, 30, 9.2, 60), "EPSG:4326", scene)
+
+
 def test_metres_that_are_said_to_be_degrees_are_refused(make_scene):
     scene = make_scene("EPSG:25832", 500_000, 5_000_000, 2)
-    with pytest.raises(LabelsError, match="it is in degrees, but there are coordinates such as"):
+    with pytest.raises(UsageError, match="is in degrees, and these are none; say by --bounds-crs"):
         Rectangle.of((500_004, 4_999_970, 500_020, 4_999_990), "EPSG:4326", scene)
 
 

@@ -12,7 +12,7 @@ from geofcn.core.pixels import BLANK
 from geofcn.core.windows import Window
 from geofcn.errors import GeofcnError, LabelsError
 from geofcn.io import masks
-from geofcn.io.masks import has_background, net_pixel, open_mask
+from geofcn.io.masks import MODEL_TAG, has_background, net_pixel, open_mask
 
 PATTERN = np.array([[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], np.uint8)
 
@@ -251,6 +251,14 @@ def test_houses_that_may_be_nodata_are_pointed_out(write_raster, caplog):
     assert set(np.unique(read(path))) == {0, BLANK}
     assert "it holds no house" in caplog.text and "--house-value 255" in caplog.text
     assert (read(path, 255) == PATTERN).all()
+
+
+def test_a_mask_of_a_model_without_houses_is_not_odd(write_raster, caplog):
+    path = write_raster("m.tif", PATTERN * 255, nodata=255)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.update_tags(**{MODEL_TAG: "abc"})
+    assert set(np.unique(read(path))) == {0, BLANK}
+    assert not caplog.text
 
 
 def test_whether_there_is_background(write_raster):

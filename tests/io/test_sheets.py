@@ -103,6 +103,12 @@ def test_the_length_of_each_sheet_is_told(folder):
         ("sheets", "sheets/../mask.tif", False),
         ("sheets/*.tif", "sheets/mask.tif", True),
         ("sheets/s*.tif", "sheets/mask.tif", False),
+        ("sheets/*.tif", "link/mask.tif", True),
+        ("link/*.tif", "sheets/mask.tif", True),
+        ("link/../sheets/*.tif", "sheets/mask.tif", True),
+        ("sheets/**/*.tif", "link/deeper/mask.tif", True),
+        ("sheets/**", "sheets/deeper/mask.tif", True),
+        ("sheets/*.tif", "sheets/deeper/mask.tif", False),
         ("list.txt", "sheets/mask.tif", False),
         ("scene.tif", "mask.tif", False),
         ("sheets", None, False),
@@ -110,6 +116,7 @@ def test_the_length_of_each_sheet_is_told(folder):
 )
 def test_an_output_does_not_become_a_sheet(folder, monkeypatch, scene, output, is_refused):
     monkeypatch.chdir(folder.parent)
+    Path("link").symlink_to(folder)
     if not is_refused:
         refuse_new_sheet(scene, output)
         return

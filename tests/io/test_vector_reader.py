@@ -7,6 +7,8 @@ import warnings
 
 import geopandas
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyproj
 import pytest
 import shapely
@@ -101,6 +103,26 @@ def test_a_file_without_scores_has_its_shapes_only(tmp_path, name):
         frame.to_file(tmp_path / name)
     batch = read(tmp_path / name)
     assert len(batch.polygons) == 2 and np.isnan(batch.scores).all()
+
+
+@pytest.mark.parametrize("missing", [None, shapely.Polygon()])
+def test_a_flatgeobuf_may_lack_shapes(tmp_path, missing):
+    """GDAL's driver gives no shape as no bytes, or fails."""
+    for name, shapes in (("a.fgb", [missing, *BOXES, missing]), ("none.fgb", [missing])):
+        frame = geopandas.GeoDataFrame(geometry=shapes, crs=CRS)
+        frame.to_file(tmp_path / name, SPATIAL_INDEX="NO")
+    assert len(read(tmp_path / "a.fgb").polygons) == 2
+    refused(tmp_path / "none.fgb", "it holds no polygons")
+
+
+def test_no_bytes_are_no_shape(tmp_path):
+    geopandas.GeoDataFrame(geometry=BOXES, crs=CRS).to_parquet(tmp_path / "a.parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    shapes = pa.chunked_array([[table["geometry"][0].as_py(), b""]], pa.binary())
+    pq.write_table(
+        table.set_column(0, table.schema.field("geometry"), shapes), tmp_path / "a.parquet"
+    )
+    assert len(read(tmp_path / "a.parquet").polygons) == 1
 
 
 @pytest.mark.parametrize("encoding", ["WKB", "geoarrow"])

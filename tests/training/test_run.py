@@ -370,3 +370,11 @@ def test_a_file_or_a_locked_place_is_no_run_folder(village, tmp_path, monkeypatc
     monkeypatch.setattr("tempfile.TemporaryFile", denied)
     with pytest.raises(OutputError, match=r"cannot be written.*Permission denied"):
         train(*pair, tmp_path / "locked", **QUICK)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path):
+    """A model in it could be written, but not read."""
+    folder = tmp_path / os.fsdecode(b"run\xff")
+    with pytest.raises(OutputError, match="this name is no text, and no model could be read there"):
+        Run(folder, {}, {})
+    assert not folder.exists()
