@@ -1,8 +1,10 @@
 """What several test modules share: the real scenes, and makers of tiny ones."""
 
+import logging
 import os
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import geopandas
@@ -243,12 +245,25 @@ def killed_while_publishing(monkeypatch):
     return run
 
 
+@contextmanager
+def _log_as_it_was() -> Iterator[None]:
+    """Undo what a command sets up for its process, which is this one's: tests look into the log."""
+    log = logging.getLogger("geofcn")
+    handlers, propagate, level = log.handlers, log.propagate, log.level
+    try:
+        yield
+    finally:
+        log.handlers, log.propagate = handlers, propagate
+        log.setLevel(level)
+
+
 @pytest.fixture(scope="session")
 def geofcn_command():
     """geofcn_command(*args) -> click.testing.Result of the command line, run in this process."""
 
     def run(*args, code: int = 0) -> Result:
-        result = CliRunner().invoke(main, [str(arg) for arg in args])
+        with _log_as_it_was():
+            result = CliRunner().invoke(main, [str(arg) for arg in args])
         assert result.exit_code == code, f"{result.output}\n{result.exception!r}"
         assert "Traceback" not in result.output
         return result

@@ -90,11 +90,11 @@ def test_the_peak_does_not_grow_with_the_scene(tmp_path, make_model):
     def peaks_of_all(height: int) -> tuple[int, ...]:
         """Peaks of the verbs that read a scene, or its mask."""
         scene, _ = write_pair(tmp_path, f"{height}", height)
-        mask = tmp_path / f"{height}-mask.tif"
+        mask, probability = (tmp_path / f"{height}-{name}.tif" for name in ("mask", "probability"))
         commands = (
-            ("infer", scene, mask, "--model", model, "--overwrite"),
+            ("infer", scene, mask, "--model", model, "--probability", probability, "--overwrite"),
             ("polygonize", mask, tmp_path / f"{height}.gpkg", "--overwrite"),
-            ("review", mask, tmp_path / f"{height}.fgb", "--overwrite"),
+            ("review", probability, tmp_path / f"{height}.fgb", "--overwrite"),
             ("evaluate", mask, mask),
         )
         return tuple(peak_mb(*command, "-q", before=SMALL_CACHE) for command in commands)
@@ -139,7 +139,7 @@ def test_the_peak_stays_below_the_bound_that_info_states(tmp_path, make_model, n
     stated = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     polygons = ("--polygons", tmp_path / "houses.gpkg", "--threshold", 0.9)
     found = peak_mb("infer", scene, mask, "--model", model, *polygons, "-q")
-    assert 0.4 * stated["memory_bound_mb"] < found <= stated["memory_bound_mb"]
+    assert 0.5 * stated["memory_bound_mb"] < found <= stated["memory_bound_mb"]
 
 
 def test_the_peak_of_training_does_not_grow_with_the_scene(tmp_path):

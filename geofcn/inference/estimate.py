@@ -31,7 +31,7 @@ from geofcn.runtime import cores, peak_memory
 PROBED_WINDOWS = 9
 # Libraries and buffers of the outputs, polygons included; tests/benchmarks/bench_memory.py measures
 # the memory of a whole inference.
-OUTPUT_BYTES = 400 * 2**20
+OUTPUT_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)

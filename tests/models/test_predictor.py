@@ -19,7 +19,7 @@ from geofcn.errors import ModelError
 from geofcn.io.opening import open_scene
 from geofcn.models import nets
 from geofcn.models.model import net_geometry
-from geofcn.models.predictor import Predictor, compute_window_side
+from geofcn.models.predictor import HALOS, Predictor, compute_window_side
 
 COUNTER = itertools.count()
 
@@ -189,8 +189,8 @@ def test_only_what_is_not_blank_is_computed_and_is_the_whole_scenes(
     image[0][part] = np.random.default_rng(0).integers(1, 255, image[0][part].shape)
     scene = open_scene(write_raster("hole.tif", image, nodata=0))
     predictor, images = Predictor(model, merge, part=step), []
-    compute = predictor._probabilities
-    predictor._probabilities = lambda image, *rest: (images.append(image), compute(image, *rest))[1]
+    see = predictor._batch
+    predictor._batch = lambda image, *rest: (images.append(image), see(image, *rest))[1]
     prediction = predictor.window(scene, scene.window)
     np.testing.assert_allclose(
         prediction.probability, model.predict(image, image[0] != 0), atol=1e-5, rtol=0
@@ -289,14 +289,14 @@ def test_a_net_that_looks_far_gets_windows_of_many_times_its_halo(make_model, mo
     class Far(torch.nn.Module):
         def __init__(self, bands: int, upsample: str):
             super().__init__()
-            self.conv = torch.nn.Conv2d(bands, 2, 3, padding=100, dilation=100)
+            self.conv = torch.nn.Conv2d(bands, 2, 3, padding=200, dilation=200)
 
         def forward(self, x):
             return self.conv(x)
 
     monkeypatch.setitem(nets.REGISTRY, "far", Far)
     try:
-        assert compute_window_side(make_model("far", 1)) == 8 * 100
+        assert compute_window_side(make_model("far", 1)) == HALOS * 200
     finally:
         net_geometry.cache_clear()
 
