@@ -162,7 +162,7 @@ def window_rates(folder: Path, rounds: int) -> None:
         net = make_net(name, 3, scale).eval().requires_grad_(False)
         model = Model(net, Normalisation(mean, deviation), metadata)
         side = compute_window_side(model)
-        window = Window(side // 2, side // 2, side, side)
+        window = Window(side, side, side, side)
         passes[name] = partial(Predictor(model).window, scene, window), window.pixels
     rows: dict[str, list[float]] = {name: [] for name in passes}
     with one_torch_thread():
