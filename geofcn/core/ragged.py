@@ -12,7 +12,7 @@ import shapely
 
 # Rings that shapely is asked for at once, and points that are worked on at once, about: one polygon
 # may have a million rings, and a ring of shapely's takes far more bytes than its points.
-RINGS_AT_ONCE, POINTS_AT_ONCE = 2**16, 2**18
+RINGS_AT_ONCE, POINTS_AT_ONCE = 2**16, 2**17
 
 
 @dataclass(frozen=True)

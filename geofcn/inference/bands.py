@@ -38,11 +38,11 @@ def read_bands(layout: Layout, shards: Shards, numbers: Iterable[int]) -> Bands:
                 # scene the next band would hardly find room in it.
                 give_back_freed_memory()
             inside = band.relative_to(row)
-            parts = [shards.load(number, inside.row, inside.bottom) for number in crossed]
-            yield band, _side_by_side(parts)
+            yield band, _side_by_side(shards.load(n, inside.row, inside.bottom) for n in crossed)
 
 
-def _side_by_side(parts: list[dict[str, np.ndarray]]) -> Arrays:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+def _side_by_side(parts: Iterable[Arrays]) -> Arrays:
+    found = list(parts)
+    if len(found) == 1:
+        return found[0]
+    return {name: np.concatenate([part[name] for part in found], axis=1) for name in found[0]}

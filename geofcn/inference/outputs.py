@@ -246,6 +246,7 @@ class OutputWriter:
                 if part.bottom == extent.bottom:
                     writer.complete()
             yield RowBand(arrays["mask"] == HOUSE, arrays.get("quantised"), contacts)
+            del arrays, pixels, contacts  # before the next ones are read
         # All shards stand, of one state of the scene: what gets a name from here on is this job's.
         self.job.scene.refuse_changed()
         shards.claim(self.outputs.paths)

@@ -86,16 +86,20 @@ class InferenceReport:
         rows = extent.row + ((np.arange(height) + 0.5) * extent.height / height).astype(int)
         cols = ((np.arange(width) + 0.5) * extent.width / width).astype(int)
         for window, arrays in bands:
-            part, seen = window, arrays
-            if self.job.area is not None:
-                part, seen = self.job.area.cut(window, {"mask": arrays["mask"]})
-            if part.pixels:
-                mask = seen["mask"]
-                houses, blank = np.count_nonzero(mask == HOUSE), np.count_nonzero(mask == BLANK)
-                self._pixels += (mask.size - houses - blank, houses, blank)
-                own = slice(*np.searchsorted(rows, (part.row, part.bottom)))
-                self._mask[own] = mask[rows[own] - part.row][:, cols] == HOUSE
+            self._look_at(window, arrays["mask"], rows, cols)
             yield window, arrays
+            del arrays  # before the next ones are read
+
+    def _look_at(self, part: Window, mask: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> None:
+        if self.job.area is not None:
+            part, seen = self.job.area.cut(part, {"mask": mask})
+            mask = seen["mask"]
+        if not part.pixels:
+            return
+        houses, blank = np.count_nonzero(mask == HOUSE), np.count_nonzero(mask == BLANK)
+        self._pixels += (mask.size - houses - blank, houses, blank)
+        own = slice(*np.searchsorted(rows, (part.row, part.bottom)))
+        self._mask[own] = mask[rows[own] - part.row][:, cols] == HOUSE
 
     def add(self, batch: FeatureBatch) -> None:
         """Take some polygons."""

@@ -107,3 +107,4 @@ def classified(bands: Bands, threshold: float, advance: Callable[[int], object])
     for window, arrays in bands:
         advance(window.pixels)
         yield window, {"mask": classify_quantised(arrays["quantised"], threshold), **arrays}
+        del arrays  # before the next ones are read

@@ -238,6 +238,7 @@ def sweep_bands(bands: Iterable[RowBand], width: int) -> Iterator[Polygons]:
     sweep = Sweep(width)
     for band in bands:
         yield sweep.push(band.houses, band.probabilities, _valid(band.probabilities))
+        del band  # before the next one is read
     yield sweep.finish()
 
 
@@ -246,6 +247,7 @@ def _sweep_walled(bands: Iterable[RowBand], width: int) -> Iterator[WalledPolygo
     sweep = WalledSweep(width)
     for band in _walled_bands(bands, width):
         yield sweep.push(band, _valid(band.values))
+        del band  # before the next one is read
     yield sweep.finish()
 
 
@@ -287,7 +289,9 @@ def _houses(
     first, bands = _peek(bands)
     if first is None:
         return
-    if first.tells_houses_apart:
+    tells_apart = first.tells_houses_apart
+    del first  # it may be large
+    if tells_apart:
         yield from group_houses(
             replace(swept, polygons=swept.polygons.moved(*origin))
             for swept in _sweep_walled(bands, width)
