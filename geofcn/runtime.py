@@ -67,8 +67,9 @@ def peak_memory() -> int:
     which a program that was run from a large one, as from QGIS, would take for its own.
     """
     if (status := Path("/proc/self/status")).exists():
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):  # not on every system that looks like Linux
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ModuleNotFoundError:  # Windows has none

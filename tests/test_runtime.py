@@ -107,3 +107,10 @@ def test_the_peak_is_not_that_of_what_started_the_process():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert int(done.stdout) < 2**28
+
+
+def test_the_peak_is_known_where_proc_does_not_say_it(tmp_path, monkeypatch):
+    status = tmp_path / "status"
+    status.write_text("Name:\tpython\nVmRSS:\t1 kB\n")
+    monkeypatch.setattr(runtime, "Path", lambda name: status)
+    assert runtime.peak_memory() > 2**20
